@@ -1,0 +1,203 @@
+//! Flag over environment over `atlas.toml` over default, and where each value came from.
+//!
+//! Values of the file are handed to the same parser as flags, so that one set of rules judges both.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use clap::parser::ValueSource;
+use clap::{ArgMatches, Command};
+use toml::de::{DeTable, DeValue};
+
+use crate::error::{Code, Error, Result};
+
+/// Name of the file that is read where it is there.
+const FILE: &str = "atlas.toml";
+
+/// What a configuration file says.
+#[derive(Debug, Default)]
+pub struct ConfigFile {
+    /// Where it lies; none if there is none.
+    pub path: Option<PathBuf>,
+    /// Values by key, each as the flag would have it, with their line.
+    pub values: BTreeMap<String, (Vec<String>, usize)>,
+    /// `[plugins.NAME]` tables.
+    pub plugins: BTreeMap<String, PluginTable>,
+}
+
+/// One `[plugins.NAME]` table.
+#[derive(Debug, Default, Clone, serde::Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct PluginTable {
+    /// File of the component.
+    pub source: Option<PathBuf>,
+    /// `operation` or `validator`, where `source` is given.
+    pub role: Option<String>,
+    /// Digest that the component must have.
+    pub digest: Option<String>,
+    /// As `--grant-dir`.
+    pub grant_dir: Vec<String>,
+    /// As `--grant-env`.
+    pub grant_env: Vec<String>,
+    /// As `--grant-host`.
+    pub grant_host: Vec<String>,
+    /// As `--grant-collection`.
+    pub grant_collection: Vec<String>,
+    /// The plugin's own settings.
+    pub config: BTreeMap<String, String>,
+}
+
+/// Where a value came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Origin {
+    /// Long name of the flag.
+    pub key: String,
+    /// The value or values, as they were written; empty if it is not set.
+    pub value: Vec<String>,
+    /// `flag`, `environment ATLAS_…`, `FILE:LINE`, `default` or `not set`.
+    pub origin: String,
+}
+
+/// Reads the file that `--config` or `ATLAS_CONFIG` names, else `atlas.toml` here if it is there.
+///
+/// Errors: CONFIG_3001 to 3003, naming file, line and key.
+pub fn read(given: Option<&Path>, command: &Command) -> Result<ConfigFile> {
+    let path = match given {
+        Some(path) => path.to_owned(),
+        None if Path::new(FILE).is_file() => PathBuf::from(FILE),
+        None => return Ok(ConfigFile::default()),
+    };
+    let text = std::fs::read_to_string(&path).map_err(|error| {
+        Error::new(Code::ConfigInvalid, format!("the configuration {} cannot be read: {error}", path.display()))
+            .hint("check the path given to --config")
+    })?;
+    parse(&path, &text, command)
+}
+
+fn parse(path: &Path, text: &str, command: &Command) -> Result<ConfigFile> {
+    let line_of = |offset: usize| 1 + text[..offset.min(text.len())].matches('\n').count();
+    let table = DeTable::parse(text).map_err(|error| {
+        let line = error.span().map_or(1, |span| line_of(span.start));
+        let message = format!("{}:{line}: {}", path.display(), error.message());
+        Error::new(Code::ConfigInvalid, message).hint("the file must be TOML; `atlas-host config show` lists its keys")
+    })?;
+    let mut file = ConfigFile { path: Some(path.to_owned()), ..ConfigFile::default() };
+    for (key, value) in table.into_inner() {
+        let line = line_of(key.span().start);
+        let place = format!("{}:{line}", path.display());
+        let name = key.into_inner();
+        if name == "plugins" {
+            file.plugins = plugin_tables(text, &place)?;
+            continue;
+        }
+        let known = command.get_arguments().find(|arg| arg.get_long() == Some(&*name));
+        let Some(arg) = known else { return Err(unknown(&place, &name, command)) };
+        let is_switch = !arg.get_action().takes_values();
+        let values = values(value.into_inner(), is_switch).map_err(|found| {
+            let wanted = if is_switch { "true or false" } else { "a text, a number, or a list of them" };
+            Error::new(Code::ConfigType, format!("{place}: {name} is {found}, wanted {wanted}"))
+        })?;
+        file.values.insert(name.into_owned(), (values, line));
+    }
+    Ok(file)
+}
+
+fn plugin_tables(text: &str, place: &str) -> Result<BTreeMap<String, PluginTable>> {
+    #[derive(serde::Deserialize)]
+    struct Plugins {
+        plugins: BTreeMap<String, PluginTable>,
+    }
+    toml::from_str::<Plugins>(text).map(|tables| tables.plugins).map_err(|error| {
+        Error::new(Code::ConfigInvalid, format!("{place}: {}", error.message()))
+            .hint("a [plugins.NAME] table may have source, role, digest, grant-dir, grant-env, grant-host, grant-collection, config")
+    })
+}
+
+/// The values as flags would have them; an `Err` names the type found.
+fn values(value: DeValue<'_>, is_switch: bool) -> Result<Vec<String>, &'static str> {
+    match value {
+        DeValue::Boolean(value) if is_switch => Ok(if value { vec!["true".to_owned()] } else { Vec::new() }),
+        _ if is_switch => Err("no truth value"),
+        DeValue::String(text) => Ok(vec![text.into_owned()]),
+        DeValue::Integer(number) => Ok(vec![number.as_str().replace('_', "")]),
+        DeValue::Float(number) => Ok(vec![number.as_str().replace('_', "")]),
+        DeValue::Array(list) => {
+            let mut all = Vec::new();
+            for value in list {
+                all.extend(values(value.into_inner(), false)?);
+            }
+            Ok(all)
+        }
+        DeValue::Boolean(_) => Err("a truth value"),
+        DeValue::Table(_) => Err("a table"),
+        DeValue::Datetime(_) => Err("a date"),
+    }
+}
+
+fn unknown(place: &str, name: &str, command: &Command) -> Error {
+    let known = command.get_arguments().filter_map(|arg| arg.get_long());
+    let nearest = crate::model::nearest(name, known);
+    let error = Error::new(Code::ConfigInvalid, format!("{place}: unknown key {name}"));
+    match nearest {
+        Some(nearest) => error.hint(format!("did you mean {nearest}? `atlas-host config show` lists all keys")),
+        None => error.hint("`atlas-host config show` lists all keys"),
+    }
+}
+
+/// The command line with the file's values added where neither a flag nor the environment gives one.
+pub fn merged(arguments: Vec<OsString>, matches: &ArgMatches, file: &ConfigFile, command: &Command) -> Vec<OsString> {
+    let mut all = arguments;
+    for (key, (values, _)) in &file.values {
+        let Some(arg) = command.get_arguments().find(|arg| arg.get_long() == Some(key)) else { continue };
+        let given = matches.value_source(arg.get_id().as_str());
+        if matches!(given, Some(ValueSource::CommandLine | ValueSource::EnvVariable)) {
+            continue;
+        }
+        let takes_values = arg.get_action().takes_values();
+        all.extend(values.iter().map(|value| {
+            OsString::from(if takes_values { format!("--{key}={value}") } else { format!("--{key}") })
+        }));
+    }
+    all
+}
+
+/// Where each value came from, in the order of the help. `matches` are those before the file was merged in.
+pub fn origins(matches: &ArgMatches, file: &ConfigFile, command: &Command) -> Vec<Origin> {
+    let visible = command.get_arguments().filter(|arg| !arg.is_hide_set() && arg.get_long().is_some());
+    visible
+        .filter(|arg| !matches!(arg.get_long(), Some("help" | "version")))
+        .map(|arg| {
+            let id = arg.get_id().as_str();
+            let key = arg.get_long().unwrap_or(id).to_owned();
+            let raw = || -> Vec<String> {
+                match matches.try_get_raw(id) {
+                    Ok(Some(values)) => values.map(|value| value.to_string_lossy().into_owned()).collect(),
+                    _ => Vec::new(),
+                }
+            };
+            let in_file = file.values.get(&key);
+            let (value, origin) = match (matches.value_source(id), in_file) {
+                (Some(ValueSource::CommandLine), _) => (shown(arg, raw()), "flag".to_owned()),
+                (Some(ValueSource::EnvVariable), _) => {
+                    let name = arg.get_env().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+                    (shown(arg, raw()), format!("environment {name}"))
+                }
+                (_, Some((values, line))) => {
+                    let path = file.path.as_ref().map_or_else(String::new, |path| path.display().to_string());
+                    (values.clone(), format!("{path}:{line}"))
+                }
+                (Some(ValueSource::DefaultValue), None) if arg.get_action().takes_values() => {
+                    (raw(), "default".to_owned())
+                }
+                _ => (Vec::new(), "not set".to_owned()),
+            };
+            Origin { key, value, origin }
+        })
+        .collect()
+}
+
+/// Switches have no raw value.
+fn shown(arg: &clap::Arg, raw: Vec<String>) -> Vec<String> {
+    if arg.get_action().takes_values() { raw } else { vec!["true".to_owned()] }
+}

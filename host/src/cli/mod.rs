@@ -1,0 +1,216 @@
+//! The command line: one file per subcommand. Owns terminal, environment and exit codes; the library knows none of them.
+
+mod common;
+mod completions;
+mod config;
+mod inspect;
+mod job_args;
+mod layers;
+mod logs;
+mod man;
+mod plan;
+mod print;
+mod retry;
+mod run;
+mod signals;
+mod spec;
+mod units;
+mod validate;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{ArgAction, CommandFactory, FromArgMatches, Parser, Subcommand};
+
+use crate::error::Result;
+use crate::plugin::{COMPILE_VERB, compile_from_stdin};
+use layers::ConfigFile;
+use print::Printer;
+
+/// What the program's exit codes mean, for help and manual.
+pub const EXIT_CODES: &str = "\
+Exit codes:
+  0    everything stored (or dropped by the operation)
+  1    internal error
+  2    wrong usage or configuration
+  3    finished, with rejected or dead-lettered items
+  4    plugin refused
+  5    the store failed, or does not hold its invariants
+  6    the store is held by another process
+  7    input unreadable or cut short
+  130  stopped by SIGINT, 143 by SIGTERM or SIGHUP; the same command continues";
+
+/// Run sandboxed WebAssembly plugins over records, and store the results in SQLite
+///
+/// Records come from NDJSON, JSON, CSV or TSV; validators and an operation, WebAssembly components, judge and transform
+/// them; results land in a SQLite file in batches that are whole or not there, and every record is accounted for.
+#[derive(Parser, Debug)]
+#[command(name = "atlas-host", version, after_long_help = EXIT_CODES, max_term_width = 100)]
+pub struct Cli {
+    /// Tell more (-v, -vv, -vvv)
+    #[arg(short, long, action = ArgAction::Count, global = true, help_heading = "Talk")]
+    verbose: u8,
+    /// Tell less: no progress and no summary (-q), also no warnings (-qq)
+    #[arg(short, long, action = ArgAction::Count, global = true, help_heading = "Talk")]
+    quiet: u8,
+    /// Form of the log on stderr
+    #[arg(long, value_name = "FORM", default_value = "text", env = "ATLAS_LOG_FORMAT", global = true, help_heading = "Talk")]
+    log_format: logs::LogFormat,
+    /// When to use colour on stderr
+    #[arg(long, value_name = "WHEN", default_value = "auto", env = "ATLAS_COLOR", global = true, help_heading = "Talk")]
+    color: logs::Color,
+    /// Read settings from this file instead of ./atlas.toml
+    #[arg(long, value_name = "FILE", env = "ATLAS_CONFIG", global = true, help_heading = "Talk")]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand, Debug)]
+enum Verb {
+    /// Run plugins over items and store the results
+    Run(Box<run::RunArgs>),
+    /// Check plugins, settings and input without writing anything
+    Validate(Box<validate::ValidateArgs>),
+    /// Show what a component exports, imports and asks for
+    Inspect(inspect::InspectArgs),
+    /// Show the settings in force and where each comes from
+    Config(config::ConfigArgs),
+    /// Print a completion script for a shell
+    Completions(completions::CompletionsArgs),
+    /// Print the manual page
+    Man(man::ManArgs),
+}
+
+/// Settings of the whole program.
+#[derive(Debug, Clone, Copy)]
+pub struct Talk {
+    /// -q: no progress and no summary.
+    pub quiet: bool,
+}
+
+/// Runs the program; gives its exit code.
+pub fn main(arguments: Vec<OsString>) -> u8 {
+    if arguments.get(1).is_some_and(|verb| verb == COMPILE_VERB) {
+        let rest: Vec<String> = arguments[2..].iter().map(|a| a.to_string_lossy().into_owned()).collect();
+        return match compile_from_stdin(&rest) {
+            Ok(()) => 0,
+            Err(why) => {
+                print::talk(&why);
+                4
+            }
+        };
+    }
+    match parsed(arguments) {
+        Ok((cli, origins)) => perform(cli, origins),
+        Err(Stop::Clap(error)) => {
+            let code = u8::try_from(error.exit_code()).unwrap_or(2);
+            // A closed stdout or stderr leaves nobody to tell.
+            let _ = error.print();
+            code
+        }
+        Err(Stop::Error(error)) => {
+            print::error(&error);
+            error.code().exit()
+        }
+    }
+}
+
+enum Stop {
+    Clap(clap::Error),
+    Error(crate::error::Error),
+}
+
+impl From<clap::Error> for Stop {
+    fn from(error: clap::Error) -> Self {
+        Stop::Clap(error)
+    }
+}
+
+impl From<crate::error::Error> for Stop {
+    fn from(error: crate::error::Error) -> Self {
+        Stop::Error(error)
+    }
+}
+
+/// What a verb that knows `atlas.toml` gets beside its arguments.
+#[derive(Debug, Default)]
+pub struct Layers {
+    /// The file.
+    pub file: ConfigFile,
+    /// Where each value came from.
+    pub origins: Vec<layers::Origin>,
+}
+
+/// Parses flags and environment, then once more with the values of the file where these give none.
+fn parsed(arguments: Vec<OsString>) -> Result<(Cli, Layers), Stop> {
+    let mut command = Cli::command();
+    // `config show` takes the flags of `run`, and shows them.
+    let matches = command.try_get_matches_from_mut(arguments.clone())?;
+    let Some((verb, sub)) = matches.subcommand() else { return Ok((Cli::from_arg_matches(&matches)?, Layers::default())) };
+    let (job_command, job_matches) = match verb {
+        "run" | "validate" => (find(&command, &[verb]), sub),
+        "config" => match sub.subcommand() {
+            Some(("show", shown)) => (find(&command, &["config", "show"]), shown),
+            _ => return Ok((Cli::from_arg_matches(&matches)?, Layers::default())),
+        },
+        _ => return Ok((Cli::from_arg_matches(&matches)?, Layers::default())),
+    };
+    let given: Option<&PathBuf> = sub.get_one("config");
+    let file = layers::read(given.map(PathBuf::as_path), job_command)?;
+    let origins = layers::origins(job_matches, &file, job_command);
+    let merged = layers::merged(arguments, job_matches, &file, job_command);
+    let again = Cli::command().try_get_matches_from(merged).map_err(|error| match &file.path {
+        // The first parse went well, so the fault is in the file.
+        Some(path) => {
+            let text = error.render().to_string();
+            let first = text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
+            Stop::Error(
+                crate::error::Error::new(crate::error::Code::ConfigInvalid, format!("{}: {first}", path.display()))
+                    .hint("mend the value in the file; `atlas-host config show` lists all keys"),
+            )
+        }
+        None => Stop::Clap(error),
+    })?;
+    Ok((Cli::from_arg_matches(&again)?, Layers { file, origins }))
+}
+
+fn find<'a>(command: &'a clap::Command, path: &[&str]) -> &'a clap::Command {
+    path.iter().fold(command, |command, name| {
+        command.find_subcommand(name).expect("the parser knows the subcommands it has parsed")
+    })
+}
+
+fn perform(cli: Cli, layers: Layers) -> u8 {
+    logs::start(i16::from(cli.verbose) - i16::from(cli.quiet.saturating_sub(1)), cli.log_format, cli.color);
+    let talk = Talk { quiet: cli.quiet > 0 };
+    let mut printer = Printer::default();
+    let result = match cli.verb {
+        Verb::Run(args) => run::run(*args, &layers, talk, &mut printer),
+        Verb::Validate(args) => validate::run(*args, &layers, &mut printer),
+        Verb::Inspect(args) => inspect::run(args, &mut printer),
+        Verb::Config(args) => config::run(args, &layers, &mut printer),
+        Verb::Completions(args) => completions::run(args, &mut printer),
+        Verb::Man(args) => man::run(args, &mut printer),
+    };
+    let result = result.and_then(|code| printer.flush().map(|()| code));
+    match result {
+        Ok(code) => code,
+        Err(error) => {
+            // What was printed before the error is data; a stdout that fails too adds nothing.
+            let _ = printer.flush();
+            print::error(&error);
+            error.code().exit()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+}

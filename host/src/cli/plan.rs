@@ -1,0 +1,291 @@
+//! From flags to a job: plugins are loaded, grants assigned, inputs opened by name.
+
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::Layers;
+use super::job_args::{AtomicArg, Isolation, JobArgs, MissingIdArg};
+use super::layers::PluginTable;
+use crate::coordinator::{Atomicity, Filling, Host, HostOptions, Input, Job, SlotSpec, default_cache};
+use crate::error::{Code, Error, Result};
+use crate::limits;
+use crate::model::{Digest, Name};
+use crate::plugin::{Compiler, DirGrant, Grants, Plugin};
+use crate::processor::{ProcessorKind, processor};
+use crate::source::{CsvOptions, InputPath, MissingId, ReadOptions};
+use crate::strategy::{Bounds, Interval};
+
+/// A host made for these flags.
+pub fn host(args: &JobArgs) -> Result<Host> {
+    let lanes = args.lanes.map_or_else(cores, Interval::max);
+    if lanes > limits::LANES_LIMIT {
+        return Err(invalid(format!("--lanes {lanes} is more than the {} that are possible", limits::LANES_LIMIT)));
+    }
+    Host::new(HostOptions { lanes, memory_bytes: args.memory, cache: default_cache(), compiler: compiler() })
+}
+
+/// This executable, called for itself; in the process where it cannot be found.
+pub fn compiler() -> Compiler {
+    std::env::current_exe().map_or(Compiler::InProcess, Compiler::Child)
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+fn invalid(message: String) -> Error {
+    Error::new(Code::ConfigInvalid, message)
+}
+
+/// The job that the flags describe.
+pub fn job(args: &JobArgs, layers: &Layers, host: &Host) -> Result<Job> {
+    let kind = processor(&args.processor)?;
+    let input = input(args, kind)?;
+    let store = (kind != ProcessorKind::Memory).then(|| args.store.store.clone());
+    let mut job = Job::new(input, store);
+    job.processor = kind;
+    job.durability = args.durability.into();
+    job.collection = args.into.clone();
+    job.collections = args.collection.clone();
+    job.indexes = args.index.iter().chain(&args.unique).cloned().collect();
+    job.id = args.id.clone();
+    job.missing_id = match args.missing_id {
+        MissingIdArg::Reject => MissingId::Reject,
+        MissingIdArg::Ordinal => MissingId::Ordinal,
+    };
+    job.read = ReadOptions {
+        format: args.format,
+        line_bytes_max: args.max_line_bytes,
+        csv: CsvOptions { delimiter: delimiter(args.delimiter)?, header: !args.no_header },
+    };
+    job.limit = args.limit;
+    job.strategy = args.strategy.clone();
+    job.bounds = Bounds {
+        batch_size: args.batch_size,
+        lanes: args.lanes.unwrap_or_else(|| Interval::new(1, cores()).expect("1 is not above the number of cores")),
+        start: None,
+    };
+    job.batch_bytes = args.batch_bytes;
+    job.batch_wait = args.batch_wait;
+    job.attempts = args.attempts;
+    job.deadline = args.deadline;
+    job.on_existing = args.on_existing.into();
+    job.atomic = match args.atomic {
+        AtomicArg::Batch => Atomicity::Batch,
+        AtomicArg::Run => Atomicity::Run,
+    };
+    job.max_rejects = args.max_rejects;
+    job.seed = args.seed;
+    job.fresh_sandboxes = args.isolation == Isolation::Batch;
+    job.slow_item = args.slow_item;
+    job.settings_json = serde_json::to_string(
+        &layers.origins.iter().filter(|o| o.origin != "not set").map(|o| (&o.key, &o.value)).collect::<Vec<_>>(),
+    )
+    .unwrap_or_default();
+    slots(args, layers, host, &mut job)?;
+    Ok(job)
+}
+
+fn delimiter(given: Option<char>) -> Result<Option<u8>> {
+    given
+        .map(|c| u8::try_from(c).map_err(|_| invalid(format!("--delimiter {c:?} is not a single byte"))))
+        .transpose()
+}
+
+fn input(args: &JobArgs, kind: ProcessorKind) -> Result<Input> {
+    if kind == ProcessorKind::Index {
+        return Ok(Input::Files(Vec::new()));
+    }
+    if args.input.is_empty() {
+        if std::io::stdin().is_terminal() {
+            return Err(Error::new(Code::ConfigMissing, "no input is given, and standard input is a terminal")
+                .hint("give --input FILE, or pipe records in; `atlas-host run --help` shows examples"));
+        }
+        return Ok(Input::Files(vec![InputPath::Stdin]));
+    }
+    Ok(Input::Files(args.input.iter().map(|path| InputPath::parse(path)).collect()))
+}
+
+/// A slot before its plugin is loaded.
+struct Wanted {
+    name: Name,
+    file: PathBuf,
+    validator: bool,
+}
+
+fn slots(args: &JobArgs, layers: &Layers, host: &Host, job: &mut Job) -> Result<()> {
+    let wanted = wanted(args, layers)?;
+    if wanted.iter().filter(|slot| !slot.validator).count() > 1 {
+        return Err(Error::new(Code::ConfigInvalid, "more than one --plugin is given; a run has one operation")
+            .hint("put several steps into one component, or run them one after another"));
+    }
+    for slot in wanted {
+        let plugin = Arc::new(host.load_plugin(&slot.file)?);
+        let mut spec = SlotSpec::new(slot.name.as_str(), Filling::Component(Arc::clone(&plugin)));
+        if let Some(table) = layers.file.plugins.get(slot.name.as_str()) {
+            apply_table(&mut spec, table, &plugin)?;
+        }
+        if slot.validator {
+            job.validators.push(spec);
+        } else {
+            job.operation = Some(spec);
+        }
+    }
+    let names: Vec<Name> = job.validators.iter().chain(&job.operation).map(|slot| slot.name.clone()).collect();
+    let every = job.validators.iter_mut().chain(&mut job.operation);
+    for spec in every {
+        grants_from_flags(args, &names, spec)?;
+    }
+    Ok(())
+}
+
+fn wanted(args: &JobArgs, layers: &Layers) -> Result<Vec<Wanted>> {
+    let mut all = Vec::new();
+    for (texts, validator) in [(&args.validator, true), (&args.plugin, false)] {
+        for text in texts {
+            let (name, file) = match text.split_once('=') {
+                Some((name, file)) if Name::parse(name).is_some() => (Name::parse(name), PathBuf::from(file)),
+                _ => (None, PathBuf::from(text)),
+            };
+            let name = name.unwrap_or_else(|| slot_name(&file, validator, &all));
+            all.push(Wanted { name, file, validator });
+        }
+    }
+    for (name, table) in &layers.file.plugins {
+        let (Some(file), false) = (&table.source, all.iter().any(|slot| slot.name.as_str() == name)) else { continue };
+        let validator = match table.role.as_deref() {
+            Some("validator") => true,
+            Some("operation") => false,
+            _ => {
+                return Err(invalid(format!("[plugins.{name}] has a source but no role"))
+                    .hint("write role = \"operation\" or role = \"validator\""));
+            }
+        };
+        // A flag of the same role takes the place of the file's plugins.
+        let flags = if validator { &args.validator } else { &args.plugin };
+        if flags.is_empty() {
+            let name = Name::parse(name).ok_or_else(|| invalid(format!("[plugins.{name}] is no legal slot name")))?;
+            all.push(Wanted { name, file: file.clone(), validator });
+        }
+    }
+    Ok(all)
+}
+
+/// A slot is called after its file, unless that name is taken.
+fn slot_name(file: &Path, validator: bool, taken: &[Wanted]) -> Name {
+    let stem = file.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
+    let mut text: String = stem.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).take(50).collect();
+    if !text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') {
+        text.insert(0, '_');
+    }
+    let role = if validator { "validator" } else { "operation" };
+    let mut name = text.clone();
+    let mut number = 1;
+    while taken.iter().any(|slot| slot.name.as_str() == name) {
+        name = if number == 1 { format!("{text}_{role}") } else { format!("{text}_{role}{number}") };
+        number += 1;
+    }
+    Name::parse(&name).expect("made of legal characters")
+}
+
+fn apply_table(spec: &mut SlotSpec, table: &PluginTable, plugin: &Plugin) -> Result<()> {
+    if let Some(wanted) = &table.digest {
+        let found = plugin.digest();
+        if Digest::parse(wanted) != Some(found) {
+            let message = format!("plugin {} has the digest {found}, wanted {wanted}", plugin.file());
+            return Err(Error::new(Code::PluginWorld, message)
+                .hint(format!("use the file that was pinned, or change digest in [plugins.{}]", spec.name)));
+        }
+    }
+    spec.config = table.config.clone();
+    let names = [spec.name.clone()];
+    let lists: [Kind<'_>; 4] = [
+        (&table.grant_dir, grant_dir),
+        (&table.grant_env, grant_env),
+        (&table.grant_host, grant_host),
+        (&table.grant_collection, grant_collection),
+    ];
+    for (texts, grant) in lists {
+        for text in texts {
+            // In a slot's own table the whole text is the grant.
+            let _ = &names;
+            grant(&mut spec.grants, text)?;
+        }
+    }
+    Ok(())
+}
+
+type Kind<'a> = (&'a [String], fn(&mut Grants, &str) -> Result<()>);
+
+fn grants_from_flags(args: &JobArgs, names: &[Name], spec: &mut SlotSpec) -> Result<()> {
+    let lists: [Kind<'_>; 4] = [
+        (&args.grant_dir, grant_dir),
+        (&args.grant_env, grant_env),
+        (&args.grant_host, grant_host),
+        (&args.grant_collection, grant_collection),
+    ];
+    for (texts, grant) in lists {
+        for text in texts {
+            if let Some(text) = addressed(text, '=', names, &spec.name) {
+                grant(&mut spec.grants, text)?;
+            }
+        }
+    }
+    for text in &args.plugin_config {
+        let Some(text) = addressed(text, '.', names, &spec.name) else { continue };
+        let (key, value) = text.split_once('=').ok_or_else(|| {
+            invalid(format!("--plugin-config {text:?} has no value")).hint("write [SLOT.]KEY=VALUE")
+        })?;
+        spec.config.insert(key.to_owned(), value.to_owned());
+    }
+    Ok(())
+}
+
+/// What is left for this slot: all of the text if no slot is named, the rest if this one is, nothing if another is.
+fn addressed<'a>(text: &'a str, separator: char, names: &[Name], own: &Name) -> Option<&'a str> {
+    match text.split_once(separator) {
+        Some((slot, rest)) if names.iter().any(|name| name.as_str() == slot) => (slot == own.as_str()).then_some(rest),
+        _ => Some(text),
+    }
+}
+
+fn grant_dir(grants: &mut Grants, text: &str) -> Result<()> {
+    let (text, writable) = match text.strip_suffix(":rw") {
+        Some(rest) => (rest, true),
+        None => (text.strip_suffix(":ro").unwrap_or(text), false),
+    };
+    let (host, guest) = text.split_once("::").unwrap_or((text, text));
+    if !Path::new(host).is_dir() {
+        return Err(invalid(format!("--grant-dir {host}: no such directory")));
+    }
+    grants.dirs.push(DirGrant { host: PathBuf::from(host), guest: guest.to_owned(), writable });
+    Ok(())
+}
+
+fn grant_env(grants: &mut Grants, text: &str) -> Result<()> {
+    let (key, value) = match text.split_once('=') {
+        Some((key, value)) => (key.to_owned(), value.to_owned()),
+        None => match std::env::var(text) {
+            Ok(value) => (text.to_owned(), value),
+            Err(_) => return Err(invalid(format!("--grant-env {text}: the variable is not set, or is no UTF-8"))),
+        },
+    };
+    grants.env.insert(key, value);
+    Ok(())
+}
+
+fn grant_host(grants: &mut Grants, text: &str) -> Result<()> {
+    let port = text.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
+    if port.is_none() {
+        return Err(invalid(format!("--grant-host {text} lacks its port")).hint("write HOST:PORT"));
+    }
+    grants.hosts.push(text.to_owned());
+    Ok(())
+}
+
+fn grant_collection(grants: &mut Grants, text: &str) -> Result<()> {
+    let name = Name::parse(text).ok_or_else(|| invalid(format!("--grant-collection {text:?} is no legal name")))?;
+    grants.collections.push(name);
+    Ok(())
+}

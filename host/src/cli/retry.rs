@@ -1,0 +1,201 @@
+//! `dead-letters retry`: the items among the dead letters once more, through the same plugins or mended ones.
+//!
+//! Each dead letter is marked as retried in the transaction that stores its item or its new dead letter, so that it is never
+//! in both places nor in neither.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use clap::Args;
+
+use super::job_args::JobArgs;
+use super::print::{self, Printer};
+use super::{Layers, Talk, plan, run as run_verb};
+use crate::coordinator::{Filling, Host, Input, Job, SlotSpec};
+use crate::error::{Code, Error, Result};
+use crate::model::{Phase, Pointer, RunNumber};
+use crate::source::ListSource;
+use crate::store::{LetterFilter, LetterState, Reader, RunRow};
+
+/// Letters fetched at a time.
+const PAGE: usize = 500;
+
+/// Try dead letters again, through the run's own plugins or through those given
+///
+/// Without --plugin or --validator the plugins that the run had are taken from the store. One given takes the place of the
+/// run's plugin of the same slot, or of the same role. The run's id pointer and collection are kept.
+#[derive(Args, Debug)]
+pub struct RetryArgs {
+    /// Only those of this run
+    #[arg(long, value_name = "RUN")]
+    run: Option<u64>,
+    /// Only those with this code
+    #[arg(long, value_name = "CODE")]
+    code: Option<String>,
+    /// Only those of this phase: decode, validate, operate, store
+    #[arg(long, value_name = "PHASE", value_parser = phase)]
+    phase: Option<Phase>,
+    /// Only these letters
+    #[arg(value_name = "LETTER")]
+    letters: Vec<i64>,
+    #[command(flatten)]
+    job: Box<JobArgs>,
+}
+
+fn phase(text: &str) -> Result<Phase, String> {
+    Phase::parse(text).ok_or_else(|| "the phases are decode, validate, operate, store".to_owned())
+}
+
+/// Retries run by run; the exit code is the highest of the runs'.
+pub fn run(args: RetryArgs, talk: Talk, printer: &mut Printer) -> Result<u8> {
+    if !args.job.input.is_empty() {
+        return Err(Error::new(Code::ConfigInvalid, "dead letters are the input; --input cannot be given"));
+    }
+    let store = args.job.store.store.clone();
+    let filter = LetterFilter {
+        ids: args.letters.clone(),
+        run: args.run.map(RunNumber),
+        code: args.code.clone(),
+        phase: args.phase,
+        state: Some(LetterState::Open),
+        ..LetterFilter::default()
+    };
+    let groups = by_run(&Reader::open(&store)?, &filter)?;
+    if groups.is_empty() {
+        print::talk("No open dead letter matches; nothing was tried.");
+        return Ok(0);
+    }
+    let host = plan::host(&args.job)?;
+    let mut code = 0;
+    for (row, ids) in groups {
+        let reader = Reader::open(&store)?;
+        let job = retry_job(&args, &host, &reader, &row, ids, &store)?;
+        code = code.max(run_verb::perform(&host, job, &args.job, talk, printer)?);
+    }
+    Ok(code)
+}
+
+/// Runs that have matching letters, with the letters' ids in input order.
+fn by_run(reader: &Reader, filter: &LetterFilter) -> Result<Vec<(RunRow, Vec<i64>)>> {
+    let mut groups: Vec<(RunRow, Vec<i64>)> = Vec::new();
+    let mut after = 0;
+    let mut cut = 0;
+    loop {
+        let page = reader.dead_letters(filter, after, PAGE)?;
+        let Some(last) = page.last() else { break };
+        after = last.id;
+        for letter in page {
+            if letter.original.as_ref().is_none_or(|bytes| (bytes.len() as u64) < letter.total_bytes) {
+                cut += 1;
+                continue;
+            }
+            match groups.iter_mut().find(|(row, _)| row.run == letter.run) {
+                Some((_, ids)) => ids.push(letter.id),
+                None => {
+                    let row = reader.run(letter.run)?.ok_or_else(|| {
+                        Error::new(Code::StorageRead, format!("dead letter {} belongs to no run", letter.id))
+                    })?;
+                    groups.push((row, vec![letter.id]));
+                }
+            }
+        }
+    }
+    if cut > 0 {
+        print::talk(&format!("{cut} dead letters keep only the head of an over-long record and cannot be tried again."));
+    }
+    Ok(groups)
+}
+
+fn retry_job(
+    args: &RetryArgs,
+    host: &Host,
+    reader: &Reader,
+    row: &RunRow,
+    ids: Vec<i64>,
+    store: &Path,
+) -> Result<Job> {
+    let mut job = plan::job(&JobArgs { input: vec!["-".to_owned()], ..(*args.job).clone() }, &Layers::default(), host)?;
+    let letters = Letters { reader: Reader::open(store)?, ids: ids.clone().into_iter(), page: Vec::new().into_iter() };
+    let source = ListSource::fallible(format!("dead letters of run {}", row.run), letters);
+    job.input = Input::Source { source: Box::new(source), resumable: None };
+    job.dead_letters = Some(ids.into());
+    job.collection = row.collection.clone();
+    if job.id.is_none() {
+        let of_run = row.identity.iter().find(|(name, _)| name == "id").map(|(_, value)| value.as_str());
+        job.id = of_run.filter(|text| text.starts_with('/')).and_then(Pointer::parse);
+    }
+    keep_plugins(&mut job, host, reader, row)?;
+    Ok(job)
+}
+
+/// The run's plugins, where none is given for their slot or role.
+fn keep_plugins(job: &mut Job, host: &Host, reader: &Reader, row: &RunRow) -> Result<()> {
+    let given_validators = !job.validators.is_empty();
+    for used in reader.plugins(row.run)? {
+        let taken = match used.role.as_str() {
+            "validator" => given_validators,
+            _ => job.operation.is_some(),
+        };
+        if taken {
+            continue;
+        }
+        let digest = used.digest.ok_or_else(|| {
+            Error::new(Code::ConfigMissing, format!("slot {} of run {} was native code", used.slot, row.run))
+                .hint("give a component for it: --plugin or --validator")
+        })?;
+        let bytes = reader.plugin_bytes(&digest)?.ok_or_else(|| {
+            Error::new(Code::StoragePrerequisite, format!("the store does not have plugin {digest}"))
+                .hint("give the component's file: --plugin or --validator")
+        })?;
+        let plugin = host.load_plugin_bytes(bytes.into(), &used.name)?;
+        let spec = SlotSpec::new(&used.slot, Filling::Component(Arc::new(plugin)));
+        match used.role.as_str() {
+            "validator" => job.validators.push(spec),
+            _ => job.operation = Some(spec),
+        }
+    }
+    Ok(())
+}
+
+/// Letters by id, a page at a time, as (id, body).
+struct Letters {
+    reader: Reader,
+    ids: std::vec::IntoIter<i64>,
+    page: std::vec::IntoIter<(Option<String>, Vec<u8>)>,
+}
+
+impl Letters {
+    fn fill(&mut self) -> Result<()> {
+        let ids: Vec<i64> = self.ids.by_ref().take(PAGE).collect();
+        if ids.is_empty() {
+            return Ok(());
+        }
+        let count = ids.len();
+        let filter = LetterFilter { ids, ..LetterFilter::default() };
+        let letters = self.reader.dead_letters(&filter, 0, count)?;
+        if letters.len() != count {
+            return Err(Error::new(Code::ConcurrentModification, "dead letters have vanished while they were read"));
+        }
+        let items: Vec<_> = letters
+            .into_iter()
+            .map(|letter| (letter.item_id.filter(|id| !id.is_empty()), letter.original.unwrap_or_default()))
+            .collect();
+        self.page = items.into_iter();
+        Ok(())
+    }
+}
+
+impl Iterator for Letters {
+    type Item = Result<(Option<String>, String)>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.page.len() == 0
+            && let Err(error) = self.fill()
+        {
+            return Some(Err(error));
+        }
+        let (id, bytes) = self.page.next()?;
+        // Bytes that are no text are refused again, with their bytes kept in the first letter.
+        Some(Ok((id, String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))))
+    }
+}

@@ -1,0 +1,70 @@
+//! The handle by which others stop a run or change its bounds while it is under way.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+
+use crate::error::{Code, Error, Result};
+use crate::strategy::Interval;
+
+/// What a run can be told. Bounds are in force from the next plan.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    /// Items per batch.
+    BatchSize(Interval),
+    /// Lanes.
+    Lanes(Interval),
+    /// Attempts per item.
+    Attempts(u32),
+    /// No more input; what is under way is committed.
+    Stop,
+}
+
+/// Cheap to clone; outlives its run harmlessly.
+#[derive(Debug, Clone)]
+pub struct Control {
+    stop: Arc<AtomicBool>,
+    sender: Sender<Command>,
+    receiver: Receiver<Command>,
+}
+
+/// Commands that may wait for a run.
+const COMMANDS_MAX: usize = 64;
+
+impl Default for Control {
+    fn default() -> Self {
+        let (sender, receiver) = bounded(COMMANDS_MAX);
+        Self { stop: Arc::default(), sender, receiver }
+    }
+}
+
+impl Control {
+    /// Stops the intake: what is under way is committed, the rest is left for the same command to continue.
+    pub fn stop(&self) {
+        self.stop.store(true, Ordering::SeqCst);
+        // A full queue wakes the run just as well.
+        let _ = self.sender.try_send(Command::Stop);
+    }
+
+    /// Changes a bound.
+    ///
+    /// Errors: CONFIG_3001 if too many commands wait already.
+    pub fn tell(&self, command: Command) -> Result<()> {
+        self.sender
+            .try_send(command)
+            .map_err(|_| Error::new(Code::ConfigInvalid, "too many changes are waiting for the run"))
+    }
+
+    pub(super) fn stopped(&self) -> bool {
+        self.stop.load(Ordering::SeqCst)
+    }
+
+    pub(super) fn flag(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.stop)
+    }
+
+    pub(super) fn commands(&self) -> &Receiver<Command> {
+        &self.receiver
+    }
+}

@@ -1,0 +1,258 @@
+//! A batch under way: which items are settled, what is still out, and how its history row will look.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::chunk::{ChunkMetrics, ItemResult, Judged};
+use super::shared::RunShared;
+use crate::limits;
+use crate::model::{
+    Batch, BatchMetrics, BatchNumber, Decision, Digest, Fate, Name, Phase, Plan, Problem, RecordKind, Refusal,
+};
+use crate::plugin::LogBudget;
+use crate::source::Cut;
+
+/// See the module.
+pub(super) struct Flight {
+    pub number: BatchNumber,
+    pub batch: Arc<Batch>,
+    pub plan: Plan,
+    pub blank_lines: u64,
+    pub digest: Digest,
+    pub logs: Arc<[Arc<LogBudget>]>,
+    decisions: Vec<Option<Decision>>,
+    unsettled: usize,
+    /// Chunks whose validators run as jobs of their own: verdicts so far.
+    merging: HashMap<u32, Merging>,
+    pub retries: u64,
+    metrics: ChunkMetrics,
+    read_us: u64,
+    begun: Instant,
+    computed: Option<Instant>,
+    /// Serial reads: results of the first pass, by record; they are settled by the walk.
+    pub first_pass: Vec<Option<super::walk::FirstPass>>,
+}
+
+/// Verdicts of one chunk, one list per validator, until all are in.
+pub(super) struct Merging {
+    pub indices: Vec<u32>,
+    pub attempt: u32,
+    pub judged: Vec<Option<Vec<Judged>>>,
+}
+
+/// An item that is to be tried again.
+pub(super) struct RetryItem {
+    pub index: u32,
+    pub problem: Problem,
+    pub delay_ms: Option<u32>,
+}
+
+impl Flight {
+    /// A batch just cut. Records that are no items are settled at once.
+    pub fn new(number: BatchNumber, plan: Plan, cut: Cut, shared: &RunShared) -> Self {
+        let mut unsettled = 0;
+        let decisions: Vec<Option<Decision>> = cut
+            .batch
+            .records
+            .iter()
+            .map(|record| match &record.kind {
+                RecordKind::Item { .. } => {
+                    unsettled += 1;
+                    None
+                }
+                RecordKind::Broken(broken) => Some(Decision::Refuse(Box::new(Refusal {
+                    fate: Fate::DeadLettered,
+                    phase: Phase::Decode,
+                    problems: vec![broken.problem.clone()],
+                    attempts: 0,
+                    slot: None,
+                }))),
+            })
+            .collect();
+        let mut flight = Self {
+            number,
+            plan,
+            blank_lines: cut.blank_lines,
+            digest: cut.digest,
+            logs: shared.slots().map(|_| Arc::default()).collect(),
+            decisions,
+            unsettled,
+            merging: HashMap::new(),
+            retries: 0,
+            metrics: ChunkMetrics::default(),
+            read_us: cut.read_time.as_micros() as u64,
+            begun: Instant::now(),
+            computed: None,
+            first_pass: Vec::new(),
+            batch: Arc::new(cut.batch),
+        };
+        flight.note_if_computed();
+        flight
+    }
+
+    /// Indices of the records that are items, in input order.
+    pub fn items(&self) -> Vec<u32> {
+        (0..self.decisions.len() as u32).filter(|index| self.decisions[*index as usize].is_none()).collect()
+    }
+
+    /// The items as chunks: at most [`limits::CHUNK_ITEMS_MAX`] items and [`limits::CHUNK_BYTES_MAX`] bytes each, and small
+    /// enough that every lane of the plan gets a share, without making calls tiny.
+    pub fn chunks(&self) -> Vec<Vec<u32>> {
+        const WORTH_A_CALL: usize = 64;
+        let items = self.items();
+        let share = items.len().div_ceil(self.plan.lanes.max(1));
+        let most = share.max(WORTH_A_CALL).min(limits::CHUNK_ITEMS_MAX);
+        let mut chunks = Vec::new();
+        let mut chunk = Vec::new();
+        let mut bytes = 0;
+        for index in items {
+            let size = self.batch.item(index as usize).map_or(0, |item| item.body.len());
+            if !chunk.is_empty() && (chunk.len() >= most || bytes + size > limits::CHUNK_BYTES_MAX) {
+                chunks.push(std::mem::take(&mut chunk));
+                bytes = 0;
+            }
+            chunk.push(index);
+            bytes += size;
+        }
+        if !chunk.is_empty() {
+            chunks.push(chunk);
+        }
+        chunks
+    }
+
+    /// Notes that a chunk's validators run as `jobs` separate jobs.
+    pub fn begin_merge(&mut self, indices: Vec<u32>, attempt: u32, jobs: usize) {
+        let first = indices[0];
+        self.merging.insert(first, Merging { indices, attempt, judged: (0..jobs).map(|_| None).collect() });
+    }
+
+    /// Takes one validator's verdicts; gives the whole when it was the last.
+    pub fn merge(&mut self, first: u32, validator: usize, judged: Vec<Judged>) -> Option<Merging> {
+        let merging = self.merging.get_mut(&first)?;
+        merging.judged[validator] = Some(judged);
+        if merging.judged.iter().any(Option::is_none) {
+            return None;
+        }
+        self.merging.remove(&first)
+    }
+
+    /// Adds what computing took.
+    pub fn add_metrics(&mut self, metrics: &ChunkMetrics) {
+        self.metrics.add(metrics);
+    }
+
+    /// Settles items; gives back those that want another attempt.
+    pub fn settle(&mut self, indices: &[u32], results: Vec<ItemResult>, attempt: u32, attempts: u32) -> Vec<RetryItem> {
+        let mut again = Vec::new();
+        for (index, result) in indices.iter().zip(results) {
+            match result {
+                ItemResult::Decided(decision) => self.decide(*index, decision),
+                ItemResult::Accepted => self.decide(*index, Decision::Keep),
+                ItemResult::Retry { problem, delay_ms, slot } => {
+                    if attempt >= attempts {
+                        self.decide(*index, used_up(problem, attempt, slot));
+                    } else {
+                        self.retries += 1;
+                        again.push(RetryItem { index: *index, problem, delay_ms });
+                    }
+                }
+            }
+        }
+        self.note_if_computed();
+        again
+    }
+
+    fn decide(&mut self, index: u32, decision: Decision) {
+        let place = &mut self.decisions[index as usize];
+        assert!(place.is_none(), "BUG: record {index} of batch {} was decided twice", self.number);
+        *place = Some(decision);
+        self.unsettled -= 1;
+    }
+
+    fn note_if_computed(&mut self) {
+        if self.unsettled == 0 && self.computed.is_none() {
+            self.computed = Some(Instant::now());
+        }
+    }
+
+    /// True if every record has its decision.
+    pub fn computed(&self) -> bool {
+        self.unsettled == 0
+    }
+
+    /// All decisions, and the metrics as far as they are known before writing.
+    pub fn finish(self) -> (Vec<Decision>, BatchMetrics) {
+        let metrics = self.batch_metrics();
+        let decisions = self
+            .decisions
+            .into_iter()
+            .map(|decision| decision.expect("BUG: a batch was finished before all its items"))
+            .collect();
+        (decisions, metrics)
+    }
+
+    fn batch_metrics(&self) -> BatchMetrics {
+        let micros = |time: Duration| time.as_micros() as u64;
+        let computed = self.computed.unwrap_or_else(Instant::now);
+        let item_ns = percentiles(&self.metrics.item_ns);
+        BatchMetrics {
+            plan_size: self.plan.batch_size as u64,
+            plan_lanes: self.plan.lanes as u64,
+            bytes_in: self.batch.text.len() as u64,
+            guest_calls: self.metrics.calls,
+            read_us: self.read_us,
+            validate_us: self.metrics.validate_ns / 1000,
+            operate_us: self.metrics.operate_ns / 1000,
+            compute_us: micros(computed.duration_since(self.begun)),
+            wait_us: micros(computed.elapsed()),
+            item_p50_ns: item_ns[0],
+            item_p95_ns: item_ns[1],
+            item_p99_ns: item_ns[2],
+            item_max_ns: item_ns[3],
+            ..BatchMetrics::default()
+        }
+    }
+}
+
+/// The decision of an item whose attempts are used up.
+pub(super) fn used_up(problem: Problem, attempts: u32, slot: Option<Name>) -> Decision {
+    Decision::Refuse(Box::new(Refusal {
+        fate: Fate::DeadLettered,
+        phase: Phase::Operate,
+        problems: vec![problem],
+        attempts,
+        slot,
+    }))
+}
+
+/// Median, 95th, 99th percentile and maximum of the time per item, each call's mean weighted by its items.
+fn percentiles(calls: &[(u64, u32)]) -> [u64; 4] {
+    let mut calls = calls.to_vec();
+    calls.sort_unstable();
+    let total: u64 = calls.iter().map(|(_, items)| u64::from(*items)).sum();
+    let at = |share: f64| {
+        let rank = (total as f64 * share).ceil() as u64;
+        let mut seen = 0;
+        calls
+            .iter()
+            .find(|(_, items)| {
+                seen += u64::from(*items);
+                seen >= rank
+            })
+            .map_or(0, |(ns, _)| *ns)
+    };
+    [at(0.5), at(0.95), at(0.99), calls.last().map_or(0, |(ns, _)| *ns)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percentiles_weigh_calls_by_their_items() {
+        assert_eq!(percentiles(&[]), [0, 0, 0, 0]);
+        assert_eq!(percentiles(&[(10, 98), (500, 2)]), [10, 10, 500, 500]);
+        assert_eq!(percentiles(&[(7, 1)]), [7, 7, 7, 7]);
+    }
+}

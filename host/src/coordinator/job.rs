@@ -1,0 +1,286 @@
+//! What a run is to do: every option, with its default.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::control::Control;
+use super::writer::RejectLimit;
+use crate::error::{Code, Error, Result};
+use crate::limits;
+use crate::model::{Decision, IndexSpec, Name, OnExisting, Pointer};
+use crate::monitor::Monitor;
+use crate::plugin::{Grants, Operation, Plugin, Validator};
+use crate::processor::{Output, ProcessorKind};
+use crate::source::{InputPath, ListSource, MissingId, ReadOptions, Source};
+use crate::store::Durability;
+use crate::strategy::Bounds;
+
+/// Where items come from.
+pub enum Input {
+    /// Files and standard input, one after another.
+    Files(Vec<InputPath>),
+    /// Anything else. `resumable` is a name under which the same command finds its run again; none for a one-off.
+    Source { source: Box<dyn Source>, resumable: Option<String> },
+}
+
+/// What fills a slot.
+#[derive(Clone)]
+pub enum Filling {
+    /// A component, as this role's plugin.
+    Component(Arc<Plugin>),
+    /// An operation in Rust.
+    Operation(Arc<dyn Operation>),
+    /// A validator in Rust.
+    Validator(Arc<dyn Validator>),
+}
+
+/// A slot of a job.
+#[derive(Clone)]
+pub struct SlotSpec {
+    pub name: Name,
+    pub filling: Filling,
+    pub grants: Grants,
+    /// The plugin's own settings.
+    pub config: BTreeMap<String, String>,
+}
+
+/// How much is kept when something goes wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Atomicity {
+    /// Each batch is whole or not there; the run can be continued.
+    #[default]
+    Batch,
+    /// The run is whole or not there.
+    Run,
+}
+
+impl Atomicity {
+    /// Its stable name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Atomicity::Batch => "batch",
+            Atomicity::Run => "run",
+        }
+    }
+}
+
+/// A run to be. Fields are public: any value is fine, or is refused by name when the run begins.
+pub struct Job {
+    pub input: Input,
+    /// Path of the store; none with the memory processor.
+    pub store: Option<PathBuf>,
+    pub durability: Durability,
+    pub processor: ProcessorKind,
+    /// With the memory processor: where results go.
+    pub output: Option<Output>,
+    /// Collection that items go to.
+    pub collection: Name,
+    /// Further collections that changes may name.
+    pub collections: Vec<Name>,
+    pub indexes: Vec<IndexSpec>,
+    pub operation: Option<SlotSpec>,
+    pub validators: Vec<SlotSpec>,
+    /// Where an item's id stands in it; none makes the ordinal the id.
+    pub id: Option<Pointer>,
+    pub missing_id: MissingId,
+    pub read: ReadOptions,
+    /// Records to read at the most.
+    pub limit: Option<u64>,
+    /// Name of the strategy.
+    pub strategy: String,
+    pub bounds: Bounds,
+    pub batch_bytes: usize,
+    pub batch_wait: Duration,
+    /// Attempts per item, from 1.
+    pub attempts: u32,
+    /// Time of one guest call.
+    pub deadline: Duration,
+    pub on_existing: OnExisting,
+    pub atomic: Atomicity,
+    /// Do everything, then undo it.
+    pub dry_run: bool,
+    /// Process anew what is complete already, or begin anew what was interrupted.
+    pub again: bool,
+    /// Go on although plugins or settings are others than the run began with.
+    pub accept_change: bool,
+    pub max_rejects: Option<RejectLimit>,
+    /// Seed of the plugins' randomness; none draws one.
+    pub seed: Option<u64>,
+    /// The plugins' clock, milliseconds since the Unix epoch; none takes the time at which the run begins.
+    pub clock_ms: Option<i64>,
+    /// A fresh sandbox for each call instead of warm ones.
+    pub fresh_sandboxes: bool,
+    /// Mean time per item above which a batch raises SLOW_BATCH_PROCESSING.
+    pub slow_item: Duration,
+    pub monitors: Vec<Box<dyn Monitor>>,
+    pub control: Control,
+    /// The resolved configuration, for the record.
+    pub settings_json: String,
+    /// Ids of dead letters by ordinal, where the items are dead letters to be tried again.
+    pub dead_letters: Option<Arc<[i64]>>,
+    /// Called with every decision of a batch once it is committed; for tools that look at outcomes.
+    pub observer: Option<Observer>,
+}
+
+/// Sees the ordinal of the first record and the decisions of each committed batch, in input order.
+pub type Observer = Box<dyn FnMut(u64, &[Decision]) + Send>;
+
+impl Job {
+    /// A job with defaults: these inputs, stored in this file, into the collection `items`.
+    pub fn new(input: Input, store: Option<PathBuf>) -> Self {
+        let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+        Self {
+            input,
+            processor: if store.is_some() { ProcessorKind::Storage } else { ProcessorKind::Memory },
+            store,
+            durability: Durability::Full,
+            output: None,
+            collection: Name::parse("items").expect("a legal name"),
+            collections: Vec::new(),
+            indexes: Vec::new(),
+            operation: None,
+            validators: Vec::new(),
+            id: None,
+            missing_id: MissingId::Reject,
+            read: ReadOptions::default(),
+            limit: None,
+            strategy: "adaptive".to_owned(),
+            bounds: Bounds::of_cores(cores),
+            batch_bytes: limits::BATCH_BYTES_MAX,
+            batch_wait: limits::BATCH_WAIT,
+            attempts: limits::ATTEMPTS,
+            deadline: limits::DEADLINE,
+            on_existing: OnExisting::default(),
+            atomic: Atomicity::default(),
+            dry_run: false,
+            again: false,
+            accept_change: false,
+            max_rejects: None,
+            seed: None,
+            clock_ms: None,
+            fresh_sandboxes: false,
+            slow_item: limits::SLOW_ITEM,
+            monitors: Vec::new(),
+            control: Control::default(),
+            settings_json: "{}".to_owned(),
+            dead_letters: None,
+            observer: None,
+        }
+    }
+
+    /// Items in memory, as JSON texts, into a collection of a store.
+    ///
+    /// Errors: CONFIG_3001 for a collection name that is not legal.
+    pub fn of_items<I>(items: I, store: impl Into<PathBuf>, collection: &str) -> Result<Self>
+    where
+        I: IntoIterator<Item = String>,
+        I::IntoIter: Send + 'static,
+    {
+        let source = ListSource::new("items", items.into_iter().map(|body| (None, body)));
+        let mut job = Self::new(Input::Source { source: Box::new(source), resumable: None }, Some(store.into()));
+        job.collection = name(collection)?;
+        Ok(job)
+    }
+
+    /// Files into a collection of a store.
+    ///
+    /// Errors: CONFIG_3001 for a collection name that is not legal.
+    pub fn of_files<P: Into<PathBuf>>(
+        files: impl IntoIterator<Item = P>,
+        store: impl Into<PathBuf>,
+        collection: &str,
+    ) -> Result<Self> {
+        let files = files.into_iter().map(|path| InputPath::File(path.into())).collect();
+        let mut job = Self::new(Input::Files(files), Some(store.into()));
+        job.collection = name(collection)?;
+        Ok(job)
+    }
+
+    /// Takes the id from this member (`id`) or JSON pointer (`/meta/id`).
+    ///
+    /// Errors: CONFIG_3001 for a pointer that is none.
+    pub fn id(mut self, pointer: &str) -> Result<Self> {
+        self.id = Some(parse_pointer(pointer)?);
+        Ok(self)
+    }
+
+    /// Declares an index over this member or JSON pointer, named after its last token.
+    ///
+    /// Errors: CONFIG_3001 for a pointer that is none, or whose last token is no legal name.
+    pub fn index(mut self, pointer: &str) -> Result<Self> {
+        let pointer = parse_pointer(pointer)?;
+        let last = pointer.tokens().last().expect("a pointer has a token");
+        let name = name(last)?;
+        self.indexes.push(IndexSpec { collection: None, name, pointer, unique: false });
+        Ok(self)
+    }
+
+    /// Transforms items by Rust code.
+    #[must_use]
+    pub fn operation(mut self, operation: impl Operation + 'static) -> Self {
+        self.operation = Some(SlotSpec::new("operation", Filling::Operation(Arc::new(operation))));
+        self
+    }
+
+    /// Judges items by Rust code, beside the validators there are.
+    #[must_use]
+    pub fn validator(mut self, validator: impl Validator + 'static) -> Self {
+        let name = format!("validator{}", self.validators.len() + 1);
+        self.validators.push(SlotSpec::new(&name, Filling::Validator(Arc::new(validator))));
+        self
+    }
+
+    /// Transforms items by a component.
+    #[must_use]
+    pub fn operation_plugin(mut self, plugin: Plugin) -> Self {
+        self.operation = Some(SlotSpec::new("operation", Filling::Component(Arc::new(plugin))));
+        self
+    }
+
+    /// Judges items by a component, beside the validators there are.
+    #[must_use]
+    pub fn validator_plugin(mut self, plugin: Plugin) -> Self {
+        let name = format!("validator{}", self.validators.len() + 1);
+        self.validators.push(SlotSpec::new(&name, Filling::Component(Arc::new(plugin))));
+        self
+    }
+
+    /// Watches the run.
+    #[must_use]
+    pub fn monitor(mut self, monitor: impl Monitor + 'static) -> Self {
+        self.monitors.push(Box::new(monitor));
+        self
+    }
+}
+
+impl SlotSpec {
+    /// A slot without grants and settings.
+    ///
+    /// # Panics
+    /// If the name is not legal; callers pass names they have checked or made.
+    pub fn new(name: &str, filling: Filling) -> Self {
+        Self {
+            name: Name::parse(name).expect("a legal slot name"),
+            filling,
+            grants: Grants::default(),
+            config: BTreeMap::new(),
+        }
+    }
+}
+
+fn name(text: &str) -> Result<Name> {
+    Name::parse(text).ok_or_else(|| {
+        Error::new(Code::ConfigInvalid, format!("{text:?} is not a legal name"))
+            .hint("names begin with a letter or _, go on with letters, digits or _, and have at most 63 characters")
+    })
+}
+
+fn parse_pointer(text: &str) -> Result<Pointer> {
+    Pointer::parse(text).ok_or_else(|| {
+        Error::new(Code::ConfigInvalid, format!("{text:?} is neither a member name nor a JSON pointer"))
+            .hint("write a member name such as id, or a pointer such as /meta/id")
+    })
+}

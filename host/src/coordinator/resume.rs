@@ -1,0 +1,175 @@
+//! Is this the command of an earlier run, and is it the same? Then it continues, or is complete already.
+
+use super::control::Control;
+use super::job::{Input, Job};
+use super::start::{Slots, named};
+use crate::error::{Code, Error, Result};
+use crate::model::{Digest, RunNumber};
+use crate::source::{Cutter, InputPath, MissingId, fingerprint};
+use crate::store::{RunHandle, RunRow};
+
+/// What makes two commands the same job, and two executions of it alike.
+pub(super) struct Identity {
+    /// Key of the job: collection and inputs.
+    pub job: String,
+    /// False where the input cannot be read a second time.
+    pub resumable: bool,
+    /// Settings that decide results, by name.
+    pub settings: Vec<(String, String)>,
+    /// Inputs with size and time, to see whether a finished job has new input.
+    pub inputs_json: String,
+}
+
+impl Identity {
+    /// Errors: an input cannot be looked at.
+    pub fn of(job: &Job, slots: &Slots, names: &[String]) -> Result<Self> {
+        let (inputs, resumable) = inputs(job, names)?;
+        let paths: Vec<&str> = inputs.iter().map(|input| input.path.as_str()).collect();
+        let key = Digest::of(format!("{}\0{}", job.collection, paths.join("\0")).as_bytes());
+        let inputs_json = serde_json::to_string(&inputs).unwrap_or_default();
+        let job_key = if resumable { key.to_string() } else { uuid::Uuid::now_v7().to_string() };
+        Ok(Self { job: job_key, resumable, settings: settings(job, slots), inputs_json })
+    }
+}
+
+#[derive(serde::Serialize, serde::Deserialize, PartialEq)]
+struct InputIdentity {
+    path: String,
+    size_bytes: Option<u64>,
+    modified_ms: Option<i64>,
+}
+
+fn inputs(job: &Job, names: &[String]) -> Result<(Vec<InputIdentity>, bool)> {
+    let unread = |path: String| InputIdentity { path, size_bytes: None, modified_ms: None };
+    match &job.input {
+        Input::Source { resumable: Some(name), .. } => Ok((vec![unread(name.clone())], true)),
+        Input::Source { resumable: None, .. } => Ok((names.iter().cloned().map(unread).collect(), false)),
+        Input::Files(files) => {
+            let mut resumable = true;
+            let mut identities = Vec::with_capacity(files.len());
+            for file in files {
+                let InputPath::File(path) = file else {
+                    resumable = false;
+                    identities.push(unread("-".to_owned()));
+                    continue;
+                };
+                let whole = std::path::absolute(path).unwrap_or_else(|_| path.clone()).display().to_string();
+                match fingerprint(path)? {
+                    Some(print) => identities.push(InputIdentity {
+                        path: whole,
+                        size_bytes: Some(print.size_bytes),
+                        modified_ms: Some(print.modified_ms),
+                    }),
+                    None => {
+                        resumable = false;
+                        identities.push(unread(whole));
+                    }
+                }
+            }
+            Ok((identities, resumable))
+        }
+    }
+}
+
+fn settings(job: &Job, slots: &Slots) -> Vec<(String, String)> {
+    let mut settings = vec![
+        ("id".to_owned(), job.id.as_ref().map_or_else(|| "ordinal".to_owned(), ToString::to_string)),
+        ("missing-id".to_owned(), if job.missing_id == MissingId::Reject { "reject" } else { "ordinal" }.to_owned()),
+        ("format".to_owned(), job.read.format.map_or("by name", |format| format.name()).to_owned()),
+        ("max-line-bytes".to_owned(), job.read.line_bytes_max.to_string()),
+        ("csv".to_owned(), format!("delimiter {:?}, header {}", job.read.csv.delimiter, job.read.csv.header)),
+        ("limit".to_owned(), job.limit.map_or_else(|| "none".to_owned(), |limit| limit.to_string())),
+        ("on-existing".to_owned(), format!("{:?}", job.on_existing).to_lowercase()),
+        ("atomic".to_owned(), job.atomic.as_str().to_owned()),
+    ];
+    for (slot, spec) in slots.all().zip(job.validators.iter().chain(&job.operation)) {
+        let digest = slot.digest().map_or_else(|| "native".to_owned(), |digest| digest.to_string());
+        settings.push((format!("{} {}", slot.role().as_str(), slot.name()), digest));
+        let grants = slot.grants().describe().join(", ");
+        settings.push((format!("grants of {}", slot.name()), grants));
+        let config: Vec<String> = spec.config.iter().map(|(key, value)| format!("{key}={value}")).collect();
+        // Values may be secret; a digest tells whether they are the same.
+        settings.push((format!("config of {}", slot.name()), Digest::of(config.join("\0").as_bytes()).to_string()));
+    }
+    settings
+}
+
+/// What an earlier run of this job means for this one.
+pub(super) enum Found {
+    New,
+    Continue(RunNumber),
+    Complete(Box<RunRow>),
+}
+
+/// Errors: CONFIG_3001 where the run cannot be continued as it is, naming each difference.
+pub(super) fn judge(last: Option<RunRow>, identity: &Identity, job: &Job) -> Result<Found> {
+    let Some(row) = last else { return Ok(Found::New) };
+    if job.again || row.status == crate::model::RunStatus::RolledBack {
+        return Ok(Found::New);
+    }
+    let changed = differences(&row.identity, &identity.settings);
+    if row.status.finished() {
+        let same = changed.is_empty() && row.inputs_json == identity.inputs_json;
+        return Ok(if same { Found::Complete(Box::new(row)) } else { Found::New });
+    }
+    if changed.is_empty() || job.accept_change {
+        return Ok(Found::Continue(row.run));
+    }
+    let run = named(row.run);
+    Err(Error::new(Code::ConfigInvalid, format!("{run} began with other settings: {}", changed.join("; ")))
+        .hint(format!("use the settings of {run}, or --accept-change to go on with these, or --again to begin anew")))
+}
+
+fn differences(then: &[(String, String)], now: &[(String, String)]) -> Vec<String> {
+    let find = |list: &[(String, String)], name: &str| {
+        list.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone())
+    };
+    let mut names: Vec<&String> = then.iter().chain(now).map(|(name, _)| name).collect();
+    names.sort();
+    names.dedup();
+    names
+        .into_iter()
+        .filter_map(|name| match (find(then, name), find(now, name)) {
+            (Some(then), Some(now)) if then != now => Some(format!("{name} was {then}, is {now}")),
+            (Some(then), None) => Some(format!("{name} was {then}, is not given")),
+            (None, Some(now)) => Some(format!("{name} was not given, is {now}")),
+            _ => None,
+        })
+        .collect()
+}
+
+/// Reads past what the run has accounted for, and makes sure that it is still the same.
+///
+/// Errors: CONFIG_3001 if the input has changed before the checkpoint, RECOVERY_9004 if it is shorter.
+pub(super) fn skip(cutter: &mut Cutter, handle: &RunHandle, control: &Control) -> Result<()> {
+    let Some(skipped) = cutter.skip_to(handle.next, &control.flag())? else { return Ok(()) };
+    let same = handle.input_digest.is_none_or(|digest| digest == skipped.digest);
+    if same {
+        return Ok(());
+    }
+    let names = cutter.source().names().join(", ");
+    let message =
+        format!("the first {} records of {names} are not those that {} has processed", handle.next, named(handle.run));
+    Err(Error::new(Code::ConfigInvalid, message)
+        .hint("restore the input to continue, or use --again to begin anew with the changed one"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_difference_is_named() {
+        let pair = |a: &str, b: &str| (a.to_owned(), b.to_owned());
+        let then = [pair("id", "/id"), pair("operation a", "blake3:1"), pair("limit", "5")];
+        let now = [pair("id", "/id"), pair("operation a", "blake3:2"), pair("validator v", "blake3:3")];
+        assert_eq!(
+            differences(&then, &now),
+            [
+                "limit was 5, is not given",
+                "operation a was blake3:1, is blake3:2",
+                "validator v was not given, is blake3:3"
+            ]
+        );
+    }
+}

@@ -1,0 +1,667 @@
+//! The one loop that executes plans: cuts batches, hands chunks to lanes, batches to the writer, and tells what happens.
+//!
+//! Invariants: batches are sent to the writer in input order; a batch is sent once and only when all its items are settled;
+//! a committed batch is never computed again; batches and bytes under way are bounded.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender, bounded, never, select, unbounded};
+
+use super::chunk::Chunk;
+use super::control::{Command, Control};
+use super::flight::Flight;
+use super::intake::{CutRequest, Intake, Read};
+use super::job::Observer;
+use super::lanes::Lanes;
+use super::retry;
+use super::shared::RunShared;
+use super::tell::Teller;
+use super::work::{Done, LaneWork, submit};
+use super::writer::{Budget, Group, WriteRequest, WriterService, Written};
+use crate::error::{Code, Error};
+use crate::event::Event;
+use crate::limits;
+use crate::model::{BatchNumber, Digest, Name, Ordinal, Plan};
+use crate::monitor::{Sensor, SystemSensor};
+use crate::store::{BatchWrite, RunHandle, WritePolicy};
+use crate::strategy::{BatchSample, Signals, Strategy};
+
+/// How often the machine is looked at.
+const SAMPLE_INTERVAL: Duration = Duration::from_millis(500);
+
+/// Everything a run needs, made ready by `start`.
+pub(super) struct RunParts<'a> {
+    pub key: u64,
+    pub shared: Arc<RunShared>,
+    pub handle: Arc<RunHandle>,
+    pub policy: Arc<WritePolicy>,
+    pub lanes: &'a Lanes,
+    pub writer: Arc<WriterService>,
+    pub intake: Intake,
+    pub strategy: Box<dyn Strategy>,
+    pub signals: Signals,
+    pub control: Control,
+    pub teller: Teller,
+    pub batch_bytes: usize,
+    pub batch_wait: Duration,
+    pub attempts: u32,
+    pub budget: Option<Budget>,
+    pub input_names: Arc<[String]>,
+    pub digests: Arc<[(Name, Digest)]>,
+    pub dead_letters: Option<Arc<[i64]>>,
+    pub observer: Option<Observer>,
+}
+
+/// Why the loop ended.
+pub(super) enum Ended {
+    /// Every record of the input has its fate.
+    Complete,
+    /// Asked to stop.
+    Stopped,
+    /// A batch crossed `--max-rejects`; it is the last one written.
+    Crossed,
+    /// An error of the input, the writer or the host.
+    Failed(Error),
+}
+
+/// The loop's result, with what the report needs.
+pub(super) struct Finished {
+    pub ended: Ended,
+    pub teller: Teller,
+    pub peak_lanes: usize,
+    /// Blank lines after the last record, which no batch carries.
+    pub trailing_blank_lines: u64,
+}
+
+/// Items waiting for another attempt.
+struct Waiting {
+    due: Instant,
+    number: BatchNumber,
+    attempt: u32,
+    indices: Vec<u32>,
+}
+
+impl PartialEq for Waiting {
+    fn eq(&self, other: &Self) -> bool {
+        self.due == other.due
+    }
+}
+impl Eq for Waiting {}
+impl PartialOrd for Waiting {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+impl Ord for Waiting {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.due.cmp(&other.due)
+    }
+}
+
+/// A batch at the writer.
+struct Sent {
+    number: BatchNumber,
+    items: usize,
+    bytes: usize,
+}
+
+pub(super) struct Run<'a> {
+    parts: RunParts<'a>,
+    plan: Plan,
+    /// Plans of the cuts asked for and not yet received, oldest first.
+    requested: VecDeque<Plan>,
+    flights: VecDeque<Flight>,
+    sent: VecDeque<Sent>,
+    next_number: BatchNumber,
+    work: VecDeque<LaneWork>,
+    waiting: BinaryHeap<Reverse<Waiting>>,
+    lanes_in_use: usize,
+    peak_lanes: usize,
+    input_ended: bool,
+    trailing_blank_lines: u64,
+    outcome: Option<Ended>,
+    stop_begun: Option<Instant>,
+    /// The writer takes no more batches of this run.
+    writer_closed: bool,
+    /// Serial reads: skip the first pass, since most items of the last batch had to run again anyway.
+    skip_first_pass: bool,
+    sensor: SystemSensor,
+    next_sample: Instant,
+    lane_busy: Duration,
+    lane_busy_since: Instant,
+    writer_busy: Duration,
+    done: (Sender<Done>, Receiver<Done>),
+    written: (Sender<Written>, Receiver<Written>),
+}
+
+impl<'a> Run<'a> {
+    pub fn new(parts: RunParts<'a>) -> Self {
+        let now = Instant::now();
+        Self {
+            plan: Plan { batch_size: 1, lanes: 1, batches_in_flight: 1 },
+            requested: VecDeque::new(),
+            flights: VecDeque::new(),
+            sent: VecDeque::new(),
+            next_number: parts.handle.next_batch,
+            work: VecDeque::new(),
+            waiting: BinaryHeap::new(),
+            lanes_in_use: 0,
+            peak_lanes: 0,
+            input_ended: false,
+            trailing_blank_lines: 0,
+            outcome: None,
+            stop_begun: None,
+            writer_closed: false,
+            skip_first_pass: false,
+            sensor: SystemSensor::new(),
+            next_sample: now + SAMPLE_INTERVAL,
+            lane_busy: Duration::ZERO,
+            lane_busy_since: now,
+            writer_busy: Duration::ZERO,
+            // Bounded by the lanes in use and the batches at the writer.
+            done: unbounded(),
+            written: bounded(limits::BATCHES_IN_FLIGHT_MAX * 4),
+            parts,
+        }
+    }
+
+    /// Runs to the end.
+    pub fn run(mut self) -> Finished {
+        loop {
+            if self.parts.control.stopped() && self.outcome.is_none() {
+                self.begin_stop();
+            }
+            self.ask_for_batches();
+            self.send_computed();
+            self.dispatch();
+            if let Some(ended) = self.over() {
+                self.abandon();
+                return Finished {
+                    ended,
+                    peak_lanes: self.peak_lanes,
+                    trailing_blank_lines: self.trailing_blank_lines,
+                    teller: self.parts.teller,
+                };
+            }
+            self.wait();
+            self.sample();
+        }
+    }
+
+    fn begin_stop(&mut self) {
+        if self.stop_begun.is_none() {
+            self.stop_begun = Some(Instant::now());
+        }
+    }
+
+    fn stopping(&self) -> bool {
+        self.stop_begun.is_some() || self.outcome.is_some()
+    }
+
+    /// The end, if this is it.
+    fn over(&mut self) -> Option<Ended> {
+        if let Some(Ended::Failed(_) | Ended::Crossed) = &self.outcome {
+            // What the writer has is waited for: it may be committed. Lanes may go on; their answers go nowhere.
+            return if self.writer_closed || self.sent.is_empty() { self.outcome.take() } else { None };
+        }
+        let under_way = !self.flights.is_empty() || !self.sent.is_empty();
+        if let Some(begun) = self.stop_begun {
+            let late = begun.elapsed() > limits::STOP_GRACE && self.sent.is_empty();
+            return (!under_way && self.requested.is_empty() || late).then_some(Ended::Stopped);
+        }
+        if self.input_ended && !under_way && self.requested.is_empty() {
+            return Some(self.outcome.take().unwrap_or(Ended::Complete));
+        }
+        None
+    }
+
+    /// What is not committed is given up; the next run reads it again.
+    fn abandon(&mut self) {
+        let reason = "the run ended before it was written";
+        let numbers: Vec<u64> =
+            self.sent.iter().map(|sent| sent.number.0).chain(self.flights.iter().map(|f| f.number.0)).collect();
+        for batch in numbers {
+            self.parts.teller.emit(Event::BatchAbandoned { batch, reason: reason.to_owned() });
+        }
+    }
+
+    // --- intake -------------------------------------------------------------------------------------------------
+
+    fn ask_for_batches(&mut self) {
+        while !self.stopping() && !self.input_ended && self.room() {
+            let plan = self.plan_next();
+            let request = CutRequest {
+                size: plan.batch_size,
+                bytes: self.parts.batch_bytes,
+                wait: Some(self.parts.batch_wait),
+            };
+            self.requested.push_back(plan);
+            if !self.parts.intake.ask(request) {
+                self.input_ended = true;
+                self.requested.pop_back();
+            }
+        }
+    }
+
+    fn room(&self) -> bool {
+        let batches = self.requested.len() + self.flights.len() + self.sent.len();
+        if batches == 0 {
+            return true;
+        }
+        let most = self.plan.batches_in_flight.min(limits::BATCHES_IN_FLIGHT_MAX);
+        let items: usize = self.requested.iter().map(|plan| plan.batch_size).sum::<usize>()
+            + self.flights.iter().map(|flight| flight.batch.len()).sum::<usize>()
+            + self.sent.iter().map(|sent| sent.items).sum::<usize>();
+        let bytes: usize = self.flights.iter().map(|flight| flight.batch.text.len()).sum::<usize>()
+            + self.sent.iter().map(|sent| sent.bytes).sum::<usize>();
+        batches < most
+            && (batches < 2 || items + self.plan.batch_size <= limits::ITEMS_IN_FLIGHT_MAX)
+            && bytes < limits::BYTES_IN_FLIGHT_MAX
+    }
+
+    fn plan_next(&mut self) -> Plan {
+        let elapsed = self.lane_busy_since.elapsed();
+        if elapsed > Duration::from_millis(50) {
+            self.note_lane_time();
+            let share = |busy: Duration, of: usize| (busy.as_secs_f64() / elapsed.as_secs_f64() / of as f64).min(1.0);
+            self.parts.signals.lanes_busy = Some(share(self.lane_busy, self.plan.lanes.max(1)));
+            self.parts.signals.writer_busy = Some(share(self.writer_busy, 1));
+            self.lane_busy = Duration::ZERO;
+            self.writer_busy = Duration::ZERO;
+            self.lane_busy_since = Instant::now();
+        }
+        let number = self.next_number.0 + self.requested.len() as u64;
+        self.parts.signals.sequence = number;
+        let planned = self.parts.strategy.plan(&self.parts.signals);
+        let old = std::mem::replace(&mut self.plan, planned.plan);
+        if let Some(reason) = planned.reason {
+            let first = number == self.parts.handle.next_batch.0;
+            self.parts.teller.emit(Event::PlanChosen {
+                batch: number,
+                batch_size: self.plan.batch_size as u64,
+                lanes: self.plan.lanes as u64,
+                old_batch_size: (!first).then_some(old.batch_size as u64),
+                old_lanes: (!first).then_some(old.lanes as u64),
+                reason,
+            });
+        }
+        self.plan
+    }
+
+    fn received(&mut self, read: Read) {
+        let plan = self.requested.pop_front().expect("BUG: a cut came that was not asked for");
+        let cut = match read.cut {
+            Ok(cut) => cut,
+            Err(error) => {
+                self.input_ended = true;
+                self.requested.clear();
+                // What was read before the error is committed first.
+                if self.flights.is_empty() && self.sent.is_empty() {
+                    self.outcome = Some(Ended::Failed(error));
+                } else {
+                    self.parts.intake.hold(error);
+                }
+                return;
+            }
+        };
+        if cut.end {
+            self.input_ended = true;
+            self.requested.clear();
+        }
+        if cut.batch.is_empty() {
+            self.trailing_blank_lines += cut.blank_lines;
+            return;
+        }
+        let number = self.next_number;
+        self.next_number = BatchNumber(number.0 + 1);
+        let flight = Flight::new(number, plan, cut, &self.parts.shared);
+        self.parts.teller.batch_started(&flight);
+        self.flights.push_back(flight);
+        if self.parts.shared.view.is_none() {
+            self.compute(self.flights.len() - 1);
+        } else if self.flights.len() == 1 && self.sent.is_empty() {
+            self.compute(0);
+        }
+    }
+
+    // --- computing ----------------------------------------------------------------------------------------------
+
+    fn compute(&mut self, at: usize) {
+        let flight = &mut self.flights[at];
+        let chunks = flight.chunks();
+        let serial = self.parts.shared.view.is_some();
+        if serial {
+            flight.first_pass = (0..flight.batch.len()).map(|_| None).collect();
+        }
+        let number = flight.number;
+        if serial && (self.skip_first_pass || chunks.is_empty()) {
+            self.begin_walk(at);
+            return;
+        }
+        for indices in chunks {
+            self.queue_chunk(number, indices, 1, serial);
+        }
+    }
+
+    fn flight(&mut self, number: BatchNumber) -> Option<&mut Flight> {
+        self.flights.iter_mut().find(|flight| flight.number == number)
+    }
+
+    fn chunk(&mut self, number: BatchNumber, indices: Vec<u32>, attempt: u32) -> Option<Chunk> {
+        let run = Arc::clone(&self.parts.shared);
+        let flight = self.flight(number)?;
+        let (batch, logs) = (Arc::clone(&flight.batch), Arc::clone(&flight.logs));
+        Some(Chunk { run, number: number.0, batch, indices, attempt, logs })
+    }
+
+    fn queue_chunk(&mut self, number: BatchNumber, indices: Vec<u32>, attempt: u32, serial: bool) {
+        let Some(chunk) = self.chunk(number, indices, attempt) else { return };
+        let validators = self.parts.shared.validators.len();
+        if serial {
+            self.work.push_back(LaneWork::FirstPass(chunk));
+        } else if validators < 2 {
+            self.work.push_back(LaneWork::Compute(chunk));
+        } else {
+            // Several validators run side by side, each as a job of its own.
+            if let Some(flight) = self.flight(number) {
+                flight.begin_merge(chunk.indices.clone(), attempt, validators);
+            }
+            self.work.extend((0..validators).map(|validator| LaneWork::Validate(chunk.clone(), validator)));
+        }
+    }
+
+    fn begin_walk(&mut self, at: usize) {
+        let flight = &mut self.flights[at];
+        let (number, indices) = (flight.number, flight.items());
+        if indices.is_empty() {
+            return;
+        }
+        let passes = indices.iter().map(|index| flight.first_pass[*index as usize].take()).collect();
+        if let Some(chunk) = self.chunk(number, indices, 1) {
+            self.work.push_back(LaneWork::Walk(chunk, passes));
+        }
+    }
+
+    fn dispatch(&mut self) {
+        let now = Instant::now();
+        while self.waiting.peek().is_some_and(|Reverse(waiting)| waiting.due <= now) {
+            let Some(Reverse(waiting)) = self.waiting.pop() else { break };
+            self.queue_chunk(waiting.number, waiting.indices, waiting.attempt, false);
+        }
+        while self.lanes_in_use < self.plan.lanes {
+            let Some(work) = self.work.pop_front() else { break };
+            self.note_lane_time();
+            self.lanes_in_use += 1;
+            self.peak_lanes = self.peak_lanes.max(self.lanes_in_use);
+            submit(self.parts.lanes, work, &self.done.0, self.parts.control.flag());
+        }
+        self.parts.teller.lanes_in_use(self.lanes_in_use as u64);
+    }
+
+    /// Adds the time since the last change of `lanes_in_use` to the busy time.
+    fn note_lane_time(&mut self) {
+        self.lane_busy += self.parts.teller.lane_time(self.lanes_in_use);
+    }
+
+    fn done(&mut self, done: Done) {
+        self.note_lane_time();
+        self.lanes_in_use -= 1;
+        match done {
+            Done::Computed { number, indices, attempt, results, metrics } => {
+                let attempts = self.parts.attempts;
+                let Some(flight) = self.flight(number) else { return };
+                flight.add_metrics(&metrics);
+                let again = flight.settle(&indices, results, attempt, attempts);
+                self.retry_later(number, again, attempt);
+            }
+            Done::Judged { number, first, validator, judged, metrics } => {
+                let shared = Arc::clone(&self.parts.shared);
+                let Some(flight) = self.flight(number) else { return };
+                flight.add_metrics(&metrics);
+                if let Some(whole) = flight.merge(first, validator, judged) {
+                    let judged = whole.judged.into_iter().flatten().collect();
+                    let merged =
+                        super::chunk::merge(&shared.validators, judged, whole.indices.len(), whole.attempt);
+                    if let Some(chunk) = self.chunk(number, whole.indices, whole.attempt) {
+                        self.work.push_front(LaneWork::Operate(chunk, merged));
+                    }
+                }
+            }
+            Done::FirstPass { number, indices, passes, metrics } => {
+                let Some(at) = self.flights.iter().position(|flight| flight.number == number) else { return };
+                let flight = &mut self.flights[at];
+                flight.add_metrics(&metrics);
+                for (index, pass) in indices.into_iter().zip(passes) {
+                    flight.first_pass[index as usize] = Some(pass);
+                }
+                let ready = flight.items().iter().all(|index| flight.first_pass[*index as usize].is_some());
+                if ready {
+                    self.begin_walk(at);
+                }
+            }
+            Done::Walked { number, indices, walked: Ok(Some(walked)) } => {
+                self.skip_first_pass = walked.rerun * 2 > indices.len();
+                let Some(flight) = self.flight(number) else { return };
+                flight.add_metrics(&walked.metrics);
+                flight.retries += walked.retries;
+                let results = walked.decisions.into_iter().map(super::chunk::ItemResult::Decided).collect();
+                flight.settle(&indices, results, 1, 1);
+            }
+            // Stopped half way: the batch is abandoned, its items are read again by the next run.
+            Done::Walked { number, walked: Ok(None), .. } => {
+                self.parts.teller.emit(Event::BatchAbandoned { batch: number.0, reason: "the run was stopped".into() });
+                self.flights.clear();
+                self.begin_stop();
+            }
+            Done::Walked { walked: Err(error), .. } => self.outcome = Some(Ended::Failed(error)),
+            Done::Panicked { text } => {
+                self.outcome = Some(Ended::Failed(Error::new(Code::Internal, format!("a lane panicked: {text}"))));
+            }
+        }
+    }
+
+    fn retry_later(&mut self, number: BatchNumber, again: Vec<super::flight::RetryItem>, attempt: u32) {
+        if again.is_empty() {
+            return;
+        }
+        let Some(batch) = self.flight(number).map(|flight| Arc::clone(&flight.batch)) else { return };
+        // One wait for all items of the chunk that failed together: the longest of theirs.
+        let mut delay = Duration::ZERO;
+        for item in &again {
+            let ordinal = batch.ordinal(item.index as usize);
+            let random = self.random(ordinal, attempt);
+            delay = delay.max(retry::delay(attempt, random, item.delay_ms));
+        }
+        for item in &again {
+            let ordinal = batch.ordinal(item.index as usize);
+            let id = batch.item(item.index as usize).map_or("", |item| item.id);
+            self.parts.teller.emit(Event::ItemRetried {
+                batch: number.0,
+                ordinal: ordinal.0,
+                id: id.to_owned(),
+                attempt: attempt + 1,
+                delay_ms: delay.as_millis() as u64,
+                code: item.problem.code.clone(),
+            });
+        }
+        self.waiting.push(Reverse(Waiting {
+            due: Instant::now() + delay,
+            number,
+            attempt: attempt + 1,
+            indices: again.into_iter().map(|item| item.index).collect(),
+        }));
+    }
+
+    /// Jitter that a repeated run repeats.
+    fn random(&self, ordinal: Ordinal, attempt: u32) -> u64 {
+        (self.parts.shared.seed ^ ordinal.0.rotate_left(17) ^ u64::from(attempt))
+            .wrapping_mul(0x9E37_79B9_7F4A_7C15)
+            .rotate_left(31)
+            .wrapping_mul(0xBF58_476D_1CE4_E5B9)
+    }
+
+    // --- writing ------------------------------------------------------------------------------------------------
+
+    fn send_computed(&mut self) {
+        while self.flights.front().is_some_and(Flight::computed) && self.outcome.is_none() {
+            let flight = self.flights.pop_front().expect("BUG: the front was just there");
+            let write = self.batch_write(flight);
+            self.sent.push_back(Sent { number: write.number, items: write.batch.len(), bytes: write.batch.text.len() });
+            let request = WriteRequest {
+                key: self.parts.key,
+                handle: Arc::clone(&self.parts.handle),
+                policy: Arc::clone(&self.parts.policy),
+                write,
+                budget: self.parts.budget,
+                reply: self.written.0.clone(),
+            };
+            if let Err(error) = self.parts.writer.write(request) {
+                self.outcome = Some(Ended::Failed(error));
+            }
+        }
+    }
+
+    fn batch_write(&mut self, flight: Flight) -> BatchWrite {
+        self.parts.teller.log_dropped(&flight);
+        let (number, batch, retries) = (flight.number, Arc::clone(&flight.batch), flight.retries);
+        let (blank_lines, input_digest) = (flight.blank_lines, flight.digest);
+        let (decisions, metrics) = flight.finish();
+        let retried = match &self.parts.dead_letters {
+            Some(ids) => {
+                let first = batch.first_ordinal as usize;
+                ids[first.min(ids.len())..(first + batch.len()).min(ids.len())].to_vec()
+            }
+            None => Vec::new(),
+        };
+        BatchWrite {
+            number,
+            batch,
+            decisions,
+            metrics,
+            retries,
+            blank_lines,
+            input_names: Arc::clone(&self.parts.input_names),
+            input_digest,
+            digests: Arc::clone(&self.parts.digests),
+            retried,
+        }
+    }
+
+    fn written(&mut self, written: Written) {
+        match written {
+            Written::Committed(group) => self.committed(group),
+            Written::Failed { first, last, error } => {
+                self.writer_closed = true;
+                self.parts.teller.rolled_back(first, last, &error);
+                if self.outcome.is_none() {
+                    self.outcome = Some(Ended::Failed(error));
+                }
+            }
+        }
+    }
+
+    fn committed(&mut self, group: Group) {
+        self.writer_busy += group.duration;
+        self.parts.teller.group_committed(&group, &self.parts.digests, &self.parts.input_names);
+        for (write, receipt) in &group.batches {
+            let sent = self.sent.pop_front();
+            assert!(
+                sent.is_some_and(|sent| sent.number == write.number),
+                "BUG: batch {} was committed out of order",
+                write.number
+            );
+            let mut metrics = write.metrics;
+            metrics.write_us = receipt.write_us;
+            metrics.bytes_out = receipt.bytes_out;
+            metrics.commit_us = group.commit.as_micros() as u64;
+            let sample =
+                BatchSample::new(write.number.0, &receipt.counts, &metrics, self.parts.teller.elapsed_us());
+            self.parts.signals.committed(sample);
+            if let Some(observer) = &mut self.parts.observer {
+                observer(write.batch.first_ordinal, &write.decisions);
+            }
+        }
+        if let Some(left) = self.parts.teller.items_left() {
+            self.parts.signals.items_left = Some(left);
+        }
+        if group.crossed {
+            self.writer_closed = true;
+            self.outcome = Some(Ended::Crossed);
+        } else if self.parts.shared.view.is_some() && !self.flights.is_empty() && self.sent.is_empty() {
+            // Serial reads: the next batch sees this one's rows.
+            self.compute(0);
+        }
+    }
+
+    // --- waiting ------------------------------------------------------------------------------------------------
+
+    fn wait(&mut self) {
+        let now = Instant::now();
+        let due = self.waiting.peek().map(|Reverse(waiting)| waiting.due);
+        let mut timeout = self.next_sample.saturating_duration_since(now);
+        if let Some(due) = due {
+            timeout = timeout.min(due.saturating_duration_since(now));
+        }
+        let reads = if self.requested.is_empty() { never() } else { self.parts.intake.reads().clone() };
+        select! {
+            recv(reads) -> read => match read {
+                Ok(read) => self.received(read),
+                Err(_) => self.reader_gone(),
+            },
+            recv(self.done.1) -> done => if let Ok(done) = done { self.done(done) },
+            recv(self.written.1) -> written => if let Ok(written) = written { self.written(written) },
+            recv(self.parts.control.commands()) -> command => if let Ok(command) = command { self.told(command) },
+            default(timeout) => {}
+        }
+        if self.input_ended
+            && self.flights.is_empty()
+            && self.sent.is_empty()
+            && let Some(error) = self.parts.intake.release()
+        {
+            self.outcome = Some(Ended::Failed(error));
+        }
+    }
+
+    fn reader_gone(&mut self) {
+        self.input_ended = true;
+        self.requested.clear();
+        if !self.stopping() {
+            self.outcome = Some(Ended::Failed(Error::new(Code::Internal, "the reader has ended without a word")));
+        }
+    }
+
+    fn told(&mut self, command: Command) {
+        let bounds = &mut self.parts.signals.bounds;
+        let (setting, value) = match command {
+            Command::Stop => return,
+            Command::BatchSize(interval) => {
+                bounds.batch_size = interval;
+                ("batch-size", format!("{}..{}", interval.min(), interval.max()))
+            }
+            Command::Lanes(interval) => {
+                bounds.lanes = interval;
+                ("lanes", format!("{}..{}", interval.min(), interval.max()))
+            }
+            Command::Attempts(attempts) => {
+                self.parts.attempts = attempts;
+                ("attempts", attempts.to_string())
+            }
+        };
+        self.parts.teller.emit(Event::BoundsChanged { setting: setting.to_owned(), value });
+    }
+
+    fn sample(&mut self) {
+        if Instant::now() < self.next_sample {
+            return;
+        }
+        self.next_sample = Instant::now() + SAMPLE_INTERVAL;
+        let sample = self.sensor.sample().usable();
+        self.parts.signals.cpu_share = sample.cpu_share;
+        self.parts.signals.memory_share = sample.memory_share;
+        self.parts.signals.process_bytes = sample.process_bytes;
+        self.parts.teller.sampled(sample);
+    }
+}

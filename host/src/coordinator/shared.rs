@@ -1,0 +1,30 @@
+//! What the lanes need to know of a run. Fixed for the run's life.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::serial::StoreView;
+use crate::plugin::Slot;
+use crate::source::Decoder;
+
+/// See the module.
+pub(super) struct RunShared {
+    pub uuid: Arc<str>,
+    pub validators: Vec<Arc<Slot>>,
+    pub operation: Option<Arc<Slot>>,
+    pub deadline: Duration,
+    pub now_ms: u64,
+    pub seed: u64,
+    /// Judges bodies that plugins return; knows where the id stands, if the run does.
+    pub body_decoder: Decoder,
+    pub attempts: u32,
+    /// Present where a plugin reads the store: then batches are computed one at a time.
+    pub view: Option<StoreView>,
+}
+
+impl RunShared {
+    /// All slots: validators in order, then the operation.
+    pub fn slots(&self) -> impl Iterator<Item = &Arc<Slot>> {
+        self.validators.iter().chain(self.operation.iter())
+    }
+}

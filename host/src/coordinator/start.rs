@@ -1,0 +1,480 @@
+//! Beginning and ending a run: settings are checked, plugins started, the store made ready, an interrupted run continued.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::host::Host;
+use super::intake::Intake;
+use super::job::{Atomicity, Filling, Input, Job, SlotSpec};
+use super::outcome::{REPORT_SCHEMA, RunFailure, RunReport};
+use super::resume::{self, Found, Identity};
+use super::run::{Ended, Finished, Run, RunParts};
+use super::serial::{Base, Committed, StoreView, Uncommitted};
+use super::shared::RunShared;
+use super::tell::Teller;
+use super::writer::{Budget, WriterService};
+use crate::error::{Code, Error, Result};
+use crate::event::{ErrorReport, Event, PluginUsed, RunEnded, RunStarted};
+use crate::limits;
+use crate::model::{Counts, Name, RunNumber, RunStatus};
+use crate::monitor::{EventHub, SystemClock};
+use crate::plugin::{Role, Slot, SlotSettings};
+use crate::processor::{MemoryProcessor, ProcessorKind, StorageProcessor};
+use crate::source::{self, Cutter, Decoder, MissingId, Source};
+use crate::store::{PluginRow, Reader, RunEnd, RunHandle, RunStart, StoreOptions, WritePolicy, Writer};
+use crate::strategy::{self, Signals};
+
+/// Runs a job: see [`Host::run`].
+pub(super) fn run(host: &Host, mut job: Job) -> Result<RunReport, RunFailure> {
+    check(&job)?;
+    let strategy = strategy::strategy(&job.strategy)?;
+    let slots = Slots::fill(&job)?;
+    let begun = Instant::now();
+    let source = open(&mut job)?;
+    let names: Arc<[String]> = source.names().into();
+    let total_bytes = source.total_bytes();
+    let identity = Identity::of(&job, &slots, &names)?;
+    let writer = writer(host, &mut job)?;
+    let (handle, resumed_at) = match begin(&job, &writer, &identity, &slots)? {
+        Begun::Complete(report) => return Ok(*report),
+        Begun::Run(handle) => {
+            let next = handle.next;
+            (Arc::new(handle), next)
+        }
+    };
+    let mut cutter = Cutter::new(source, Decoder::new(job.id.clone(), job.missing_id), job.limit);
+    if resumed_at > 0 {
+        resume::skip(&mut cutter, &handle, &job.control)?;
+    }
+    let shared = Arc::new(shared(&job, slots, &handle, &writer)?);
+    let monitors = std::mem::take(&mut job.monitors);
+    let hub = EventHub::start(handle.run.0, Box::new(SystemClock::start()), monitors)?;
+    let items_total = job.dead_letters.as_ref().map(|ids| ids.len() as u64);
+    let mut teller = Teller::new(hub, Arc::clone(&shared), handle.run.0, job.slow_item, items_total);
+    teller.emit(Event::RunStarted(Box::new(run_started(&job, &handle, &shared, &names, total_bytes, items_total))));
+    let intake = Intake::start(cutter, job.control.flag())?;
+    let key = host.next_key();
+    let holds = job.atomic == Atomicity::Run && !job.dry_run;
+    if holds {
+        writer.hold(key, |processor| processor.begin())?;
+    }
+    let context = Context { key, begun, resumed_at, holds };
+    let parts = RunParts {
+        key,
+        policy: Arc::new(WritePolicy { target: job.collection.clone(), on_existing: job.on_existing, sort: true }),
+        lanes: host.lanes()?,
+        writer: Arc::clone(&writer),
+        intake,
+        strategy,
+        signals: Signals::new(job.bounds.clone()),
+        control: job.control.clone(),
+        teller,
+        batch_bytes: job.batch_bytes,
+        batch_wait: job.batch_wait,
+        attempts: job.attempts,
+        budget: job.max_rejects.map(|limit| Budget {
+            limit,
+            failed: handle.counts.failed(),
+            read: handle.counts.read,
+        }),
+        input_names: names,
+        digests: shared.slots().filter_map(|slot| Some((slot.name().clone(), slot.digest()?))).collect(),
+        dead_letters: job.dead_letters.clone(),
+        observer: job.observer.take(),
+        shared: Arc::clone(&shared),
+        handle: Arc::clone(&handle),
+    };
+    let finished = Run::new(parts).run();
+    end(&job, &writer, &handle, &shared, context, finished)
+}
+
+/// What the ending needs to know of the beginning.
+struct Context {
+    key: u64,
+    begun: Instant,
+    resumed_at: u64,
+    holds: bool,
+}
+
+/// Errors: CONFIG_3001, naming the setting, what was given and what is possible.
+fn check(job: &Job) -> Result<()> {
+    let refuse = |message: String| Err(Error::new(Code::ConfigInvalid, message));
+    if job.attempts == 0 || job.attempts > limits::ATTEMPTS_LIMIT {
+        return refuse(format!("attempts is {}, 1 to {} are possible", job.attempts, limits::ATTEMPTS_LIMIT));
+    }
+    if job.bounds.batch_size.max() > limits::BATCH_SIZE_LIMIT {
+        return refuse(format!(
+            "batch size is {}, 1 to {} are possible",
+            job.bounds.batch_size.max(),
+            limits::BATCH_SIZE_LIMIT
+        ));
+    }
+    if job.bounds.lanes.max() > limits::LANES_LIMIT {
+        return refuse(format!("lanes is {}, 1 to {} are possible", job.bounds.lanes.max(), limits::LANES_LIMIT));
+    }
+    if job.validators.len() + usize::from(job.operation.is_some()) > limits::PLUGINS_MAX {
+        return refuse(format!("more than {} plugins in one run", limits::PLUGINS_MAX));
+    }
+    if job.deadline.is_zero() {
+        return refuse("deadline is 0, it must be longer".to_owned());
+    }
+    let mut names: Vec<&Name> = job.validators.iter().chain(&job.operation).map(|slot| &slot.name).collect();
+    names.sort();
+    if let Some(pair) = names.windows(2).find(|pair| pair[0] == pair[1]) {
+        return refuse(format!("two slots are called {}", pair[0]));
+    }
+    Ok(())
+}
+
+/// The plugins of a run, started once as a probe. Nothing of the store is touched before.
+pub(super) struct Slots {
+    pub validators: Vec<Arc<Slot>>,
+    pub operation: Option<Arc<Slot>>,
+}
+
+impl Slots {
+    fn fill(job: &Job) -> Result<Self> {
+        let validators =
+            job.validators.iter().map(|spec| fill(job, spec, Role::Validator)).collect::<Result<Vec<_>>>()?;
+        let operation = job.operation.as_ref().map(|spec| fill(job, spec, Role::Operation)).transpose()?;
+        Ok(Self { validators, operation })
+    }
+
+    pub fn all(&self) -> impl Iterator<Item = &Arc<Slot>> {
+        self.validators.iter().chain(self.operation.iter())
+    }
+}
+
+fn fill(job: &Job, spec: &SlotSpec, role: Role) -> Result<Arc<Slot>> {
+    let slot = match (&spec.filling, role) {
+        (Filling::Component(plugin), role) => {
+            let mut grants = spec.grants.clone();
+            grants.collections.push(job.collection.clone());
+            let settings =
+                SlotSettings { grants, config: spec.config.clone(), fresh: job.fresh_sandboxes, deadline: job.deadline };
+            Slot::of_component(spec.name.clone(), role, plugin, settings)?
+        }
+        (Filling::Operation(operation), Role::Operation) => {
+            Slot::of_operation(spec.name.clone(), Arc::clone(operation))
+        }
+        (Filling::Validator(validator), Role::Validator) => {
+            Slot::of_validator(spec.name.clone(), Arc::clone(validator))
+        }
+        (_, role) => {
+            let message = format!("slot {} is filled with native code of another role than {}", spec.name, role.as_str());
+            return Err(Error::new(Code::ConfigInvalid, message));
+        }
+    };
+    Ok(Arc::new(slot))
+}
+
+fn open(job: &mut Job) -> Result<Box<dyn Source>> {
+    match std::mem::replace(&mut job.input, Input::Files(Vec::new())) {
+        Input::Files(inputs) => {
+            let source = source::open(inputs.clone(), &job.read)?;
+            job.input = Input::Files(inputs);
+            Ok(Box::new(source))
+        }
+        Input::Source { source, resumable } => {
+            // The source is used up here; what stays is how to find its run again.
+            let empty = source::ListSource::new("", std::iter::empty());
+            job.input = Input::Source { source: Box::new(empty), resumable };
+            Ok(source)
+        }
+    }
+}
+
+fn writer(host: &Host, job: &mut Job) -> Result<Arc<WriterService>> {
+    let no_store =
+        || Error::new(Code::ConfigMissing, "no store is given").hint("give --store FILE, or --processor memory");
+    match (job.processor, job.dry_run) {
+        (ProcessorKind::Memory, _) => {
+            let output = job.output.take().unwrap_or_else(|| Box::new(|_, _, _| Ok(())));
+            Ok(Arc::new(WriterService::start(move || Ok(Box::new(MemoryProcessor::new(output))))?))
+        }
+        (_, true) => {
+            let path = job.store.clone().ok_or_else(no_store)?;
+            let options = StoreOptions { path, durability: job.durability, create: true };
+            let service = WriterService::start(move || {
+                Ok(Box::new(StorageProcessor::new(Writer::open_dry_run(&options)?)))
+            })?;
+            Ok(Arc::new(service))
+        }
+        (_, false) => host.writer(job.store.as_deref().ok_or_else(no_store)?, job.durability),
+    }
+}
+
+enum Begun {
+    Complete(Box<RunReport>),
+    Run(RunHandle),
+}
+
+fn begin(job: &Job, writer: &WriterService, identity: &Identity, slots: &Slots) -> Result<Begun> {
+    let key = identity.job.clone();
+    let last = match &identity.resumable {
+        true if !job.dry_run => writer.ask(move |processor| processor.last_run_of_job(&key))?,
+        _ => None,
+    };
+    let resume = match resume::judge(last, identity, job)? {
+        Found::Complete(row) => return Ok(Begun::Complete(Box::new(complete(job, &row)))),
+        Found::Continue(run) => Some(run),
+        Found::New => None,
+    };
+    let start = run_start(job, identity, slots);
+    let (target, collections, indexes) = (job.collection.clone(), job.collections.clone(), job.indexes.clone());
+    let handle = writer.ask(move |processor| {
+        processor.declare(&target, &collections, &indexes)?;
+        processor.begin_run(&start, resume)
+    })?;
+    Ok(Begun::Run(handle))
+}
+
+fn run_start(job: &Job, identity: &Identity, slots: &Slots) -> RunStart {
+    let now_ms = crate::model::now_ms();
+    let uuid = uuid::Uuid::now_v7();
+    let drawn = uuid.as_u64_pair().1 ^ uuid.as_u64_pair().0;
+    RunStart {
+        job: identity.job.clone(),
+        uuid: uuid.to_string(),
+        collection: job.collection.clone(),
+        started_ms: now_ms,
+        // SQLite's integers are signed.
+        seed: job.seed.unwrap_or(drawn) & i64::MAX as u64,
+        clock_ms: job.clock_ms.unwrap_or(now_ms),
+        settings_json: job.settings_json.clone(),
+        identity: identity.settings.clone(),
+        plugins: slots
+            .all()
+            .map(|slot| PluginRow {
+                slot: slot.name().to_string(),
+                role: slot.role().as_str().to_owned(),
+                name: slot.file().to_owned(),
+                digest: slot.digest(),
+                bytes: slot.bytes(),
+            })
+            .collect(),
+        inputs_json: identity.inputs_json.clone(),
+        atomic: job.atomic.as_str().to_owned(),
+        lo: 0,
+        hi: None,
+    }
+}
+
+fn shared(job: &Job, slots: Slots, handle: &RunHandle, writer: &Arc<WriterService>) -> Result<RunShared> {
+    let reads_store = slots.all().any(|slot| slot.reads_store());
+    let view = match (&job.store, reads_store) {
+        (Some(path), true) if job.processor == ProcessorKind::Storage => Some(view(job, path, writer)?),
+        _ => None,
+    };
+    Ok(RunShared {
+        uuid: handle.uuid.as_str().into(),
+        validators: slots.validators,
+        operation: slots.operation,
+        deadline: job.deadline,
+        now_ms: handle.clock_ms.max(0) as u64,
+        seed: handle.seed,
+        body_decoder: Decoder::new(job.id.clone(), MissingId::Ordinal),
+        attempts: job.attempts,
+        view,
+    })
+}
+
+fn view(job: &Job, path: &Path, writer: &Arc<WriterService>) -> Result<StoreView> {
+    let declared = job.indexes.iter().filter(|index| index.unique).map(|index| {
+        (index.collection.clone().unwrap_or_else(|| job.collection.clone()), index.name.clone())
+    });
+    let mut unique: Vec<(Name, Name)> = declared.collect();
+    if path.exists() {
+        let rows = Reader::open(path)?.indexes(None)?;
+        unique.extend(rows.into_iter().filter(|row| row.unique).map(|row| (row.collection, row.name)));
+    }
+    unique.sort();
+    unique.dedup();
+    let path = path.to_owned();
+    let base: Arc<dyn Base> = if job.dry_run || job.atomic == Atomicity::Run {
+        Arc::new(Uncommitted(Arc::clone(writer)))
+    } else {
+        Arc::new(Committed::new(move || Reader::open(&path)))
+    };
+    Ok(StoreView { base, target: job.collection.clone(), on_existing: job.on_existing, unique: unique.into() })
+}
+
+fn plugins_used(shared: &RunShared) -> Vec<PluginUsed> {
+    shared
+        .slots()
+        .map(|slot| PluginUsed {
+            slot: slot.name().to_string(),
+            role: slot.role().as_str().to_owned(),
+            name: slot.file().to_owned(),
+            digest: slot.digest().map_or_else(String::new, |digest| digest.to_string()),
+        })
+        .collect()
+}
+
+fn run_started(
+    job: &Job,
+    handle: &RunHandle,
+    shared: &RunShared,
+    names: &[String],
+    total_bytes: Option<u64>,
+    total_items: Option<u64>,
+) -> RunStarted {
+    RunStarted {
+        uuid: handle.uuid.clone(),
+        store: job.store.as_ref().map_or_else(String::new, |path| path.display().to_string()),
+        collection: job.collection.to_string(),
+        inputs: names.to_vec(),
+        strategy: job.strategy.clone(),
+        processor: processor_name(job.processor).to_owned(),
+        atomic: job.atomic.as_str().to_owned(),
+        dry_run: job.dry_run,
+        resumed_at: handle.next,
+        total_items,
+        total_bytes,
+        batch_size_min: job.bounds.batch_size.min() as u64,
+        batch_size_max: job.bounds.batch_size.max() as u64,
+        lanes_min: job.bounds.lanes.min() as u64,
+        lanes_max: job.bounds.lanes.max() as u64,
+        attempts: job.attempts,
+        plugins: plugins_used(shared),
+    }
+}
+
+fn processor_name(kind: ProcessorKind) -> &'static str {
+    crate::processor::PROCESSORS.iter().find(|row| row.kind == kind).map_or("storage", |row| row.name)
+}
+
+fn end(
+    job: &Job,
+    writer: &WriterService,
+    handle: &Arc<RunHandle>,
+    shared: &RunShared,
+    context: Context,
+    finished: Finished,
+) -> Result<RunReport, RunFailure> {
+    let Finished { ended, mut teller, peak_lanes, trailing_blank_lines } = finished;
+    teller.blank_lines += trailing_blank_lines;
+    let mut counts = handle.counts;
+    counts.add(&teller.counts);
+    let (mut status, mut error) = match ended {
+        Ended::Complete if counts.failed() == 0 => (RunStatus::Succeeded, None),
+        Ended::Complete => (RunStatus::Partial, None),
+        Ended::Stopped => (RunStatus::Interrupted, None),
+        Ended::Crossed => (RunStatus::Interrupted, Some(crossed(&counts))),
+        Ended::Failed(error) => (RunStatus::Failed, Some(error)),
+    };
+    let failed = status == RunStatus::Failed;
+    if context.holds {
+        let keep = status.finished();
+        let settled = writer.release(context.key, move |processor| if keep { processor.commit() } else { processor.rollback() });
+        match settled {
+            Err(second) if keep => {
+                let _ = writer.ask(|processor| processor.rollback());
+                (status, error) = (RunStatus::RolledBack, Some(second));
+            }
+            Err(second) => tracing::error!(code = second.code().as_str(), "The rollback failed too: {second}."),
+            Ok(()) => {}
+        }
+        if !status.finished() {
+            status = RunStatus::RolledBack;
+        }
+    }
+    writer.forget(context.key);
+    let duration_ms = context.begun.elapsed().as_millis() as u64;
+    let error_report = error.as_ref().map(ErrorReport::from);
+    let run_end = RunEnd {
+        status,
+        ended_ms: crate::model::now_ms(),
+        duration_ms,
+        error_json: error_report.as_ref().and_then(|report| serde_json::to_string(report).ok()),
+    };
+    let noted = {
+        let handle = Arc::clone(handle);
+        writer.ask(move |processor| processor.finish_run(&handle, &run_end))
+    };
+    if let Err(second) = noted {
+        if error.is_none() {
+            (status, error) = (RunStatus::Failed, Some(second));
+        } else {
+            tracing::error!(code = second.code().as_str(), "The end of the run cannot be noted: {second}.");
+        }
+    }
+    assert!(counts.balance(), "BUG: the books of the run do not balance: {counts:?}");
+    let read = teller.counts.read;
+    let report = RunReport {
+        schema: REPORT_SCHEMA,
+        run: handle.run.0,
+        uuid: handle.uuid.clone(),
+        status,
+        success: status == RunStatus::Succeeded,
+        dry_run: job.dry_run,
+        already_complete: false,
+        store: job.store.as_ref().map(|path| path.display().to_string()),
+        collection: job.collection.to_string(),
+        resumed_at: context.resumed_at,
+        counts,
+        blank_lines: handle.blank_lines + teller.blank_lines,
+        batches: handle.next_batch.0 + teller.batches,
+        duration_ms,
+        items_per_s: read as f64 / context.begun.elapsed().as_secs_f64().max(1e-9),
+        peak_lanes: peak_lanes as u64,
+        plugins: plugins_used(shared),
+        fates: teller.fates.clone(),
+        error: error.as_ref().map(ErrorReport::from),
+    };
+    teller.finish(Event::RunEnded(Box::new(RunEnded {
+        status,
+        success: report.success,
+        counts,
+        blank_lines: report.blank_lines,
+        batches: report.batches,
+        duration_ms,
+        error: report.error.clone(),
+    })));
+    match error {
+        Some(error) if failed || error.code() != Code::BatchPartial => {
+            Err(RunFailure { report: Some(Box::new(report)), error })
+        }
+        _ => Ok(report),
+    }
+}
+
+fn crossed(counts: &Counts) -> Error {
+    let message = format!(
+        "stopped by --max-rejects: {} of {} items were rejected or dead-lettered",
+        counts.failed(),
+        counts.read
+    );
+    Error::new(Code::BatchPartial, message)
+        .hint("see `atlas-host dead-letters list`; the same command with a higher --max-rejects continues")
+}
+
+fn complete(job: &Job, row: &crate::store::RunRow) -> RunReport {
+    RunReport {
+        schema: REPORT_SCHEMA,
+        run: row.run.0,
+        uuid: row.uuid.clone(),
+        status: row.status,
+        success: row.status == RunStatus::Succeeded,
+        dry_run: false,
+        already_complete: true,
+        store: job.store.as_ref().map(|path| path.display().to_string()),
+        collection: row.collection.to_string(),
+        resumed_at: row.next,
+        counts: row.counts,
+        blank_lines: row.blank_lines,
+        batches: row.batches,
+        duration_ms: 0,
+        items_per_s: 0.0,
+        peak_lanes: 0,
+        plugins: Vec::new(),
+        fates: None,
+        error: None,
+    }
+}
+
+/// A run's number, for messages.
+pub(super) fn named(run: RunNumber) -> String {
+    format!("run {run}")
+}

@@ -1,0 +1,277 @@
+//! Telling what happens: events in order, with the alerts, health and progress that follow from them.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::flight::Flight;
+use super::outcome::{fate_runs, join_runs};
+use super::shared::RunShared;
+use super::writer::Group;
+use crate::error::Error;
+use crate::event::{BatchCommitted, EVENT_SCHEMA, Envelope, Event};
+use crate::model::{BatchNumber, Counts, Decision, Digest, Fate, Name, RecordKind, Refusal};
+use crate::monitor::{Alerts, EventHub, Fold, Health, Progress, Sample};
+use crate::store::{BatchWrite, Receipt};
+
+/// How often `progressed` is told while the run goes on.
+const PROGRESS_INTERVAL: Duration = Duration::from_millis(500);
+
+/// See the module. Also keeps what the report needs.
+pub(super) struct Teller {
+    hub: EventHub,
+    alerts: Alerts,
+    health: Health,
+    progress: Progress,
+    slots: Arc<RunShared>,
+    begun: Instant,
+    run: u64,
+    group: u64,
+    lanes_told: u64,
+    lanes_since: Instant,
+    progressed: Instant,
+    items_total: Option<u64>,
+    checkpoint: u64,
+    /// Of this execution.
+    pub counts: Counts,
+    pub blank_lines: u64,
+    pub batches: u64,
+    /// None once there were too many.
+    pub fates: Option<Vec<(Fate, u64, u64)>>,
+}
+
+impl Teller {
+    pub fn new(hub: EventHub, slots: Arc<RunShared>, run: u64, slow_item: Duration, items_total: Option<u64>) -> Self {
+        let now = Instant::now();
+        Self {
+            hub,
+            alerts: Alerts::new(slow_item, 0.10),
+            health: Health::default(),
+            progress: Progress::default(),
+            slots,
+            begun: now,
+            run,
+            group: 0,
+            lanes_told: 0,
+            lanes_since: now,
+            progressed: now,
+            items_total,
+            checkpoint: 0,
+            counts: Counts::default(),
+            blank_lines: 0,
+            batches: 0,
+            fates: Some(Vec::new()),
+        }
+    }
+
+    /// Emits an event and what follows from it.
+    pub fn emit(&mut self, event: Event) {
+        let follow = self.alerts.observe(&event);
+        self.health.observe(&event);
+        self.note_progress(&event);
+        self.hub.emit(event);
+        for event in follow {
+            self.hub.emit(event);
+        }
+    }
+
+    fn note_progress(&mut self, event: &Event) {
+        if matches!(event, Event::RunStarted(_) | Event::BatchStarted { .. } | Event::BatchCommitted(_)) {
+            let envelope = Envelope {
+                schema: EVENT_SCHEMA,
+                seq: 0,
+                time_ms: 0,
+                elapsed_us: self.elapsed_us(),
+                run: self.run,
+                event: event.clone(),
+            };
+            self.progress.observe(&envelope);
+        }
+    }
+
+    /// Monotonic time since the run began.
+    pub fn elapsed_us(&self) -> u64 {
+        self.begun.elapsed().as_micros() as u64
+    }
+
+    /// Records not yet accounted for, where the total is known.
+    pub fn items_left(&self) -> Option<u64> {
+        self.items_total.map(|total| total.saturating_sub(self.checkpoint))
+    }
+
+    pub fn batch_started(&mut self, flight: &Flight) {
+        let first_ordinal = flight.batch.first_ordinal;
+        self.emit(Event::BatchStarted {
+            batch: flight.number.0,
+            first_ordinal,
+            last_ordinal: first_ordinal + flight.batch.len() as u64 - 1,
+            items: flight.batch.len() as u64,
+            batch_size: flight.plan.batch_size as u64,
+            lanes: flight.plan.lanes as u64,
+            slots: self.slots.slots().map(|slot| slot.name().to_string()).collect(),
+        });
+    }
+
+    /// Tells how many lanes are in use, if that changed.
+    pub fn lanes_in_use(&mut self, lanes: u64) {
+        if lanes != self.lanes_told {
+            self.lanes_told = lanes;
+            self.emit(Event::LanesInUse { lanes });
+        }
+    }
+
+    /// Lane time since the last call, with so many lanes in use meanwhile.
+    pub fn lane_time(&mut self, lanes: usize) -> Duration {
+        let now = Instant::now();
+        let time = now.duration_since(self.lanes_since) * lanes as u32;
+        self.lanes_since = now;
+        time
+    }
+
+    pub fn log_dropped(&mut self, flight: &Flight) {
+        let dropped: Vec<(String, u64)> = self
+            .slots
+            .slots()
+            .zip(flight.logs.iter())
+            .map(|(slot, budget)| (slot.name().to_string(), budget.dropped()))
+            .filter(|(_, lines)| *lines > 0)
+            .collect();
+        for (slot, lines) in dropped {
+            self.emit(Event::LogDropped { batch: flight.number.0, slot, lines });
+        }
+    }
+
+    pub fn sampled(&mut self, sample: Sample) {
+        let event = self.health.sampled(sample);
+        self.emit(event);
+    }
+
+    pub fn rolled_back(&mut self, first: BatchNumber, last: BatchNumber, error: &Error) {
+        let group = self.next_group();
+        self.emit(Event::TransactionBegan { group, first_batch: first.0, last_batch: last.0 });
+        self.emit(Event::TransactionRolledBack { group, reason: format!("{}: {error}", error.code()) });
+    }
+
+    fn next_group(&mut self) -> u64 {
+        self.group += 1;
+        self.group - 1
+    }
+
+    pub fn group_committed(&mut self, group: &Group, digests: &[(Name, Digest)], inputs: &[String]) {
+        let number = self.next_group();
+        let (Some((first, _)), Some((last, _))) = (group.batches.first(), group.batches.last()) else { return };
+        self.emit(Event::TransactionBegan {
+            group: number,
+            first_batch: first.number.0,
+            last_batch: last.number.0,
+        });
+        let duration_us = group.duration.as_micros() as u64;
+        self.emit(Event::TransactionCommitted { group: number, duration_us });
+        for (write, receipt) in &group.batches {
+            self.batch_committed(write, receipt, number, group.commit, digests, inputs);
+        }
+        if self.progressed.elapsed() >= PROGRESS_INTERVAL {
+            self.progressed = Instant::now();
+            let event = self.progress.progressed();
+            self.hub.emit(event);
+        }
+    }
+
+    fn batch_committed(
+        &mut self,
+        write: &BatchWrite,
+        receipt: &Receipt,
+        group: u64,
+        commit: Duration,
+        digests: &[(Name, Digest)],
+        inputs: &[String],
+    ) {
+        assert!(receipt.counts.balance(), "BUG: the counts of batch {} do not balance", write.number);
+        let first_ordinal = write.batch.first_ordinal;
+        let fates = fate_runs(first_ordinal, fates(write, receipt));
+        if self.fates.as_mut().is_some_and(|all| !join_runs(all, &fates)) {
+            self.fates = None;
+        }
+        self.counts.add(&receipt.counts);
+        self.blank_lines += write.blank_lines;
+        self.batches += 1;
+        self.checkpoint = first_ordinal + write.batch.len() as u64;
+        let mut metrics = write.metrics;
+        metrics.write_us = receipt.write_us;
+        metrics.bytes_out = receipt.bytes_out;
+        metrics.commit_us = commit.as_micros() as u64;
+        self.emit(Event::BatchCommitted(Box::new(BatchCommitted {
+            batch: write.number.0,
+            first_ordinal,
+            last_ordinal: self.checkpoint - 1,
+            group,
+            counts: receipt.counts,
+            fates,
+            digests: digests.iter().map(|(slot, digest)| (slot.to_string(), digest.to_string())).collect(),
+            checkpoint: self.checkpoint,
+            metrics,
+        })));
+        self.items_failed(write, receipt, inputs);
+    }
+
+    fn items_failed(&mut self, write: &BatchWrite, receipt: &Receipt, inputs: &[String]) {
+        let refused = write.decisions.iter().enumerate().filter_map(|(index, decision)| match decision {
+            Decision::Refuse(refusal) => Some((index, &**refusal)),
+            _ => None,
+        });
+        let by_store = receipt.refused.iter().map(|(index, refusal)| (*index, refusal));
+        let mut all: Vec<(usize, &Refusal)> = refused.chain(by_store).collect();
+        all.sort_by_key(|(index, _)| *index);
+        for (index, refusal) in all {
+            let record = &write.batch.records[index];
+            let problem = refusal.problems.first();
+            self.emit(Event::ItemFailed {
+                batch: write.number.0,
+                ordinal: write.batch.ordinal(index).0,
+                id: match &record.kind {
+                    RecordKind::Item { .. } => write.batch.item(index).map_or("", |item| item.id).to_owned(),
+                    RecordKind::Broken(_) => String::new(),
+                },
+                fate: refusal.fate,
+                phase: refusal.phase,
+                code: problem.map_or_else(String::new, |problem| problem.code.clone()),
+                message: problem.map_or_else(String::new, |problem| problem.message.clone()),
+                attempts: refusal.attempts,
+                slot: refusal.slot.as_ref().map(ToString::to_string),
+                input: inputs.get(record.position.input as usize).cloned().unwrap_or_default(),
+                line: record.position.line,
+                offset: record.position.offset,
+            });
+        }
+    }
+
+    /// Emits the last event and waits until every monitor has seen it.
+    pub fn finish(mut self, last: Event) {
+        if let Event::RunEnded(ended) = &last
+            && ended.status.finished()
+        {
+            self.progress.complete();
+        }
+        let progressed = self.progress.progressed();
+        self.hub.emit(progressed);
+        self.emit(last);
+        let delivery = self.hub.finish();
+        if delivery.delivered < delivery.emitted && delivery.detached.is_empty() {
+            tracing::error!("{} events were not delivered.", delivery.emitted - delivery.delivered);
+        }
+    }
+}
+
+/// One fate per record, in order.
+fn fates<'a>(write: &'a BatchWrite, receipt: &'a Receipt) -> impl Iterator<Item = Fate> + 'a {
+    let mut refused = receipt.refused.iter().peekable();
+    write.decisions.iter().enumerate().map(move |(index, decision)| {
+        if let Some((_, refusal)) = refused.next_if(|(at, _)| *at == index) {
+            return refusal.fate;
+        }
+        match decision {
+            Decision::Keep | Decision::Replace(_) | Decision::Emit(_) => Fate::Stored,
+            Decision::Drop => Fate::Dropped,
+            Decision::Refuse(refusal) => refusal.fate,
+        }
+    })
+}

@@ -1,0 +1,140 @@
+//! Settling a batch whose plugins read the store: the first pass, and the walk in input order. See `serial`.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use super::chunk::{Chunk, ChunkMetrics, ChunkWork, ItemResult};
+use super::flight::used_up;
+use super::retry;
+use super::serial::{Lookups, Overlay, StoreView, ViewLookup, guard};
+use crate::error::Result;
+use crate::model::Decision;
+use crate::plugin::CallRuntime;
+
+/// What the first pass found for one item.
+pub(super) struct FirstPass {
+    pub result: ItemResult,
+    pub lookups: Lookups,
+}
+
+/// Every item of the chunk by itself, against the committed state.
+pub(super) fn first_pass(chunk: &Chunk, view: &StoreView, runtime: &CallRuntime) -> (Vec<FirstPass>, ChunkMetrics) {
+    let mut metrics = ChunkMetrics::default();
+    let passes = chunk
+        .indices
+        .iter()
+        .map(|index| {
+            let (result, lookups, took) = one(chunk, *index, 1, view, None, runtime);
+            metrics.add(&took);
+            FirstPass { result, lookups }
+        })
+        .collect();
+    (passes, metrics)
+}
+
+fn one(
+    chunk: &Chunk,
+    index: u32,
+    attempt: u32,
+    view: &StoreView,
+    overlay: Option<&Arc<Mutex<Overlay>>>,
+    runtime: &CallRuntime,
+) -> (ItemResult, Lookups, ChunkMetrics) {
+    let lookups = Arc::new(Mutex::new(Lookups::default()));
+    let lookup = ViewLookup { view: view.clone(), overlay: overlay.cloned(), lookups: Arc::clone(&lookups) };
+    let single = Chunk { indices: vec![index], attempt, ..chunk.clone() };
+    let mut work = ChunkWork::new(&single, runtime, Some(Box::new(lookup)));
+    let result = work.compute().pop().expect("BUG: a chunk of one item gave no result");
+    let metrics = std::mem::take(&mut work.metrics);
+    drop(work);
+    let lookups = std::mem::take(&mut *guard(&lookups));
+    (result, lookups, metrics)
+}
+
+/// What a walk did.
+pub(super) struct Walked {
+    /// One per item of the chunk, same order; complete unless the walk was told to stop.
+    pub decisions: Vec<Decision>,
+    pub metrics: ChunkMetrics,
+    pub retries: u64,
+    /// Items whose first pass did not count.
+    pub rerun: usize,
+}
+
+/// Settles all items of the batch in input order. `passes` has one entry per item; none where there was no first pass.
+///
+/// Gives none if `stop` was set before the end. Errors: the store cannot be read.
+pub(super) fn walk(
+    chunk: &Chunk,
+    passes: Vec<Option<FirstPass>>,
+    view: &StoreView,
+    runtime: &CallRuntime,
+    stop: &AtomicBool,
+) -> Result<Option<Walked>> {
+    let overlay = Arc::new(Mutex::new(Overlay::default()));
+    let mut walked =
+        Walked { decisions: Vec::with_capacity(passes.len()), metrics: ChunkMetrics::default(), retries: 0, rerun: 0 };
+    for (index, pass) in chunk.indices.iter().zip(passes) {
+        if stop.load(Ordering::Relaxed) {
+            return Ok(None);
+        }
+        let fresh = pass.filter(|pass| !guard(&overlay).meets(&pass.lookups));
+        let mut attempt = 1;
+        let mut result = match fresh {
+            Some(pass) => pass.result,
+            None => {
+                walked.rerun += 1;
+                again(chunk, *index, attempt, view, &overlay, runtime, &mut walked.metrics)
+            }
+        };
+        let decision = loop {
+            match result {
+                ItemResult::Decided(decision) => break decision,
+                ItemResult::Accepted => break Decision::Keep,
+                ItemResult::Retry { problem, slot, .. } if attempt >= chunk.run.attempts => {
+                    break used_up(problem, attempt, slot);
+                }
+                ItemResult::Retry { delay_ms, .. } => {
+                    let random = chunk.run.seed ^ (u64::from(*index) << 20) ^ u64::from(attempt);
+                    if !pause(retry::delay(attempt, random.wrapping_mul(0x9E37_79B9_7F4A_7C15), delay_ms), stop) {
+                        return Ok(None);
+                    }
+                    attempt += 1;
+                    walked.retries += 1;
+                    result = again(chunk, *index, attempt, view, &overlay, runtime, &mut walked.metrics);
+                }
+            }
+        };
+        let item = chunk.batch.item(*index as usize).expect("BUG: a broken record was put into a chunk");
+        guard(&overlay).stage(view, item, &decision)?;
+        walked.decisions.push(decision);
+    }
+    Ok(Some(walked))
+}
+
+fn again(
+    chunk: &Chunk,
+    index: u32,
+    attempt: u32,
+    view: &StoreView,
+    overlay: &Arc<Mutex<Overlay>>,
+    runtime: &CallRuntime,
+    metrics: &mut ChunkMetrics,
+) -> ItemResult {
+    let (result, _, took) = one(chunk, index, attempt, view, Some(overlay), runtime);
+    metrics.add(&took);
+    result
+}
+
+/// Waits, but not longer than until `stop` is set; false if it was.
+fn pause(time: Duration, stop: &AtomicBool) -> bool {
+    let end = Instant::now() + time;
+    while let Some(left) = end.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) {
+        if stop.load(Ordering::Relaxed) {
+            return false;
+        }
+        std::thread::sleep(left.min(Duration::from_millis(20)));
+    }
+    true
+}

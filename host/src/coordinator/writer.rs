@@ -1,0 +1,397 @@
+//! The writer: one thread that owns the processor, and so the one writing connection, for all runs of this process.
+//!
+//! Batches that are ready together share one transaction (group commit). Invariant: an acknowledgement follows the commit,
+//! never precedes it. Invariant: a group that failed leaves nothing behind, and its run ends.
+
+use std::collections::{HashMap, VecDeque};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+
+use super::lanes::panic_text;
+use crate::error::{Code, Error, Result};
+use crate::limits;
+use crate::model::BatchNumber;
+use crate::processor::Processor;
+use crate::store::{BatchWrite, Receipt, RunHandle, WritePolicy};
+
+/// Something to be done with the processor, between two groups.
+type Task = Box<dyn FnOnce(&mut dyn Processor) + Send>;
+
+enum Message {
+    Task(Task),
+    /// From now on only this run is served, until the matching `Release`: it holds a transaction open.
+    Hold(u64, Task),
+    Release(u64, Task),
+    /// The run is over: what is remembered of it can go.
+    Forget(u64),
+    Batch(Box<WriteRequest>),
+}
+
+/// One batch on its way into the store.
+pub(super) struct WriteRequest {
+    /// Tells runs apart within this process.
+    pub key: u64,
+    pub handle: Arc<RunHandle>,
+    pub policy: Arc<WritePolicy>,
+    pub write: BatchWrite,
+    /// Failed items that the run may still have; crossing it ends the run after this batch.
+    pub budget: Option<Budget>,
+    pub reply: Sender<Written>,
+}
+
+/// `--max-rejects`, with what the run had when this execution of it began.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Budget {
+    /// How many failed items a run may have.
+    pub limit: RejectLimit,
+    /// Items failed before.
+    pub failed: u64,
+    /// Items read before.
+    pub read: u64,
+}
+
+/// How many items may be rejected or dead-lettered.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum RejectLimit {
+    /// So many.
+    Count(u64),
+    /// So many of a hundred read, judged at each batch border.
+    Percent(f64),
+}
+
+impl RejectLimit {
+    /// True if these counts are beyond it.
+    pub fn crossed(self, failed: u64, read: u64) -> bool {
+        match self {
+            RejectLimit::Count(limit) => failed > limit,
+            RejectLimit::Percent(percent) => failed as f64 * 100.0 > percent * read as f64,
+        }
+    }
+}
+
+/// What the writer tells a run.
+pub(super) enum Written {
+    /// A group is in the store, after its commit.
+    Committed(Group),
+    /// A group was rolled back; nothing of it is kept, and no later batch of the run will be written.
+    Failed { first: BatchNumber, last: BatchNumber, error: Error },
+}
+
+/// A committed group.
+pub(super) struct Group {
+    /// With what became of each batch; in input order.
+    pub batches: Vec<(BatchWrite, Receipt)>,
+    /// Time of all statements and the commit.
+    pub duration: Duration,
+    pub commit: Duration,
+    /// True if the last batch crossed the run's limit; what came after it was not written.
+    pub crossed: bool,
+}
+
+/// The handle of the writer thread. Dropping the last one ends it and closes the store.
+pub(super) struct WriterService {
+    sender: Option<Sender<Message>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl WriterService {
+    /// Starts the thread; `open` makes the processor on it, since a connection stays on its thread.
+    ///
+    /// Errors: whatever `open` says.
+    pub fn start(open: impl FnOnce() -> Result<Box<dyn Processor>> + Send + 'static) -> Result<Self> {
+        let (sender, receiver) = bounded(limits::BATCHES_IN_FLIGHT_MAX * 4);
+        let (told, opened) = bounded(1);
+        let thread = std::thread::Builder::new()
+            .name("atlas-writer".into())
+            .spawn(move || match open() {
+                Ok(processor) => {
+                    let _ = told.send(Ok(()));
+                    Loop { processor, receiver, waiting: VecDeque::new(), holder: None, runs: HashMap::new() }.run();
+                }
+                Err(error) => {
+                    let _ = told.send(Err(error));
+                }
+            })
+            .map_err(|error| Error::new(Code::Internal, format!("the writer thread cannot be started: {error}")))?;
+        let mut service = Self { sender: Some(sender), thread: Some(thread) };
+        match opened.recv() {
+            Ok(Ok(())) => Ok(service),
+            Ok(Err(error)) => Err(error),
+            Err(_) => Err(service.gone()),
+        }
+    }
+
+    /// Runs something between two groups and waits for its result.
+    pub fn ask<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut dyn Processor) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        self.ask_as(work, Message::Task)
+    }
+
+    /// As [`WriterService::ask`]; afterwards only the run with this key is served.
+    pub fn hold<T: Send + 'static>(
+        &self,
+        key: u64,
+        work: impl FnOnce(&mut dyn Processor) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        self.ask_as(work, |task| Message::Hold(key, task))
+    }
+
+    /// As [`WriterService::ask`], by the holder; afterwards all runs are served again.
+    pub fn release<T: Send + 'static>(
+        &self,
+        key: u64,
+        work: impl FnOnce(&mut dyn Processor) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        self.ask_as(work, |task| Message::Release(key, task))
+    }
+
+    fn ask_as<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut dyn Processor) -> Result<T> + Send + 'static,
+        message: impl FnOnce(Task) -> Message,
+    ) -> Result<T> {
+        let (reply, answer) = bounded(1);
+        let task: Task = Box::new(move |processor| {
+            let _ = reply.send(work(processor));
+        });
+        self.send(message(task))?;
+        answer.recv().unwrap_or_else(|_| Err(writer_gone()))
+    }
+
+    /// Forgets a run that is over.
+    pub fn forget(&self, key: u64) {
+        // A writer that has ended has nothing to forget.
+        let _ = self.send(Message::Forget(key));
+    }
+
+    /// Hands over a batch; the answer comes by its reply channel.
+    pub fn write(&self, request: WriteRequest) -> Result<()> {
+        self.send(Message::Batch(Box::new(request)))
+    }
+
+    fn send(&self, message: Message) -> Result<()> {
+        let sender = self.sender.as_ref().ok_or_else(writer_gone)?;
+        sender.send(message).map_err(|_| writer_gone())
+    }
+
+    fn gone(&mut self) -> Error {
+        self.sender = None;
+        match self.thread.take().map(JoinHandle::join) {
+            Some(Err(panic)) => {
+                Error::new(Code::Internal, format!("the writer panicked: {}", panic_text(panic.as_ref())))
+            }
+            _ => writer_gone(),
+        }
+    }
+}
+
+impl Drop for WriterService {
+    fn drop(&mut self) {
+        self.sender = None;
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn writer_gone() -> Error {
+    Error::new(Code::Internal, "the writer has ended")
+}
+
+struct Loop {
+    processor: Box<dyn Processor>,
+    receiver: Receiver<Message>,
+    /// Taken from the channel but not yet served.
+    waiting: VecDeque<Message>,
+    holder: Option<u64>,
+    runs: HashMap<u64, Tally>,
+}
+
+/// What the writer remembers of a run.
+#[derive(Default)]
+struct Tally {
+    /// A group failed or crossed the limit: later batches are refused, since an earlier one is missing.
+    closed: bool,
+    failed: u64,
+    read: u64,
+}
+
+impl Loop {
+    fn run(mut self) {
+        while let Some(message) = self.next() {
+            match message {
+                Message::Task(task) => self.task(task),
+                Message::Hold(key, task) => {
+                    self.holder = Some(key);
+                    self.task(task);
+                }
+                Message::Release(_, task) => {
+                    self.task(task);
+                    self.holder = None;
+                }
+                Message::Forget(key) => {
+                    self.runs.remove(&key);
+                }
+                Message::Batch(request) => self.group(*request),
+            }
+        }
+    }
+
+    fn task(&mut self, task: Task) {
+        // The asker sees its reply channel closed; what the panic left open is undone by the next rollback.
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| task(self.processor.as_mut()))) {
+            tracing::error!("A task of the writer panicked: {}.", panic_text(panic.as_ref()));
+        }
+    }
+
+    /// True if the present holder, if any, lets this message pass.
+    fn admitted(&self, message: &Message) -> bool {
+        match (self.holder, message) {
+            (None, _) => true,
+            (Some(holder), Message::Release(key, _)) => holder == *key,
+            (Some(holder), Message::Batch(request)) => holder == request.key,
+            // Reads of the holder are tasks; other runs' tasks wait for them in the same queue, harmlessly served.
+            (Some(_), Message::Task(_) | Message::Forget(_)) => true,
+            (Some(_), Message::Hold(..)) => false,
+        }
+    }
+
+    fn next(&mut self) -> Option<Message> {
+        if let Some(at) = self.waiting.iter().position(|message| self.admitted(message)) {
+            return self.waiting.remove(at);
+        }
+        loop {
+            let message = self.receiver.recv().ok()?;
+            if self.admitted(&message) {
+                return Some(message);
+            }
+            self.waiting.push_back(message);
+        }
+    }
+
+    /// Collects the batches of the same run that are ready now, and writes them in one transaction.
+    fn group(&mut self, first: WriteRequest) {
+        let (key, handle, policy) = (first.key, Arc::clone(&first.handle), Arc::clone(&first.policy));
+        let (reply, budget) = (first.reply.clone(), first.budget);
+        let mut items = first.write.batch.len();
+        let mut bytes = write_bytes(&first.write);
+        let mut group = vec![first.write];
+        while items < limits::GROUP_ITEMS_MAX && bytes < limits::GROUP_BYTES_MAX {
+            let ready = match self.waiting.iter().position(|m| matches!(m, Message::Batch(r) if r.key == key)) {
+                Some(at) => self.waiting.remove(at),
+                None => self.receiver.try_recv().ok(),
+            };
+            match ready {
+                Some(Message::Batch(request)) if request.key == key => {
+                    items += request.write.batch.len();
+                    bytes += write_bytes(&request.write);
+                    group.push(request.write);
+                }
+                Some(other) => self.waiting.push_back(other),
+                None => break,
+            }
+        }
+        let (from, to) = (group[0].number, group[group.len() - 1].number);
+        let tally = self.runs.entry(key).or_default();
+        let written = if tally.closed {
+            Err(Error::new(Code::TransactionState, "an earlier batch of the run was not written"))
+        } else {
+            let budget =
+                budget.map(|b| Budget { limit: b.limit, failed: b.failed + tally.failed, read: b.read + tally.read });
+            let write = || write_group(self.processor.as_mut(), &handle, &policy, group, budget);
+            catch_unwind(AssertUnwindSafe(write)).unwrap_or_else(|panic| {
+                let _ = self.processor.rollback();
+                Err(Error::new(Code::Internal, panic_text(panic.as_ref())))
+            })
+        };
+        let answer = match written {
+            Ok(group) => {
+                for (_, receipt) in &group.batches {
+                    tally.failed += receipt.counts.failed();
+                    tally.read += receipt.counts.read;
+                }
+                tally.closed = group.crossed;
+                Written::Committed(group)
+            }
+            Err(error) => {
+                tally.closed = true;
+                Written::Failed { first: from, last: to, error }
+            }
+        };
+        // A run that is gone no longer needs the answer; the store has it.
+        let _ = reply.send(answer);
+    }
+}
+
+fn write_bytes(write: &BatchWrite) -> usize {
+    write.batch.text.len()
+}
+
+fn write_group(
+    processor: &mut dyn Processor,
+    handle: &RunHandle,
+    policy: &WritePolicy,
+    group: Vec<BatchWrite>,
+    budget: Option<Budget>,
+) -> Result<Group> {
+    let begin = Instant::now();
+    processor.begin()?;
+    let applied = apply_within(processor, handle, policy, group, budget);
+    let (batches, crossed) = match applied {
+        Ok(applied) => applied,
+        Err(error) => return Err(undone(processor, error)),
+    };
+    let commit_begin = Instant::now();
+    if let Err(error) = processor.commit() {
+        return Err(undone(processor, error));
+    }
+    let commit = commit_begin.elapsed();
+    if let (Some((first, _)), Some((last, _))) = (batches.first(), batches.last()) {
+        processor.note_commit_time(handle, first.number, last.number, commit.as_micros() as u64);
+    }
+    Ok(Group { batches, duration: begin.elapsed(), commit, crossed })
+}
+
+/// Rolls back; a rollback that fails too is reported beside the first error, not instead of it.
+fn undone(processor: &mut dyn Processor, error: Error) -> Error {
+    if let Err(second) = processor.rollback() {
+        tracing::error!(code = second.code().as_str(), "The rollback failed too: {second}.");
+    }
+    error
+}
+
+type Applied = (Vec<(BatchWrite, Receipt)>, bool);
+
+/// With a budget, batch by batch: the one that crosses it is the last of its group.
+fn apply_within(
+    processor: &mut dyn Processor,
+    handle: &RunHandle,
+    policy: &WritePolicy,
+    group: Vec<BatchWrite>,
+    budget: Option<Budget>,
+) -> Result<Applied> {
+    let Some(mut budget) = budget else {
+        let receipts = processor.apply(handle, &group, policy)?;
+        return Ok((group.into_iter().zip(receipts).collect(), false));
+    };
+    let mut batches = Vec::with_capacity(group.len());
+    for write in group {
+        let receipt = processor
+            .apply(handle, std::slice::from_ref(&write), policy)?
+            .pop()
+            .expect("BUG: the processor gave no receipt for a batch");
+        budget.failed += receipt.counts.failed();
+        budget.read += receipt.counts.read;
+        batches.push((write, receipt));
+        if budget.limit.crossed(budget.failed, budget.read) {
+            return Ok((batches, true));
+        }
+    }
+    Ok((batches, false))
+}

@@ -1,0 +1,623 @@
+//! The words everything else uses: items, batches, outcomes, fates, write sets.
+//!
+//! Plain data. Knows no runtime, no SQLite, no wasmtime, no terminal.
+
+use std::fmt;
+use std::ops::Range;
+use std::sync::Arc;
+
+/// Position of an item in the input, from 0 over all input files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Ordinal(pub u64);
+
+/// Number of a batch within its run, from 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct BatchNumber(pub u64);
+
+/// Number of a run within its store, from 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RunNumber(pub u64);
+
+macro_rules! number_display {
+    ($($t:ty),*) => {$(impl fmt::Display for $t {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result { self.0.fmt(f) }
+    })*};
+}
+number_display!(Ordinal, BatchNumber, RunNumber);
+
+/// BLAKE3 digest of some bytes; its text form is `blake3:` and 64 hex digits.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Digest(pub [u8; 32]);
+
+impl Digest {
+    /// Digest of these bytes.
+    pub fn of(bytes: &[u8]) -> Self {
+        Self(*blake3::hash(bytes).as_bytes())
+    }
+
+    /// Reads the text form back; none if it is not one.
+    pub fn parse(text: &str) -> Option<Self> {
+        let hex = text.strip_prefix("blake3:")?;
+        blake3::Hash::from_hex(hex).ok().map(|h| Self(*h.as_bytes()))
+    }
+
+    /// The first 12 hex digits, for people.
+    pub fn short(&self) -> String {
+        blake3::Hash::from_bytes(self.0).to_hex()[..12].to_owned()
+    }
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "blake3:{}", blake3::Hash::from_bytes(self.0).to_hex())
+    }
+}
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// Name of a collection, an index or a slot: `[A-Za-z_][A-Za-z0-9_]{0,62}`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Name(Arc<str>);
+
+impl Name {
+    /// None if the text is not a legal name.
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut bytes = text.bytes();
+        let first = bytes.next()?;
+        let legal = (first.is_ascii_alphabetic() || first == b'_')
+            && text.len() <= 63
+            && bytes.all(|b| b.is_ascii_alphanumeric() || b == b'_');
+        legal.then(|| Self(text.into()))
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A JSON pointer (RFC 6901), parsed.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Pointer {
+    text: String,
+    tokens: Vec<String>,
+}
+
+impl Pointer {
+    /// Reads `/a/b`; a text without a leading slash is taken as one member name (`id` is `/id`).
+    /// None for the empty text and for a bad escape.
+    pub fn parse(text: &str) -> Option<Self> {
+        if text.is_empty() {
+            return None;
+        }
+        let text = if text.starts_with('/') {
+            text.to_owned()
+        } else {
+            format!("/{}", text.replace('~', "~0").replace('/', "~1"))
+        };
+        let mut tokens = Vec::new();
+        for raw in text[1..].split('/') {
+            let mut chars = raw.chars();
+            let mut token = String::with_capacity(raw.len());
+            while let Some(c) = chars.next() {
+                token.push(match (c, c == '~') {
+                    (_, true) => match chars.next()? {
+                        '0' => '~',
+                        '1' => '/',
+                        _ => return None,
+                    },
+                    (c, false) => c,
+                });
+            }
+            tokens.push(token);
+        }
+        Some(Self { text, tokens })
+    }
+
+    /// The pointer's text form, with its leading slash.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// Its unescaped tokens, at least one.
+    pub fn tokens(&self) -> &[String] {
+        &self.tokens
+    }
+}
+
+impl fmt::Display for Pointer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+/// Why an item was refused or failed. `code` is a plugin's own or one of the host's table.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Problem {
+    /// Stable code.
+    pub code: String,
+    /// One sentence.
+    pub message: String,
+    /// JSON pointer into the body; empty for the whole item.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub pointer: String,
+    /// Further facts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub details: Vec<(String, String)>,
+}
+
+impl Problem {
+    /// A problem of the host's own, about the whole item.
+    pub fn of_host(code: crate::error::Code, message: impl Into<String>) -> Self {
+        Self { code: code.as_str().to_owned(), message: message.into(), pointer: String::new(), details: Vec::new() }
+    }
+}
+
+/// What a validator says of one item.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// No rule is broken.
+    Accept,
+    /// Permanent refusal.
+    Reject(Vec<Problem>),
+}
+
+/// One change to the store. `collection` none means the run's own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// Insert or update one row; `body` is strict JSON.
+    Put { collection: Option<Name>, id: String, body: String },
+    /// Delete one row, if it is there.
+    Delete { collection: Option<Name>, id: String },
+}
+
+impl Change {
+    /// Collection and key that this change is about.
+    pub fn key(&self) -> (Option<&Name>, &str) {
+        match self {
+            Change::Put { collection, id, .. } | Change::Delete { collection, id } => (collection.as_ref(), id),
+        }
+    }
+}
+
+/// What an operation wants done with one item.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// Store the body unchanged.
+    Keep,
+    /// Store this body under the item's id.
+    Replace(String),
+    /// Apply these changes, all or none.
+    Emit(Vec<Change>),
+    /// Store nothing.
+    Drop,
+    /// Permanent refusal.
+    Reject(Problem),
+    /// Transient: try again, after this many milliseconds at least.
+    Retry(Problem, Option<u32>),
+}
+
+/// How far an item came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Phase {
+    /// Bytes to an item.
+    Decode,
+    /// Validators.
+    Validate,
+    /// The operation.
+    Operate,
+    /// Constraints of the store.
+    Store,
+}
+
+impl Phase {
+    /// Its stable name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Phase::Decode => "decode",
+            Phase::Validate => "validate",
+            Phase::Operate => "operate",
+            Phase::Store => "store",
+        }
+    }
+
+    /// Reads the stable name back.
+    pub fn parse(text: &str) -> Option<Self> {
+        [Phase::Decode, Phase::Validate, Phase::Operate, Phase::Store].into_iter().find(|p| p.as_str() == text)
+    }
+}
+
+/// What became of one item. Every item read has exactly one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Fate {
+    /// Its changes are in the store.
+    Stored,
+    /// The operation wanted it left out.
+    Dropped,
+    /// A rule said no: a validator's verdict or an operation's reject. Has a dead letter.
+    Rejected,
+    /// It failed: undecodable, a fault, a refusing constraint, attempts used up. Has a dead letter.
+    DeadLettered,
+}
+
+impl Fate {
+    /// Its stable name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Fate::Stored => "stored",
+            Fate::Dropped => "dropped",
+            Fate::Rejected => "rejected",
+            Fate::DeadLettered => "dead-lettered",
+        }
+    }
+}
+
+/// Where a record stood in the input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Position {
+    /// Which input file, from 0.
+    pub input: u32,
+    /// Line (or record number, for CSV and JSON arrays) from 1.
+    pub line: u64,
+    /// Byte offset of its first byte in the decompressed input.
+    pub offset: u64,
+}
+
+/// A record of a batch: an item, or bytes that are none.
+#[derive(Debug, Clone)]
+pub struct Record {
+    /// Where it stood.
+    pub position: Position,
+    /// What it is.
+    pub kind: RecordKind,
+}
+
+/// See [`Record`]. Ranges point into the batch's text.
+#[derive(Debug, Clone)]
+pub enum RecordKind {
+    /// A decodable item.
+    Item { id: Range<u32>, body: Range<u32> },
+    /// Not an item: the reason, the bytes that are kept (all, or the head of an over-long line), and how many there were.
+    Broken(Box<Broken>),
+}
+
+/// Bytes that are no item.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Broken {
+    /// Why (VALIDATION_4002, 4004 or 4005).
+    pub problem: Problem,
+    /// The bytes, or their head.
+    pub kept: Vec<u8>,
+    /// Length of the whole, in bytes.
+    pub total_bytes: u64,
+    /// Digest of the whole.
+    pub digest: Digest,
+}
+
+/// A contiguous part of the input, cut by one plan.
+#[derive(Debug, Clone, Default)]
+pub struct Batch {
+    /// Ids and bodies, back to back.
+    pub text: String,
+    /// In input order; `records[i]` has ordinal `first_ordinal + i`.
+    pub records: Vec<Record>,
+    /// Ordinal of the first record.
+    pub first_ordinal: u64,
+}
+
+/// A borrowed item.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Item<'a> {
+    /// Position in the input.
+    pub ordinal: Ordinal,
+    /// Key.
+    pub id: &'a str,
+    /// JSON text as read.
+    pub body: &'a str,
+}
+
+impl Batch {
+    /// The item at `index`; none if that record is broken.
+    pub fn item(&self, index: usize) -> Option<Item<'_>> {
+        match &self.records[index].kind {
+            RecordKind::Item { id, body } => Some(Item {
+                ordinal: self.ordinal(index),
+                id: &self.text[id.start as usize..id.end as usize],
+                body: &self.text[body.start as usize..body.end as usize],
+            }),
+            RecordKind::Broken(_) => None,
+        }
+    }
+
+    /// Ordinal of the record at `index`.
+    pub fn ordinal(&self, index: usize) -> Ordinal {
+        Ordinal(self.first_ordinal + index as u64)
+    }
+
+    /// Number of records, broken ones included.
+    pub fn len(&self) -> usize {
+        self.records.len()
+    }
+
+    /// True if it holds no record.
+    pub fn is_empty(&self) -> bool {
+        self.records.is_empty()
+    }
+}
+
+/// What the write set says of one record: everything a store needs to apply it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Decision {
+    /// Put the body as read under the item's id.
+    Keep,
+    /// Put this body under the item's id.
+    Replace(String),
+    /// These changes, all or none.
+    Emit(Vec<Change>),
+    /// Nothing.
+    Drop,
+    /// A dead letter.
+    Refuse(Box<Refusal>),
+}
+
+/// Why an item ends among the dead letters.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// `Rejected` or `DeadLettered`.
+    pub fate: Fate,
+    /// How far it came.
+    pub phase: Phase,
+    /// At least one; the first names the reason.
+    pub problems: Vec<Problem>,
+    /// Attempts made, at least 1 (0 where no attempt was possible).
+    pub attempts: u32,
+    /// Slot whose plugin refused or failed it, if one did.
+    pub slot: Option<Name>,
+}
+
+/// Counts of items by fate and of rows by effect.
+///
+/// Invariant: `read == stored + rejected + dead_lettered + dropped`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+pub struct Counts {
+    /// Records read, broken ones included, blank lines not.
+    pub read: u64,
+    /// Items whose changes are in the store.
+    pub stored: u64,
+    /// Items a rule refused.
+    pub rejected: u64,
+    /// Items that failed.
+    pub dead_lettered: u64,
+    /// Items the operation left out.
+    pub dropped: u64,
+    /// Rows inserted.
+    pub inserted: u64,
+    /// Rows whose body was replaced by another.
+    pub replaced: u64,
+    /// Rows that had this body already.
+    pub unchanged: u64,
+    /// Puts left out since the key was there (`--on-existing ignore`).
+    pub ignored: u64,
+    /// Rows deleted.
+    pub deleted: u64,
+    /// Attempts beyond each item's first.
+    pub retries: u64,
+}
+
+impl Counts {
+    /// True if every item read has exactly one fate.
+    pub fn balance(&self) -> bool {
+        self.read == self.stored + self.rejected + self.dead_lettered + self.dropped
+    }
+
+    /// Adds another batch's counts.
+    pub fn add(&mut self, other: &Counts) {
+        self.read += other.read;
+        self.stored += other.stored;
+        self.rejected += other.rejected;
+        self.dead_lettered += other.dead_lettered;
+        self.dropped += other.dropped;
+        self.inserted += other.inserted;
+        self.replaced += other.replaced;
+        self.unchanged += other.unchanged;
+        self.ignored += other.ignored;
+        self.deleted += other.deleted;
+        self.retries += other.retries;
+    }
+
+    /// Counts one item's fate.
+    pub fn count(&mut self, fate: Fate) {
+        match fate {
+            Fate::Stored => self.stored += 1,
+            Fate::Dropped => self.dropped += 1,
+            Fate::Rejected => self.rejected += 1,
+            Fate::DeadLettered => self.dead_lettered += 1,
+        }
+    }
+
+    /// Items that were refused or failed.
+    pub fn failed(&self) -> u64 {
+        self.rejected + self.dead_lettered
+    }
+}
+
+/// How a run ended, or that it has not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RunStatus {
+    /// Begun and not ended: at work, or killed.
+    Running,
+    /// Every item stored or dropped.
+    Succeeded,
+    /// Ended, with rejected or dead-lettered items.
+    Partial,
+    /// Stopped by an error; what was committed stays.
+    Failed,
+    /// Ended, and nothing of it is kept.
+    RolledBack,
+    /// Stopped by a signal, a bound, or the end of the process; the same command continues.
+    Interrupted,
+}
+
+impl RunStatus {
+    /// Its stable name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            RunStatus::Running => "running",
+            RunStatus::Succeeded => "succeeded",
+            RunStatus::Partial => "partial",
+            RunStatus::Failed => "failed",
+            RunStatus::RolledBack => "rolled-back",
+            RunStatus::Interrupted => "interrupted",
+        }
+    }
+
+    /// Reads the stable name back.
+    pub fn parse(text: &str) -> Option<Self> {
+        use RunStatus::*;
+        [Running, Succeeded, Partial, Failed, RolledBack, Interrupted].into_iter().find(|s| s.as_str() == text)
+    }
+
+    /// True if the run came to the end of its input and was kept.
+    pub fn finished(self) -> bool {
+        matches!(self, RunStatus::Succeeded | RunStatus::Partial)
+    }
+}
+
+/// What a put does when its key is there already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnExisting {
+    /// The last write in input order wins.
+    #[default]
+    Replace,
+    /// The row stays as it is; the item counts as stored, its put as ignored.
+    Ignore,
+    /// The item becomes a dead letter (INDEX_7005); the row stays as it is.
+    Reject,
+}
+
+/// Size of a batch and number of lanes, as a strategy wants them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Plan {
+    /// Items of the next batch at the most.
+    pub batch_size: usize,
+    /// Chunks that may be computed at the same time.
+    pub lanes: usize,
+    /// Batches that may be under way (read, computed or waiting for their commit) at the same time.
+    pub batches_in_flight: usize,
+}
+
+/// An index that is, or is to be, declared on a collection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IndexSpec {
+    /// Collection; none means the run's own.
+    pub collection: Option<Name>,
+    /// Name, unique within the collection.
+    pub name: Name,
+    /// What it indexes.
+    pub pointer: Pointer,
+    /// True if no two rows may share a value.
+    pub unique: bool,
+}
+
+/// Timings and shape of one batch, for its history row. Durations in microseconds, per-item times in nanoseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+pub struct BatchMetrics {
+    /// Size the plan asked for.
+    pub plan_size: u64,
+    /// Lanes the plan asked for.
+    pub plan_lanes: u64,
+    /// Bytes of the items read.
+    pub bytes_in: u64,
+    /// Bytes of the bodies written.
+    pub bytes_out: u64,
+    /// Guest calls made, those of halving and retries included.
+    pub guest_calls: u64,
+    /// Reading and decoding.
+    pub read_us: u64,
+    /// Validators, summed over lanes.
+    pub validate_us: u64,
+    /// Operation, summed over lanes.
+    pub operate_us: u64,
+    /// From cut to the last decision: wall time of computing.
+    pub compute_us: u64,
+    /// From the last decision to the writer's begin: waiting for its turn.
+    pub wait_us: u64,
+    /// SQL statements of this batch.
+    pub write_us: u64,
+    /// COMMIT of the group it was in (known after the fact; 0 until then).
+    pub commit_us: u64,
+    /// Median time per item over the batch's guest calls (validate + operate).
+    pub item_p50_ns: u64,
+    /// 95th percentile.
+    pub item_p95_ns: u64,
+    /// 99th percentile.
+    pub item_p99_ns: u64,
+    /// Largest.
+    pub item_max_ns: u64,
+}
+
+/// Text from guests and inputs made safe for logs and terminals: control characters are shown as escapes.
+pub fn printable(text: &str) -> std::borrow::Cow<'_, str> {
+    let risky = |c: char| c.is_control() || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    if !text.contains(risky) {
+        return text.into();
+    }
+    let mut safe = String::with_capacity(text.len() + 16);
+    for c in text.chars() {
+        if risky(c) {
+            safe.extend(c.escape_default());
+        } else {
+            safe.push(c);
+        }
+    }
+    safe.into()
+}
+
+/// Wall clock, milliseconds since the Unix epoch (UTC).
+pub fn now_ms() -> i64 {
+    std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .map_or(0, |time| i64::try_from(time.as_millis()).unwrap_or(i64::MAX))
+}
+
+/// The known name that is nearest to a mistyped one, if one is near (Levenshtein distance up to a third of its length).
+pub fn nearest<'a>(wrong: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let most = (wrong.chars().count() / 3).max(1);
+    known
+        .into_iter()
+        .map(|name| (edit_distance(wrong, name), name))
+        .filter(|(distance, _)| *distance <= most)
+        .min()
+        .map(|(_, name)| name)
+}
+
+fn edit_distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, ca) in a.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, cb) in b.iter().enumerate() {
+            let above = row[j + 1];
+            row[j + 1] = (diagonal + usize::from(ca != *cb)).min(above + 1).min(row[j] + 1);
+            diagonal = above;
+        }
+    }
+    row[b.len()]
+}

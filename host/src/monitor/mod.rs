@@ -1,0 +1,124 @@
+//! Monitors: consumers of the event stream.
+//!
+//! The coordinator emits events into an [`EventHub`]; each monitor sees all of them, in order, on the hub's own thread.
+//! Most monitors are folds over events ([`Fold`]), so a recorded stream gives what the live one gave: times come from
+//! the envelopes, never from a clock. To add one: a file with a type, and a row in [`MONITORS`].
+//!
+//! Invariant: a monitor changes no result. One that panics is let go, one that is slow makes the run wait.
+
+mod alert;
+mod events_file;
+mod health;
+mod hub;
+mod log;
+mod performance;
+mod progress;
+mod progress_view;
+mod summary;
+#[cfg(test)]
+mod testing;
+mod words;
+
+pub use alert::{Alerts, HIGH_ERROR_RATE, SLOW_BATCH_PROCESSING};
+pub use events_file::EventsFile;
+pub use health::{Health, Sample, Sensor, SystemSensor, Thresholds, judge};
+pub use hub::{Clock, Delivery, EventHub, Fold, Recording, Subscription, SystemClock, Watched, subscription};
+pub use log::Log;
+pub use performance::{Performance, PerformanceReport, PhaseTimes};
+pub use progress::{Progress, ProgressState};
+pub use progress_view::{ProgressBarView, ProgressLines};
+pub use summary::{ProblemCount, RunSummary, Summary};
+
+use std::io::Write;
+
+use crate::event::Envelope;
+
+/// A consumer of the event stream of one run.
+pub trait Monitor: Send {
+    /// Its name in [`MONITORS`], or another for a monitor of an embedding program.
+    fn name(&self) -> &'static str;
+
+    /// Takes one event. Events come in the order of their `seq`, without gaps.
+    fn observe(&mut self, event: &Envelope);
+
+    /// No event follows: writes what it still holds.
+    fn finish(&mut self) {}
+}
+
+/// How progress is shown to people.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ProgressMode {
+    /// Not at all.
+    #[default]
+    Quiet,
+    /// A line every few seconds.
+    Lines,
+    /// A bar that redraws itself; for a terminal only.
+    Bar,
+}
+
+/// What the monitors of a run are made from. The folds are kept by the caller, who reads them during and after the run.
+#[derive(Default)]
+pub struct MonitorSetup {
+    /// See [`ProgressMode`].
+    pub progress: ProgressMode,
+    /// Where progress lines go (stderr of the process); none shows none.
+    pub talk: Option<Box<dyn Write + Send>>,
+    /// Where events go as JSON lines, if anywhere.
+    pub events: Option<EventsFile>,
+    /// Metrics, kept up to date.
+    pub performance: Watched<Performance>,
+    /// Summary, kept up to date.
+    pub summary: Watched<Summary>,
+}
+
+/// A monitor of the host.
+pub struct MonitorRow {
+    /// Its name.
+    pub name: &'static str,
+    /// One line for help texts.
+    pub description: &'static str,
+    /// Makes it for one run; none if the setup does not ask for it.
+    pub make: fn(&mut MonitorSetup) -> Option<Box<dyn Monitor>>,
+}
+
+/// Every monitor of the host, in the order in which they see an event.
+pub const MONITORS: &[MonitorRow] = &[
+    MonitorRow {
+        name: "events",
+        description: "writes each event as a line of JSON",
+        make: |setup| Some(Box::new(setup.events.take()?)),
+    },
+    MonitorRow {
+        name: "log",
+        description: "tells the program's log about plans, failures and alerts",
+        make: |_| Some(Box::new(Log::default())),
+    },
+    MonitorRow {
+        name: "performance",
+        description: "keeps throughput, percentiles and time per phase",
+        make: |setup| Some(Box::new(setup.performance.clone())),
+    },
+    MonitorRow {
+        name: "summary",
+        description: "keeps what is told at the end of a run",
+        make: |setup| Some(Box::new(setup.summary.clone())),
+    },
+    MonitorRow {
+        name: "progress",
+        description: "shows how far the run is",
+        make: |setup| match setup.progress {
+            ProgressMode::Quiet => None,
+            ProgressMode::Lines => Some(Box::new(ProgressLines::new(setup.talk.take()?))),
+            ProgressMode::Bar => Some(Box::new(ProgressBarView::on_stderr())),
+        },
+    },
+];
+
+/// The monitors that the setup asks for.
+pub fn monitors(mut setup: MonitorSetup) -> Vec<Box<dyn Monitor>> {
+    MONITORS.iter().filter_map(|row| (row.make)(&mut setup)).collect()
+}
+
+#[cfg(test)]
+mod tests;

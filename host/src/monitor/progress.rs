@@ -1,0 +1,172 @@
+//! How far a run is.
+
+use super::Fold;
+use crate::event::{Envelope, Event, RunStarted};
+
+/// The rate follows what happened over about this time, in microseconds.
+const SMOOTHING_US: f64 = 5e6;
+/// Where only bytes are known, their share is an estimate: the end is not claimed before it is there.
+const SHARE_ESTIMATED_MAX: f64 = 0.999;
+
+/// Progress as a fold.
+///
+/// Invariant: items, bytes and share never go backwards; the share is 1 at the end of a finished run.
+#[derive(Debug, Clone, Default)]
+pub struct Progress {
+    state: ProgressState,
+    resumed_at: u64,
+    /// Newest batch counted.
+    newest: Option<u64>,
+    /// When rates were last brought up to date, and items committed since.
+    rated_us: Option<u64>,
+    pending_items: f64,
+    /// Sum of weights, so that the first figures are not drawn towards 0.
+    weight: f64,
+    smoothed: f64,
+}
+
+/// How far a run is.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct ProgressState {
+    /// Items with a fate, those of the earlier runs that this one continues included.
+    pub items: u64,
+    /// Bytes of the items of this run.
+    pub bytes: u64,
+    pub total_items: Option<u64>,
+    pub total_bytes: Option<u64>,
+    /// 0..1 where a total is known or the run is finished.
+    pub share: Option<f64>,
+    /// Items per second, smoothed over some seconds.
+    pub items_per_s: f64,
+    /// Time left at that rate.
+    pub remaining_ms: Option<u64>,
+    /// Items stored, of this run.
+    pub stored: u64,
+    /// Items rejected or dead-lettered, of this run.
+    pub failed: u64,
+    /// Items that the operation left out, of this run.
+    pub dropped: u64,
+    /// Of the newest plan.
+    pub batch_size: u64,
+    /// Of the newest plan.
+    pub lanes: u64,
+    /// When the newest event happened, since the run began.
+    pub elapsed_us: u64,
+    /// The run is over.
+    pub ended: bool,
+}
+
+impl Fold for Progress {
+    const NAME: &'static str = "progress";
+
+    fn observe(&mut self, envelope: &Envelope) {
+        self.state.elapsed_us = self.state.elapsed_us.max(envelope.elapsed_us);
+        match &envelope.event {
+            Event::RunStarted(started) => self.start(started),
+            Event::PlanChosen { batch_size, lanes, .. } => {
+                (self.state.batch_size, self.state.lanes) = (*batch_size, *lanes);
+            }
+            Event::BatchStarted { .. } => {
+                self.rated_us.get_or_insert(envelope.elapsed_us);
+            }
+            // Batches are committed in order: a number that is not new is a repeat.
+            Event::BatchCommitted(batch) if self.newest.is_none_or(|newest| batch.batch > newest) => {
+                self.newest = Some(batch.batch);
+                self.state.items = self.state.items.saturating_add(batch.counts.read);
+                self.state.bytes = self.state.bytes.saturating_add(batch.metrics.bytes_in);
+                self.state.stored += batch.counts.stored;
+                self.state.failed += batch.counts.failed();
+                self.state.dropped += batch.counts.dropped;
+                self.rate(batch.counts.read);
+                self.estimate();
+            }
+            Event::RunEnded(ended) => {
+                self.state.ended = true;
+                if ended.status.finished() {
+                    self.complete();
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+impl Progress {
+    /// How far the run is now.
+    pub fn state(&self) -> &ProgressState {
+        &self.state
+    }
+
+    /// All of the input has its fate: the total is known now and the share is 1.
+    pub fn complete(&mut self) {
+        self.state.total_items = Some(self.state.items);
+        self.state.share = Some(1.0);
+        self.state.remaining_ms = Some(0);
+    }
+
+    /// The event that tells of now.
+    pub fn progressed(&self) -> Event {
+        let s = &self.state;
+        Event::Progressed {
+            items: s.items,
+            bytes: s.bytes,
+            total_items: s.total_items,
+            total_bytes: s.total_bytes,
+            share: s.share,
+            items_per_s: s.items_per_s,
+            remaining_ms: s.remaining_ms,
+        }
+    }
+
+    fn start(&mut self, started: &RunStarted) {
+        self.resumed_at = started.resumed_at;
+        self.state.items = self.state.items.max(started.resumed_at);
+        self.state.total_items = started.total_items;
+        self.state.total_bytes = started.total_bytes;
+        self.estimate();
+    }
+
+    /// Exponentially weighted by time, so that bursts of commits and long batches weigh by how long they took.
+    fn rate(&mut self, items: u64) {
+        let now = self.state.elapsed_us;
+        let since = *self.rated_us.get_or_insert(0);
+        self.pending_items += items as f64;
+        let time = now.saturating_sub(since) as f64;
+        if time <= 0.0 {
+            // A group: the same moment for several batches.
+            return;
+        }
+        let keep = (-time / SMOOTHING_US).exp();
+        self.smoothed = self.smoothed * keep + self.pending_items * 1e6 / time * (1.0 - keep);
+        self.weight = self.weight * keep + (1.0 - keep);
+        self.state.items_per_s = self.smoothed / self.weight;
+        self.pending_items = 0.0;
+        self.rated_us = Some(now);
+    }
+
+    fn estimate(&mut self) {
+        let s = &mut self.state;
+        let share = match (s.total_items, s.total_bytes) {
+            (Some(total), _) if total > 0 => Some((s.items as f64 / total as f64).min(1.0)),
+            (Some(_), _) => None,
+            (None, Some(total)) if total > 0 => {
+                // What an earlier run has read is known in items only.
+                let own = s.items.saturating_sub(self.resumed_at);
+                let per_item = if own > 0 { s.bytes as f64 / own as f64 } else { 0.0 };
+                let bytes = s.bytes as f64 + self.resumed_at as f64 * per_item;
+                Some((bytes / total as f64).min(SHARE_ESTIMATED_MAX))
+            }
+            _ => None,
+        };
+        s.share = match (s.share, share) {
+            (Some(before), Some(now)) => Some(before.max(now)),
+            (before, now) => now.or(before),
+        };
+        let left = match (s.total_items, s.share) {
+            (Some(total), _) => Some(total.saturating_sub(s.items) as f64),
+            (None, Some(share)) if share > 0.0 => Some(s.items as f64 * (1.0 - share) / share),
+            _ => None,
+        };
+        s.remaining_ms = left.filter(|_| s.items_per_s > 0.0).map(|left| (left * 1e3 / s.items_per_s) as u64);
+    }
+}

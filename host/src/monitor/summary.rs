@@ -1,0 +1,444 @@
+//! What is told at the end of a run, and how.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::performance::{Performance, PerformanceReport};
+use super::{Fold, words};
+use crate::event::{Envelope, ErrorReport, Event};
+use crate::limits::SUMMARY_PROBLEMS_MAX;
+use crate::model::{Counts, RunStatus};
+
+/// Codes told apart while the run goes on. Plugins may invent codes without end.
+const CODES_MAX: usize = 1000;
+/// Problems shown in the text.
+const PROBLEMS_SHOWN: usize = 3;
+/// Narrowest width that the text is made for, in characters.
+const WIDTH_MIN: usize = 40;
+
+/// The summary as a fold, in memory that does not grow with the run.
+#[derive(Debug, Default)]
+pub struct Summary {
+    performance: Performance,
+    summary: RunSummary,
+    problems: BTreeMap<String, ProblemCount>,
+    /// Failed items whose code found no more room.
+    other_problems: u64,
+    ended: bool,
+}
+
+/// What became of a run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct RunSummary {
+    /// Number of the run within its store; 0 where nothing is stored.
+    pub run: u64,
+    pub status: RunStatus,
+    /// Nothing failed and nothing was rejected.
+    pub success: bool,
+    pub store: String,
+    pub collection: String,
+    pub strategy: String,
+    pub dry_run: bool,
+    pub resumed_at: u64,
+    pub counts: Counts,
+    pub blank_lines: u64,
+    pub duration_ms: u64,
+    /// Different plans, the first included.
+    pub plans: u64,
+    /// Of the last plan.
+    pub batch_size: u64,
+    /// Of the last plan.
+    pub lanes: u64,
+    pub alerts_raised: u64,
+    /// Alerts that were raised and not cleared.
+    pub alerts_lasting: Vec<String>,
+    /// Most frequent first, at most 10.
+    pub problems: Vec<ProblemCount>,
+    /// Failed items whose problem is not among `problems`.
+    pub other_problems: u64,
+    pub performance: PerformanceReport,
+    pub error: Option<ErrorReport>,
+}
+
+impl Default for RunSummary {
+    fn default() -> Self {
+        Self {
+            run: 0,
+            status: RunStatus::Running,
+            success: false,
+            store: String::new(),
+            collection: String::new(),
+            strategy: String::new(),
+            dry_run: false,
+            resumed_at: 0,
+            counts: Counts::default(),
+            blank_lines: 0,
+            duration_ms: 0,
+            plans: 0,
+            batch_size: 0,
+            lanes: 0,
+            alerts_raised: 0,
+            alerts_lasting: Vec::new(),
+            problems: Vec::new(),
+            other_problems: 0,
+            performance: PerformanceReport::default(),
+            error: None,
+        }
+    }
+}
+
+/// A problem that items had, and the first item that had it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProblemCount {
+    pub code: String,
+    pub items: u64,
+    pub message: String,
+    /// Where the first of them came from.
+    pub input: String,
+    pub line: u64,
+    pub ordinal: u64,
+    /// Empty where the bytes are no item.
+    pub id: String,
+}
+
+impl Fold for Summary {
+    const NAME: &'static str = "summary";
+
+    fn observe(&mut self, envelope: &Envelope) {
+        self.performance.observe(envelope);
+        let s = &mut self.summary;
+        s.run = envelope.run;
+        if !self.ended {
+            s.duration_ms = s.duration_ms.max(envelope.elapsed_us / 1000);
+        }
+        match &envelope.event {
+            Event::RunStarted(started) => {
+                s.store.clone_from(&started.store);
+                s.collection.clone_from(&started.collection);
+                s.strategy.clone_from(&started.strategy);
+                s.dry_run = started.dry_run;
+                s.resumed_at = started.resumed_at;
+            }
+            Event::PlanChosen { batch_size, lanes, .. } => {
+                s.plans += 1;
+                (s.batch_size, s.lanes) = (*batch_size, *lanes);
+            }
+            Event::ItemFailed { .. } => self.problem(&envelope.event),
+            Event::AlertRaised { alert, .. } => {
+                s.alerts_raised += 1;
+                if !s.alerts_lasting.contains(alert) && s.alerts_lasting.len() < SUMMARY_PROBLEMS_MAX {
+                    s.alerts_lasting.push(alert.clone());
+                }
+            }
+            Event::AlertCleared { alert, .. } => s.alerts_lasting.retain(|lasting| lasting != alert),
+            Event::RunEnded(end) => {
+                self.ended = true;
+                s.status = end.status;
+                s.success = end.success;
+                s.counts = end.counts;
+                s.blank_lines = end.blank_lines;
+                s.duration_ms = end.duration_ms;
+                s.error.clone_from(&end.error);
+            }
+            _ => {}
+        }
+    }
+}
+
+impl Summary {
+    fn problem(&mut self, event: &Event) {
+        let Event::ItemFailed { ordinal, id, code, message, input, line, .. } = event else { return };
+        if let Some(known) = self.problems.get_mut(code) {
+            known.items += 1;
+        } else if self.problems.len() < CODES_MAX {
+            let problem = ProblemCount {
+                code: code.clone(),
+                items: 1,
+                message: message.clone(),
+                input: input.clone(),
+                line: *line,
+                ordinal: *ordinal,
+                id: id.clone(),
+            };
+            self.problems.insert(code.clone(), problem);
+        } else {
+            self.other_problems += 1;
+        }
+    }
+
+    /// The summary of now.
+    pub fn summary(&self) -> RunSummary {
+        let mut problems: Vec<_> = self.problems.values().cloned().collect();
+        // The map gives them in the order of codes, and the sort keeps that order among equals.
+        problems.sort_by_key(|p| std::cmp::Reverse(p.items));
+        let rest: u64 = problems.iter().skip(SUMMARY_PROBLEMS_MAX).map(|p| p.items).sum();
+        problems.truncate(SUMMARY_PROBLEMS_MAX);
+        // The end tells the counts of the whole; until then they are those of the committed batches.
+        let counts = if self.ended { self.summary.counts } else { self.performance.counts() };
+        RunSummary {
+            counts,
+            problems,
+            other_problems: self.other_problems + rest,
+            performance: self.performance.report(),
+            ..self.summary.clone()
+        }
+    }
+}
+
+impl RunSummary {
+    /// About a dozen lines for people, none wider than `width` characters (40 at the least), each with its line end.
+    /// What stands first says how the run ended, what stands last what to do next.
+    pub fn text(&self, width: usize) -> String {
+        let width = width.max(WIDTH_MIN);
+        let mut lines = vec![self.headline()];
+        lines.extend(self.facts().into_iter().map(|(name, value)| format!("  {name:<12}{value}")));
+        if !self.problems.is_empty() {
+            lines.push("  Problems:".to_owned());
+            lines.extend(self.problem_lines());
+        }
+        if let Some(error) = &self.error {
+            lines.push(format!("  Error       {}: {}", error.code, error.message));
+        }
+        lines.extend(self.next().into_iter().map(|next| format!("  Next        {next}")));
+        lines.iter().map(|line| words::one_line(line, width) + "\n").collect()
+    }
+
+    fn headline(&self) -> String {
+        let run = if self.run > 0 { format!("Run {}", self.run) } else { "The run".to_owned() };
+        let items = words::counted(self.counts.read, "item");
+        match self.status {
+            RunStatus::Succeeded if self.counts.read == 0 => format!("{run} succeeded: there was no item to read."),
+            RunStatus::Succeeded => format!("{run} succeeded: all {items} have their place."),
+            RunStatus::Partial => {
+                format!(
+                    "{run} came to its end, but {} of {items} could not be stored.",
+                    words::count(self.counts.failed())
+                )
+            }
+            RunStatus::Failed => format!("{run} failed after {items}; what was committed stays."),
+            RunStatus::RolledBack => format!("{run} was rolled back after {items}; nothing of it is kept."),
+            RunStatus::Interrupted => format!("{run} was interrupted after {items}; what was committed stays."),
+            RunStatus::Running => format!("{run} has not ended; {items} so far."),
+        }
+    }
+
+    fn facts(&self) -> Vec<(&'static str, String)> {
+        let (c, p) = (&self.counts, &self.performance);
+        let mut facts = vec![(
+            "Items",
+            joined(
+                "stored",
+                &[
+                    (c.stored, "stored"),
+                    (c.rejected, "rejected"),
+                    (c.dead_lettered, "dead-lettered"),
+                    (c.dropped, "dropped"),
+                ],
+            ),
+        )];
+        if self.dry_run {
+            facts.push(("Rows", "none written: this was a dry run".to_owned()));
+        } else if !self.store.is_empty() {
+            let rows = joined(
+                "inserted",
+                &[
+                    (c.inserted, "inserted"),
+                    (c.replaced, "replaced"),
+                    (c.unchanged, "unchanged"),
+                    (c.ignored, "ignored"),
+                    (c.deleted, "deleted"),
+                ],
+            );
+            facts.push(("Rows", format!("{rows}, into {} of {}", self.collection, self.store)));
+        }
+        let duration = words::duration(Duration::from_millis(self.duration_ms));
+        facts.push(("Time", format!("{duration}, {} items/s", words::rate(p.items_per_s))));
+        if p.item_p50_ns > 0 {
+            let of = |ns| words::duration(Duration::from_nanos(ns));
+            let (half, most) = (of(p.item_p50_ns), of(p.item_p95_ns));
+            facts.push(("Per item", format!("{half} in plugins for half of them, {most} for 95 of 100")));
+        }
+        if p.batches > 0 {
+            let size = p.batch_size_mean.round() as u64;
+            let batches = words::counted(p.batches, "batch").replace("batchs", "batches");
+            let mut batches = format!("{batches} of {} items on average", words::count(size));
+            if p.lanes_peak > 0 {
+                batches += &format!(", up to {} at work", words::counted(p.lanes_peak, "lane"));
+            }
+            facts.push(("Batches", batches));
+        }
+        if c.retries > 0 {
+            let rate = words::percent(p.retry_rate);
+            facts.push(("Retries", format!("{}, {rate} of the items read", words::count(c.retries))));
+        }
+        if self.alerts_raised > 0 {
+            let lasting = match self.alerts_lasting.is_empty() {
+                true => "all cleared".to_owned(),
+                false => format!("lasting: {}", self.alerts_lasting.join(", ")),
+            };
+            facts.push(("Alerts", format!("{} raised, {lasting}", words::count(self.alerts_raised))));
+        }
+        facts
+    }
+
+    fn problem_lines(&self) -> Vec<String> {
+        let mut lines: Vec<_> = self
+            .problems
+            .iter()
+            .take(PROBLEMS_SHOWN)
+            .map(|p| {
+                let item = if p.id.is_empty() { String::new() } else { format!(" ({})", p.id) };
+                let place = format!("{} line {}{item}", p.input, p.line);
+                format!("    {} × {}: {}, first at {place}", words::count(p.items), p.code, p.message)
+            })
+            .collect();
+        let rest: u64 = self.problems.iter().skip(PROBLEMS_SHOWN).map(|p| p.items).sum::<u64>() + self.other_problems;
+        if rest > 0 {
+            lines.push(format!("    and {} with other problems", words::counted(rest, "item")));
+        }
+        lines
+    }
+
+    /// What to do next; none where nothing is to be done.
+    fn next(&self) -> Vec<String> {
+        let mut next = Vec::new();
+        if let Some(error) = &self.error {
+            next.push(error.hint.clone());
+        } else if self.status == RunStatus::Interrupted {
+            next.push("run the same command again: it continues".to_owned());
+        }
+        if self.counts.failed() > 0 && self.run > 0 && self.status != RunStatus::RolledBack && !self.dry_run {
+            next.push(format!("see `atlas-host dead-letters list --run {}`", self.run));
+        }
+        next
+    }
+}
+
+/// The parts that are not 0, with their words; the first word with 0 if all are.
+fn joined(first: &str, parts: &[(u64, &str)]) -> String {
+    let some: Vec<_> =
+        parts.iter().filter(|p| p.0 > 0).map(|(n, word)| format!("{} {word}", words::count(*n))).collect();
+    if some.is_empty() { format!("0 {first}") } else { some.join(", ") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::monitor::testing;
+
+    fn summary_of(events: &[Envelope]) -> RunSummary {
+        let mut summary = Summary::default();
+        events.iter().for_each(|e| summary.observe(e));
+        summary.summary()
+    }
+
+    #[test]
+    fn a_partial_run_in_words() {
+        let summary = summary_of(&testing::run(50, 100));
+        assert_eq!(
+            summary.text(100),
+            "\
+Run 3 came to its end, but 50 of 5,000 items could not be stored.
+  Items       4,950 stored, 50 dead-lettered
+  Rows        4,950 inserted, into orders of atlas.db
+  Time        2.0 s, 2,500 items/s
+  Per item    80 µs in plugins for half of them, 120 µs for 95 of 100
+  Batches     50 batches of 100 items on average, up to 2 lanes at work
+  Retries     100, 2.0 % of the items read
+  Problems:
+    45 × PRICE_LOW: the price is negative, first at orders.ndjson line 101 (item-100)
+    5 × PRICE_RARE: the price is negative, first at orders.ndjson line 1 (item-0)
+  Next        see `atlas-host dead-letters list --run 3`
+"
+        );
+    }
+
+    #[test]
+    fn numbers_equal_those_recomputed_from_the_events() {
+        let events = testing::run(30, 70);
+        let summary = summary_of(&events);
+        let batches: Vec<_> = events
+            .iter()
+            .filter_map(|e| match &e.event {
+                Event::BatchCommitted(b) => Some(b),
+                _ => None,
+            })
+            .collect();
+        let read: u64 = batches.iter().map(|b| b.counts.read).sum();
+        let retries: u64 = batches.iter().map(|b| b.counts.retries).sum();
+        assert_eq!((summary.counts.read, summary.counts.retries), (read, retries));
+        assert_eq!(summary.performance.batch_size_mean, read as f64 / batches.len() as f64);
+        assert!(summary.performance.retry_rate > 0.0);
+        assert_eq!(summary.performance.retry_rate, retries as f64 / read as f64);
+        assert_eq!(summary.performance.lanes_peak, 2);
+    }
+
+    #[test]
+    fn no_line_is_wider_than_asked_and_foreign_text_cannot_steer_the_terminal() {
+        let mut events: Vec<Event> = testing::run(5, 10).into_iter().map(|e| e.event).collect();
+        let mut evil = testing::failure(0, 1, "\u{1b}[31mEVIL\n");
+        if let Event::ItemFailed { message, .. } = &mut evil {
+            *message = "x".repeat(5000);
+        }
+        events.insert(6, evil);
+        let summary = summary_of(&testing::stream(events));
+        for width in [0, 40, 60, 80, 200] {
+            let text = summary.text(width);
+            assert!(text.lines().all(|l| l.chars().count() <= width.max(WIDTH_MIN)), "{text}");
+            assert!(!text.contains('\u{1b}'));
+        }
+    }
+
+    #[test]
+    fn problems_are_bounded_and_the_rest_is_counted() {
+        let failures = (0..5000).map(|n| testing::failure(0, n, &format!("CODE_{n}")));
+        let summary = summary_of(&testing::stream(failures));
+        assert_eq!(summary.problems.len(), SUMMARY_PROBLEMS_MAX);
+        let listed: u64 = summary.problems.iter().map(|p| p.items).sum();
+        assert_eq!(listed + summary.other_problems, 5000);
+        assert!(summary.text(80).contains("and 4,997 items with other problems"));
+    }
+
+    #[test]
+    fn alerts_and_the_error_that_stopped_it_are_told() {
+        let alert = |name: &str| Event::AlertRaised {
+            alert: name.to_owned(),
+            batch: 0,
+            value: 1.0,
+            threshold: 0.5,
+            message: String::new(),
+        };
+        let error = ErrorReport {
+            code: "STORAGE_2009".to_owned(),
+            message: "no space left on /data".to_owned(),
+            causes: Vec::new(),
+            hint: "make space, then run the same command again: it continues".to_owned(),
+        };
+        let mut events: Vec<Event> = vec![alert("A"), alert("B")];
+        events.push(Event::AlertCleared { alert: "A".to_owned(), batch: 1, value: 0.0, threshold: 0.5 });
+        events.push(Event::RunEnded(Box::new(crate::event::RunEnded {
+            status: RunStatus::Failed,
+            success: false,
+            counts: Counts::default(),
+            blank_lines: 0,
+            batches: 0,
+            duration_ms: 12,
+            error: Some(error),
+        })));
+        let text = summary_of(&testing::stream(events)).text(100);
+        assert!(text.starts_with("Run 3 failed after 0 items; what was committed stays.\n"), "{text}");
+        assert!(text.contains("2 raised, lasting: B"), "{text}");
+        assert!(text.contains("STORAGE_2009: no space left on /data"), "{text}");
+        assert!(text.ends_with("  Next        make space, then run the same command again: it continues\n"), "{text}");
+    }
+
+    #[test]
+    fn a_summary_serialises_and_reads_back() {
+        let summary = summary_of(&testing::run(3, 10));
+        let json = serde_json::to_string(&summary).unwrap();
+        assert_eq!(serde_json::from_str::<RunSummary>(&json).unwrap(), summary);
+    }
+}

@@ -1,0 +1,102 @@
+//! One call of a plugin: what it is told, and how it can fail.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use super::wasi::splitmix64;
+use crate::error::Code;
+use crate::limits;
+
+/// Where and when a call runs. The same for every item of the call.
+#[derive(Debug, Clone)]
+pub struct Call {
+    /// The run's UUID.
+    pub run: Arc<str>,
+    /// Number of the batch, for log lines only.
+    pub batch: u64,
+    /// Attempt, from 1.
+    pub attempt: u32,
+    /// Time the call may take.
+    pub deadline: Duration,
+    /// The run's fixed clock, milliseconds since the Unix epoch.
+    pub now_ms: u64,
+    /// The run's seed.
+    pub seed: u64,
+    /// What the slot may still log in this batch.
+    pub log: Arc<LogBudget>,
+}
+
+impl Call {
+    /// A call outside of any batch: starting a sandbox.
+    pub(super) fn idle() -> Self {
+        Self {
+            run: Arc::from(""),
+            batch: 0,
+            attempt: 1,
+            deadline: limits::DEADLINE,
+            now_ms: 0,
+            seed: 0,
+            log: Arc::default(),
+        }
+    }
+
+    /// The number that seeds randomness for one item: from the run's seed and the ordinal alone.
+    pub fn item_seed(&self, ordinal: u64) -> u64 {
+        splitmix64(self.seed ^ splitmix64(ordinal).1).1
+    }
+}
+
+/// Log lines of one slot in one batch.
+#[derive(Debug, Default)]
+pub struct LogBudget {
+    pub(super) lines: AtomicU64,
+    pub(super) bytes: AtomicU64,
+    pub(super) dropped: AtomicU64,
+}
+
+impl LogBudget {
+    /// Lines dropped since the budget was used up.
+    pub fn dropped(&self) -> u64 {
+        self.dropped.load(Ordering::Relaxed)
+    }
+}
+
+/// A trap, or a bound that a guest ran into. It ends as the fate of items, never as an error of the run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    /// One of the GUEST codes.
+    pub code: Code,
+    /// What happened.
+    pub message: String,
+}
+
+impl Fault {
+    /// A fault of this code.
+    pub fn new(code: Code, message: impl Into<String>) -> Self {
+        Self { code, message: message.into() }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.code.message(), self.message)
+    }
+}
+
+impl std::error::Error for Fault {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_items_seed_depends_on_run_seed_and_ordinal_alone() {
+        let one = Call { seed: 7, batch: 1, attempt: 1, ..Call::idle() };
+        let two = Call { seed: 7, batch: 9, attempt: 3, ..Call::idle() };
+        assert_eq!(one.item_seed(5), two.item_seed(5));
+        assert_ne!(one.item_seed(5), one.item_seed(6));
+        assert_ne!(one.item_seed(5), Call { seed: 8, ..one.clone() }.item_seed(5));
+    }
+}

@@ -1,0 +1,34 @@
+//! Plugins: loading, checking, sandboxing and calling them. The only module that names wasmtime.
+//!
+//! Invariant: what runs is what was hashed. Invariant: a sandbox that saw a fault is never called again.
+//! Knows nothing of batches, stores or terminals; what a guest reads of the store comes through [`Lookup`].
+
+mod abi;
+mod cache;
+mod call;
+mod compile;
+mod engine;
+mod grants;
+mod imports;
+mod load;
+mod lookup;
+mod sandbox;
+mod slot;
+mod wasi;
+mod world;
+
+pub use cache::Cache;
+pub use call::{Call, Fault, LogBudget};
+pub use compile::{COMPILE_VERB, Compiler, compile_from_stdin};
+pub use engine::PluginEngine;
+pub use grants::{DirGrant, Grants};
+pub use load::{Plugin, PluginLoader};
+pub use lookup::{Lookup, LookupError, LookupKey};
+pub use sandbox::CallRuntime;
+pub use slot::{Operation, Role, Slot, SlotSettings, Validator};
+pub use world::{Import, Inspection};
+
+/// The export that makes a component an operation.
+const OPERATION: &str = "atlas:batch/operation@0.1.0";
+/// The export that makes a component a validator.
+const VALIDATOR: &str = "atlas:batch/validator@0.1.0";

@@ -1,0 +1,284 @@
+//! A slot: a named place that one plugin fills, with its warm sandboxes. Native closures fill a slot just as well.
+
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use super::call::{Call, Fault};
+use super::grants::Grants;
+use super::load::Plugin;
+use super::lookup::Lookup;
+use super::sandbox::{CallRuntime, Sandbox, SandboxSetup};
+use crate::error::{Code, Error, Result};
+use crate::limits;
+use crate::model::{Digest, Item, Name, Outcome, Verdict};
+
+/// What a slot's plugin does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Role {
+    /// Judges items.
+    Validator,
+    /// Transforms items.
+    Operation,
+}
+
+impl Role {
+    /// Its stable name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Role::Validator => "validator",
+            Role::Operation => "operation",
+        }
+    }
+
+    pub(super) fn with_article(self) -> &'static str {
+        match self {
+            Role::Validator => "a validator",
+            Role::Operation => "an operation",
+        }
+    }
+}
+
+/// An operation in Rust. A closure from one item to its outcome is one.
+pub trait Operation: Send + Sync {
+    /// One outcome per item, same length and order. A panic is a fault, as a trap would be.
+    fn apply(&self, call: &Call, items: &[Item<'_>]) -> Vec<Outcome>;
+}
+
+impl<F> Operation for F
+where
+    F: Fn(&Call, Item<'_>) -> Outcome + Send + Sync,
+{
+    fn apply(&self, call: &Call, items: &[Item<'_>]) -> Vec<Outcome> {
+        items.iter().map(|item| self(call, *item)).collect()
+    }
+}
+
+/// A validator in Rust. A closure from one item to its verdict is one.
+pub trait Validator: Send + Sync {
+    /// One verdict per item, same length and order. A panic is a fault, as a trap would be.
+    fn validate(&self, call: &Call, items: &[Item<'_>]) -> Vec<Verdict>;
+}
+
+impl<F> Validator for F
+where
+    F: Fn(&Call, Item<'_>) -> Verdict + Send + Sync,
+{
+    fn validate(&self, call: &Call, items: &[Item<'_>]) -> Vec<Verdict> {
+        items.iter().map(|item| self(call, *item)).collect()
+    }
+}
+
+/// A filled slot of one run. Lanes share it; each call takes a sandbox out of the pool and puts it back if it stayed whole.
+pub struct Slot {
+    name: Name,
+    role: Role,
+    file: String,
+    digest: Option<Digest>,
+    bytes: Option<Arc<[u8]>>,
+    grants: Grants,
+    reads_store: bool,
+    body: Body,
+}
+
+enum Body {
+    Component { setup: SandboxSetup, pool: Mutex<Vec<Sandbox>>, fresh_per_call: bool },
+    Operation(Arc<dyn Operation>),
+    Validator(Arc<dyn Validator>),
+}
+
+/// How a component fills a slot.
+#[derive(Debug, Clone, Default)]
+pub struct SlotSettings {
+    /// What it may reach.
+    pub grants: Grants,
+    /// Its own settings.
+    pub config: BTreeMap<String, String>,
+    /// A fresh sandbox for each batch instead of warm ones.
+    pub fresh: bool,
+    /// Time that starting the sandbox may take.
+    pub deadline: Duration,
+}
+
+impl Slot {
+    /// Fills a slot with a component and starts one sandbox as a probe, which then is the first warm one.
+    ///
+    /// Errors: GUEST_10011, GUEST_10012 (the world), GUEST_10010 and the bounds (it cannot be started): exit 4.
+    pub fn of_component(name: Name, role: Role, plugin: &Plugin, settings: SlotSettings) -> Result<Self> {
+        plugin.check(role)?;
+        let setup = SandboxSetup {
+            slot: name.clone(),
+            pre: plugin.prepare()?,
+            grants: settings.grants.clone(),
+            config: Arc::new(settings.config),
+            memory_bytes_max: plugin.engine().memory_bytes_max(),
+        };
+        let runtime = CallRuntime::new()
+            .map_err(|error| Error::new(Code::GuestStart, format!("no timers for plugins: {error}")))?;
+        let probe = Sandbox::start(&setup, &runtime, settings.deadline).map_err(|fault| {
+            let text = format!("plugin {} in slot {name} cannot be started: {}", plugin.file(), fault.message);
+            Error::new(Code::GuestStart, text).because(fault)
+        })?;
+        Ok(Self {
+            name,
+            role,
+            file: plugin.file().to_owned(),
+            digest: Some(plugin.digest()),
+            bytes: Some(plugin.bytes()),
+            grants: settings.grants,
+            reads_store: plugin.imports_store(),
+            body: Body::Component { setup, pool: Mutex::new(vec![probe]), fresh_per_call: settings.fresh },
+        })
+    }
+
+    /// Fills a slot with an operation in Rust.
+    pub fn of_operation(name: Name, operation: Arc<dyn Operation>) -> Self {
+        Self::native(name, Role::Operation, Body::Operation(operation))
+    }
+
+    /// Fills a slot with a validator in Rust.
+    pub fn of_validator(name: Name, validator: Arc<dyn Validator>) -> Self {
+        Self::native(name, Role::Validator, Body::Validator(validator))
+    }
+
+    fn native(name: Name, role: Role, body: Body) -> Self {
+        Self {
+            name,
+            role,
+            file: "native".into(),
+            digest: None,
+            bytes: None,
+            grants: Grants::default(),
+            reads_store: false,
+            body,
+        }
+    }
+
+    /// The slot's name.
+    pub fn name(&self) -> &Name {
+        &self.name
+    }
+
+    /// What its plugin does.
+    pub fn role(&self) -> Role {
+        self.role
+    }
+
+    /// File the plugin came from, or `native`.
+    pub fn file(&self) -> &str {
+        &self.file
+    }
+
+    /// Digest of the plugin; none for native code.
+    pub fn digest(&self) -> Option<Digest> {
+        self.digest
+    }
+
+    /// The plugin's bytes, exactly those that were hashed and compiled.
+    pub fn bytes(&self) -> Option<Arc<[u8]>> {
+        self.bytes.clone()
+    }
+
+    /// What it was granted.
+    pub fn grants(&self) -> &Grants {
+        &self.grants
+    }
+
+    /// True if the plugin can read the store, so that batches are computed one at a time.
+    pub fn reads_store(&self) -> bool {
+        self.reads_store
+    }
+
+    /// Verdicts of one chunk; `fresh` asks for a sandbox that saw nothing before. The lookup comes back, whatever happened.
+    pub fn validate(
+        &self,
+        runtime: &CallRuntime,
+        call: &Call,
+        items: &[Item<'_>],
+        lookup: Option<Box<dyn Lookup>>,
+        fresh: bool,
+    ) -> (Result<Vec<Verdict>, Fault>, Option<Box<dyn Lookup>>) {
+        match &self.body {
+            Body::Component { .. } => {
+                self.in_sandbox(runtime, call, lookup, fresh, |sandbox, lookup| sandbox.validate(runtime, call, items, lookup))
+            }
+            Body::Validator(validator) => (guarded(items.len(), || validator.validate(call, items)), lookup),
+            Body::Operation(_) => (Err(wrong_role("validator")), lookup),
+        }
+    }
+
+    /// Outcomes of one chunk; `fresh` as for [`Slot::validate`]. An inner error is about that item alone. The lookup comes back, whatever happened.
+    pub fn apply(
+        &self,
+        runtime: &CallRuntime,
+        call: &Call,
+        items: &[Item<'_>],
+        lookup: Option<Box<dyn Lookup>>,
+        fresh: bool,
+    ) -> (Result<Vec<Result<Outcome, String>>, Fault>, Option<Box<dyn Lookup>>) {
+        match &self.body {
+            Body::Component { .. } => {
+                self.in_sandbox(runtime, call, lookup, fresh, |sandbox, lookup| sandbox.apply(runtime, call, items, lookup))
+            }
+            Body::Operation(operation) => {
+                let outcomes = guarded(items.len(), || operation.apply(call, items));
+                (outcomes.map(|list| list.into_iter().map(Ok).collect()), lookup)
+            }
+            Body::Validator(_) => (Err(wrong_role("operation")), lookup),
+        }
+    }
+
+    fn in_sandbox<T>(
+        &self,
+        runtime: &CallRuntime,
+        call: &Call,
+        lookup: Option<Box<dyn Lookup>>,
+        fresh: bool,
+        work: impl FnOnce(&mut Sandbox, Option<Box<dyn Lookup>>) -> (Result<T, Fault>, Option<Box<dyn Lookup>>),
+    ) -> (Result<T, Fault>, Option<Box<dyn Lookup>>) {
+        let Body::Component { setup, pool, fresh_per_call } = &self.body else {
+            return (Err(wrong_role("component")), lookup);
+        };
+        let warm = if fresh { None } else { lock(pool).pop() };
+        let mut sandbox = match warm {
+            Some(sandbox) => sandbox,
+            None => match Sandbox::start(setup, runtime, call.deadline) {
+                Ok(sandbox) => sandbox,
+                Err(fault) => return (Err(fault), lookup),
+            },
+        };
+        let (result, lookup) = work(&mut sandbox, lookup);
+        if result.is_ok() && !fresh_per_call && sandbox.calls() < limits::SANDBOX_CALLS_MAX {
+            lock(pool).push(sandbox);
+        }
+        (result, lookup)
+    }
+}
+
+/// A poisoned pool only means that a lane panicked between two calls; the sandboxes in it are whole.
+fn lock(pool: &Mutex<Vec<Sandbox>>) -> std::sync::MutexGuard<'_, Vec<Sandbox>> {
+    pool.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+fn wrong_role(wanted: &str) -> Fault {
+    Fault::new(Code::GuestContract, format!("is no {wanted}"))
+}
+
+/// Native code under the same rules as a guest: a panic is a fault, another length is a fault.
+fn guarded<T>(items: usize, work: impl FnOnce() -> Vec<T>) -> Result<Vec<T>, Fault> {
+    match catch_unwind(AssertUnwindSafe(work)) {
+        Ok(list) if list.len() == items => Ok(list),
+        Ok(list) => {
+            Err(Fault::new(Code::GuestContract, format!("returned {} entries for {items} items", list.len())))
+        }
+        Err(panic) => {
+            let text = panic
+                .downcast_ref::<&str>()
+                .map(|text| (*text).to_owned())
+                .or_else(|| panic.downcast_ref::<String>().cloned())
+                .unwrap_or_else(|| "panic".to_owned());
+            Err(Fault::new(Code::GuestTrap, format!("panicked: {text}")))
+        }
+    }
+}

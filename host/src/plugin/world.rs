@@ -1,0 +1,271 @@
+//! Does this component fit? What it exports and imports, compared with the contract; refusals name what was found and wanted.
+//!
+//! The check is ours and not wasmtime's, since toolchains add exports of their own and import WASI beyond the world.
+
+use serde::Serialize;
+use wasmtime::Engine;
+use wasmtime::component::Component;
+use wasmtime::component::types::{ComponentFunc, ComponentItem, Type};
+
+use super::imports::{OFFERED, STORE};
+use super::slot::Role;
+use super::{OPERATION, VALIDATOR};
+use crate::error::{Code, Error, Result};
+use crate::model::printable;
+
+const PROBLEM: &str =
+    "record{code: string, message: string, pointer: string, details: list<tuple<string, string>>}";
+
+fn item_list() -> String {
+    "list<record{ordinal: u64, id: string, body: string}>".to_owned()
+}
+
+fn wanted(role: Role) -> (&'static str, &'static str, String) {
+    match role {
+        Role::Validator => {
+            ("validator", "validate", format!("func({}) -> list<variant{{accept, reject(list<{PROBLEM}>)}}>", item_list()))
+        }
+        Role::Operation => (
+            "operation",
+            "apply",
+            format!(
+                "func({}) -> list<variant{{keep, replace(string), emit(list<variant{{put(record{{collection: option<string>, \
+                 id: string, body: string}}), delete(record{{collection: option<string>, id: string}})}}>), drop, \
+                 reject({PROBLEM}), retry(record{{problem: {PROBLEM}, delay-ms: option<u32>}})}}>",
+                item_list()
+            ),
+        ),
+    }
+}
+
+/// What a component is, as `inspect` shows it.
+#[derive(Debug, Clone, Serialize)]
+pub struct Inspection {
+    /// Names of its exports.
+    pub exports: Vec<String>,
+    /// Names of its imports, each with what the host does about it.
+    pub imports: Vec<Import>,
+    /// True if it can stand as an operation.
+    pub operation: bool,
+    /// True if it can stand as a validator.
+    pub validator: bool,
+    /// Why not, for each role it lacks or gets wrong.
+    pub notes: Vec<String>,
+}
+
+/// One import.
+#[derive(Debug, Clone, Serialize)]
+pub struct Import {
+    /// As it stands in the component.
+    pub name: String,
+    /// `offered`, `denied` (linked with nothing behind it) or `not offered`.
+    pub status: &'static str,
+}
+
+/// Refuses bytes that are no component before anything looks deeper.
+pub fn screen(bytes: &[u8], file: &str) -> Result<()> {
+    let found = if bytes.is_empty() {
+        "an empty file"
+    } else if Engine::detect_precompiled(bytes).is_some() || bytes.starts_with(b"\x7fELF") {
+        "compiled code (.cwasm)"
+    } else if bytes.starts_with(b"\0asm\x0d\0\x01\0") {
+        return Ok(());
+    } else if bytes.starts_with(b"\0asm\x01\0\0\0") {
+        return Err(Error::new(Code::PluginWorld, format!("{file}: found a core module, wanted a component"))
+            .hint("encode it with `wasm-tools component new`, after embedding the contract's WIT"));
+    } else if bytes.starts_with(b"\0asm") {
+        "a WebAssembly binary of another version"
+    } else if bytes.starts_with(b"PK\x03\x04") {
+        "a zip archive"
+    } else if bytes.trim_ascii_start().starts_with(b"(") || bytes.trim_ascii_start().starts_with(b";;") {
+        "WebAssembly text"
+    } else {
+        "no WebAssembly at all"
+    };
+    Err(Error::new(Code::PluginWorld, format!("{file}: found {found}, wanted a WebAssembly component"))
+        .hint("build a component (binary format); `guests/` has working examples"))
+}
+
+/// Looks at exports and imports.
+pub fn inspect(engine: &Engine, component: &Component) -> Inspection {
+    let ty = component.component_type();
+    let exports = ty.exports(engine).map(|(name, _)| printable(name).into_owned()).collect();
+    let imports = ty
+        .imports(engine)
+        .map(|(name, _)| Import { name: printable(name).into_owned(), status: import_status(name) })
+        .collect();
+    let mut notes = Vec::new();
+    let mut fits = |role| match role_problem(engine, component, role) {
+        None => true,
+        Some(why) => {
+            notes.push(why);
+            false
+        }
+    };
+    let (operation, validator) = (fits(Role::Operation), fits(Role::Validator));
+    Inspection { exports, imports, operation, validator, notes }
+}
+
+/// Refuses a component that cannot fill `role`.
+///
+/// Errors: GUEST_10011 (export missing or of another type), GUEST_10012 (imports beyond the world, each named).
+pub fn check(engine: &Engine, component: &Component, role: Role, file: &str) -> Result<()> {
+    let beyond: Vec<String> = component
+        .component_type()
+        .imports(engine)
+        .filter(|(name, _)| import_status(name) == "not offered")
+        .map(|(name, _)| printable(name).into_owned())
+        .collect();
+    if !beyond.is_empty() {
+        return Err(Error::new(Code::PluginImport, format!("{file}: imports what is not offered: {}", beyond.join(", ")))
+            .hint(format!("build it without them; offered are {} and WASI 0.2", OFFERED[1..].join(", "))));
+    }
+    match role_problem(engine, component, role) {
+        None => Ok(()),
+        Some(why) => {
+            let other = match role {
+                Role::Operation => (Role::Validator, "--validator"),
+                Role::Validator => (Role::Operation, "--plugin"),
+            };
+            let error = Error::new(Code::PluginWorld, format!("{file}: {why}"));
+            Err(match role_problem(engine, component, other.0) {
+                None => error.hint(format!("it fits as {}: use {}", other.0.with_article(), other.1)),
+                Some(_) => error,
+            })
+        }
+    }
+}
+
+/// True if the component imports the `store` interface.
+pub fn imports_store(engine: &Engine, component: &Component) -> bool {
+    component.component_type().imports(engine).any(|(name, _)| same_track(name, STORE))
+}
+
+fn import_status(name: &str) -> &'static str {
+    const WASI: [&str; 6] = ["wasi:io/", "wasi:clocks/", "wasi:filesystem/", "wasi:random/", "wasi:cli/", "wasi:sockets/"];
+    if OFFERED.iter().any(|offered| same_track(name, offered)) {
+        "offered"
+    } else if WASI.iter().any(|prefix| name.starts_with(prefix)) && name.contains("@0.2.") {
+        "denied"
+    } else {
+        "not offered"
+    }
+}
+
+/// Same interface, and a version on the same compatible track (0.1.x).
+fn same_track(name: &str, wanted: &str) -> bool {
+    match (name.rsplit_once('@'), wanted.rsplit_once('@')) {
+        (Some((name, version)), Some((wanted, track))) => {
+            let track = track.rsplit_once('.').map_or(track, |(track, _)| track);
+            name == wanted && version.strip_prefix(track).is_some_and(|rest| rest.starts_with('.'))
+        }
+        _ => false,
+    }
+}
+
+fn role_problem(engine: &Engine, component: &Component, role: Role) -> Option<String> {
+    let (interface, function, signature) = wanted(role);
+    let full = match role {
+        Role::Operation => OPERATION,
+        Role::Validator => VALIDATOR,
+    };
+    let ty = component.component_type();
+    let Some(ComponentItem::ComponentInstance(instance)) =
+        ty.exports(engine).find(|(name, _)| same_track(name, full)).map(|(_, item)| item.ty)
+    else {
+        let found: Vec<&str> = ty.exports(engine).map(|(name, _)| name).collect();
+        let found = if found.is_empty() { "nothing".to_owned() } else { printable(&found.join(", ")).into_owned() };
+        return Some(format!("does not export {full}, wanted for {}; exports {found}", role.with_article()));
+    };
+    match instance.get_export(engine, function).map(|item| item.ty) {
+        Some(ComponentItem::ComponentFunc(found)) => {
+            let found = describe_function(&found);
+            (found != signature)
+                .then(|| format!("{interface}.{function} has another type: found {found}, wanted {signature}"))
+        }
+        _ => Some(format!("export {full} lacks the function {function}")),
+    }
+}
+
+fn describe_function(function: &ComponentFunc) -> String {
+    let params: Vec<String> = function.params().map(|(_, ty)| describe(&ty)).collect();
+    let results: Vec<String> = function.results().map(|ty| describe(&ty)).collect();
+    let asyncness = if function.async_() { "async " } else { "" };
+    format!("{asyncness}func({}) -> {}", params.join(", "), results.join(", "))
+}
+
+/// A type in the words of WIT, structurally.
+fn describe(ty: &Type) -> String {
+    let optional = |ty: Option<Type>| ty.map_or_else(|| "_".to_owned(), |ty| describe(&ty));
+    match ty {
+        Type::Bool => "bool".into(),
+        Type::S8 => "s8".into(),
+        Type::U8 => "u8".into(),
+        Type::S16 => "s16".into(),
+        Type::U16 => "u16".into(),
+        Type::S32 => "s32".into(),
+        Type::U32 => "u32".into(),
+        Type::S64 => "s64".into(),
+        Type::U64 => "u64".into(),
+        Type::Float32 => "f32".into(),
+        Type::Float64 => "f64".into(),
+        Type::Char => "char".into(),
+        Type::String => "string".into(),
+        Type::List(list) => format!("list<{}>", describe(&list.ty())),
+        Type::Option(option) => format!("option<{}>", describe(&option.ty())),
+        Type::Result(result) => format!("result<{}, {}>", optional(result.ok()), optional(result.err())),
+        Type::Tuple(tuple) => {
+            let types: Vec<String> = tuple.types().map(|ty| describe(&ty)).collect();
+            format!("tuple<{}>", types.join(", "))
+        }
+        Type::Record(record) => {
+            let fields: Vec<String> =
+                record.fields().map(|field| format!("{}: {}", field.name, describe(&field.ty))).collect();
+            format!("record{{{}}}", fields.join(", "))
+        }
+        Type::Variant(variant) => {
+            let cases: Vec<String> = variant
+                .cases()
+                .map(|case| match &case.ty {
+                    Some(ty) => format!("{}({})", case.name, describe(ty)),
+                    None => case.name.to_owned(),
+                })
+                .collect();
+            format!("variant{{{}}}", cases.join(", "))
+        }
+        Type::Enum(cases) => format!("enum{{{}}}", cases.names().collect::<Vec<_>>().join(", ")),
+        Type::Flags(flags) => format!("flags{{{}}}", flags.names().collect::<Vec<_>>().join(", ")),
+        Type::Own(_) => "own resource".into(),
+        Type::Borrow(_) => "borrowed resource".into(),
+        _ => "a type that the contract does not use".into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_match_on_their_compatible_track() {
+        assert!(same_track("atlas:batch/store@0.1.3", STORE));
+        assert!(!same_track("atlas:batch/store@0.2.0", STORE));
+        assert!(!same_track("atlas:batch/store@0.10.0", STORE));
+        assert!(!same_track("atlas:batch/store", STORE));
+    }
+
+    #[test]
+    fn what_is_no_component_is_refused_by_name() {
+        for (bytes, found) in [
+            (&b"\0asm\x01\0\0\0rest"[..], "core module"),
+            (b"(component)", "WebAssembly text"),
+            (b"PK\x03\x04", "zip archive"),
+            (b"", "empty file"),
+            (b"hello", "no WebAssembly"),
+        ] {
+            let error = screen(bytes, "x.wasm").expect_err("refused");
+            assert!(error.to_string().contains(found) && error.to_string().contains("x.wasm"), "{error}");
+            assert_eq!(error.code(), Code::PluginWorld);
+        }
+        assert!(screen(b"\0asm\x0d\0\x01\0", "x.wasm").is_ok());
+    }
+}

@@ -1,0 +1,93 @@
+//! Where a batch's results go. One file per processor and one row in [`PROCESSORS`].
+//!
+//! A processor is driven by one writer thread; it never sees two batches at the same time.
+
+mod memory;
+mod storage;
+
+pub use memory::{MemoryProcessor, Output};
+pub use storage::StorageProcessor;
+
+use crate::error::{Code, Error, Result};
+use crate::model::{BatchNumber, IndexSpec, Name, RunNumber};
+use crate::transaction::Transactional;
+use crate::store::{BatchWrite, Lookup, Receipt, RunEnd, RunHandle, RunRow, RunStart, WritePolicy};
+
+/// Takes batches in input order and keeps or passes on what they decided.
+pub trait Processor: Send {
+    /// Its name in [`PROCESSORS`].
+    fn name(&self) -> &'static str;
+
+    /// Makes ready the collections and indexes that a run declares.
+    fn declare(&mut self, target: &Name, collections: &[Name], indexes: &[IndexSpec]) -> Result<()>;
+
+    /// The newest run of this job, if this processor remembers runs.
+    fn last_run_of_job(&mut self, job: &str) -> Result<Option<RunRow>>;
+
+    /// Begins a run, or goes on with `resume`.
+    fn begin_run(&mut self, start: &RunStart, resume: Option<RunNumber>) -> Result<RunHandle>;
+
+    /// Begins a transaction, nested if one is open.
+    fn begin(&mut self) -> Result<()>;
+
+    /// Applies batches inside the open transaction; one receipt each, same order.
+    fn apply(&mut self, run: &RunHandle, group: &[BatchWrite], policy: &WritePolicy) -> Result<Vec<Receipt>>;
+
+    /// Commits the innermost transaction.
+    fn commit(&mut self) -> Result<()>;
+
+    /// Undoes the innermost transaction.
+    fn rollback(&mut self) -> Result<()>;
+
+    /// Tells how long the last commit took; for the history.
+    fn note_commit_time(&mut self, run: &RunHandle, first: BatchNumber, last: BatchNumber, commit_us: u64);
+
+    /// Ends a run.
+    fn finish_run(&mut self, run: &RunHandle, end: &RunEnd) -> Result<()>;
+
+    /// Rows in transactions of their own, beside runs; none where nothing is kept.
+    fn transactional(&mut self) -> Option<&mut dyn Transactional>;
+
+    /// Reads that see what is written but not yet committed; none where nothing is kept.
+    fn lookup(&mut self) -> Option<&mut dyn Lookup>;
+}
+
+/// A processor by name.
+pub struct ProcessorRow {
+    /// What `--processor` takes.
+    pub name: &'static str,
+    /// One line for the help.
+    pub description: &'static str,
+    /// What it is.
+    pub kind: ProcessorKind,
+}
+
+/// What a run does with its results.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ProcessorKind {
+    /// Into the store.
+    #[default]
+    Storage,
+    /// To the caller; nothing is stored.
+    Memory,
+    /// No items: the indexes of what is stored are verified and, where they are out of step, built anew.
+    Index,
+}
+
+/// All processors.
+pub const PROCESSORS: &[ProcessorRow] = &[
+    ProcessorRow { name: "storage", description: "store results in the database, in batches that are whole or not there", kind: ProcessorKind::Storage },
+    ProcessorRow { name: "memory", description: "print results as NDJSON and store nothing", kind: ProcessorKind::Memory },
+    ProcessorRow { name: "index", description: "read no items; verify the collection's indexes and rebuild those out of step", kind: ProcessorKind::Index },
+];
+
+/// Finds a processor by name.
+///
+/// Errors: CONFIG_3001, listing the names.
+pub fn processor(name: &str) -> Result<ProcessorKind> {
+    PROCESSORS.iter().find(|row| row.name == name).map(|row| row.kind).ok_or_else(|| {
+        let names: Vec<&str> = PROCESSORS.iter().map(|row| row.name).collect();
+        Error::new(Code::ConfigInvalid, format!("no processor is called {name:?}"))
+            .hint(format!("the processors are {}", names.join(", ")))
+    })
+}

@@ -1,0 +1,72 @@
+//! Results into the store: rows, dead letters, history and checkpoint, in one transaction per group.
+
+use super::Processor;
+use crate::error::Result;
+use crate::model::{BatchNumber, IndexSpec, Name, RunNumber};
+use crate::transaction::Transactional;
+use crate::store::{BatchWrite, Lookup, Receipt, RunEnd, RunHandle, RunRow, RunStart, Store, WritePolicy, Writer};
+
+/// The default processor. Owns the one writing connection.
+pub struct StorageProcessor {
+    writer: Writer,
+}
+
+impl StorageProcessor {
+    /// Over an opened store.
+    pub fn new(writer: Writer) -> Self {
+        Self { writer }
+    }
+}
+
+impl Processor for StorageProcessor {
+    fn name(&self) -> &'static str {
+        "storage"
+    }
+
+    fn declare(&mut self, target: &Name, collections: &[Name], indexes: &[IndexSpec]) -> Result<()> {
+        self.writer.declare(collections, indexes, target)
+    }
+
+    fn last_run_of_job(&mut self, job: &str) -> Result<Option<RunRow>> {
+        self.writer.last_run_of_job(job)
+    }
+
+    fn begin_run(&mut self, start: &RunStart, resume: Option<RunNumber>) -> Result<RunHandle> {
+        match resume {
+            Some(run) => self.writer.resume_run(run, start),
+            None => self.writer.begin_run(start),
+        }
+    }
+
+    fn begin(&mut self) -> Result<()> {
+        Transactional::begin(&mut self.writer)
+    }
+
+    fn apply(&mut self, run: &RunHandle, group: &[BatchWrite], policy: &WritePolicy) -> Result<Vec<Receipt>> {
+        Store::apply(&mut self.writer, run, group, policy)
+    }
+
+    fn commit(&mut self) -> Result<()> {
+        Transactional::commit(&mut self.writer)
+    }
+
+    fn rollback(&mut self) -> Result<()> {
+        Transactional::rollback(&mut self.writer)
+    }
+
+    fn note_commit_time(&mut self, run: &RunHandle, first: BatchNumber, last: BatchNumber, commit_us: u64) {
+        Store::note_commit_time(&mut self.writer, run, first, last, commit_us);
+    }
+
+    fn finish_run(&mut self, run: &RunHandle, end: &RunEnd) -> Result<()> {
+        self.writer.finish_run(run, end).map(|_| ())
+    }
+
+    fn transactional(&mut self) -> Option<&mut dyn Transactional> {
+        Some(&mut self.writer)
+    }
+
+    fn lookup(&mut self) -> Option<&mut dyn Lookup> {
+        Some(&mut self.writer)
+    }
+}

@@ -1,0 +1,491 @@
+//! Judges one record: is it an item, and under which key.
+//!
+//! A body is strict JSON in UTF-8 as serde_json reads it, of any type, nested [`JSON_DEPTH_MAX`] deep at the most.
+//! Numbers are checked as text and never converted, so no range or precision is lost. An escape for half a surrogate
+//! pair is refused: no Unicode text holds one, and languages disagree on what to make of it (RFC 8259, 8.2).
+//! Duplicate members are let through; the first one counts for the id.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::de::{DeserializeSeed, Deserializer as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::Deserializer;
+use serde_json::value::RawValue;
+
+use crate::error::Code;
+use crate::limits::{ID_BYTES_MAX, JSON_DEPTH_MAX};
+use crate::model::{Pointer, Problem};
+
+use super::Raw;
+
+/// What becomes of an item whose pointer leads to nothing, or to null.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum MissingId {
+    /// It is refused (VALIDATION_4002).
+    #[default]
+    Reject,
+    /// Its ordinal is its id.
+    Ordinal,
+}
+
+/// Judges records by one rule for their ids.
+#[derive(Debug, Clone)]
+pub struct Decoder {
+    id: Option<Pointer>,
+    missing: MissingId,
+}
+
+/// A record that is an item.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Decoded<'a> {
+    /// Key, 1 to [`ID_BYTES_MAX`] bytes without NUL; none: the ordinal, in decimal.
+    pub id: Option<Cow<'a, str>>,
+    /// The body, byte for byte.
+    pub body: &'a str,
+}
+
+impl Decoder {
+    /// Without `id`, and where the record brings no id itself, the ordinal is the id.
+    pub fn new(id: Option<Pointer>, missing: MissingId) -> Self {
+        Self { id, missing }
+    }
+
+    /// Judges one record. The id is what the source brought, else what the pointer leads to: a string's text, or a
+    /// number's digits as they stand.
+    ///
+    /// # Errors
+    /// A problem with code VALIDATION_4004 (no UTF-8, no strict JSON), 4005 (nested too deep, id too long) or 4002
+    /// (id missing, of another type, empty, or with a NUL).
+    pub fn judge<'a>(&self, raw: &Raw<'a>) -> Result<Decoded<'a>, Problem> {
+        let body = std::str::from_utf8(raw.bytes).map_err(|e| not_utf8(raw.bytes, e))?;
+        let pointer = if raw.id.is_none() { self.id.as_ref() } else { None };
+        let found = judge(body, pointer)?;
+        let id = match (raw.id, pointer) {
+            (Some(id), _) => Some(Cow::Borrowed(id)),
+            (None, None) => None,
+            (None, Some(pointer)) => match found.map(Found::of) {
+                Some(Found::Id(id)) => Some(id),
+                None | Some(Found::Null) if self.missing == MissingId::Ordinal => None,
+                None => return Err(no_id(pointer, "nothing")),
+                Some(Found::Null) => return Err(no_id(pointer, "null")),
+                Some(Found::Other(what)) => return Err(no_id(pointer, what)),
+            },
+        };
+        if let Some(id) = &id {
+            check_id(id, pointer)?;
+        }
+        Ok(Decoded { id, body })
+    }
+}
+
+/// Judges a body that somebody else made: strict JSON, not nested too deep.
+///
+/// # Errors
+/// A problem with code VALIDATION_4004 or 4005.
+pub fn judge_body(text: &str) -> Result<(), Problem> {
+    judge(text, None).map(drop)
+}
+
+/// The id that a pointer leads to in a JSON text; none if there is none, or the text is no strict JSON.
+pub fn id_at<'a>(text: &'a str, pointer: &Pointer) -> Option<Cow<'a, str>> {
+    match Found::of(judge(text, Some(pointer)).ok()??) {
+        Found::Id(id) => Some(id),
+        Found::Null | Found::Other(_) => None,
+    }
+}
+
+/// Checks a text and finds the value that the pointer leads to, as it stands.
+fn judge<'a>(text: &'a str, pointer: Option<&Pointer>) -> Result<Option<&'a str>, Problem> {
+    if too_deep(text.as_bytes()) {
+        let message = format!("nested deeper than {JSON_DEPTH_MAX} levels");
+        return Err(Problem::of_host(Code::OverBound, message));
+    }
+    let (first, rest) = match pointer {
+        Some(pointer) => pointer.tokens().split_first().map_or((None, &[][..]), |(f, r)| (Some(f), r)),
+        None => (None, &[][..]),
+    };
+    let read = || -> serde_json::Result<Option<&'a str>> {
+        let mut found = child(text, first.map(String::as_str))?;
+        for token in rest {
+            let Some(value) = found else { break };
+            found = child(value, Some(token))?;
+        }
+        Ok(found)
+    };
+    let found = read().map_err(|e| Problem::of_host(Code::Undecodable, format!("no valid JSON: {e}")))?;
+    match lone_surrogate(text.as_bytes()) {
+        None => Ok(found),
+        Some(at) => {
+            let message =
+                format!("no valid text: the escape `{}` at byte {at} is half a surrogate pair", &text[at..at + 6]);
+            Err(Problem::of_host(Code::Undecodable, message))
+        }
+    }
+}
+
+/// Checks a whole text, and gives the raw value of the first member (or of the element) that `token` names.
+fn child<'a>(text: &'a str, token: Option<&str>) -> serde_json::Result<Option<&'a str>> {
+    let mut json = Deserializer::from_str(text);
+    let first = text.bytes().find(|b| !matches!(b, b' ' | b'\t' | b'\n' | b'\r'));
+    let found = match (token, first) {
+        (Some(token), Some(b'{')) => json.deserialize_map(Child(token))?,
+        (Some(token), Some(b'[')) => json.deserialize_seq(Child(token))?,
+        _ => {
+            json.deserialize_ignored_any(IgnoredAny)?;
+            None
+        }
+    };
+    json.end()?;
+    Ok(found.map(RawValue::get))
+}
+
+/// Visits an object or an array, keeping one value as it stands and the others not at all.
+struct Child<'t>(&'t str);
+
+impl<'de> Visitor<'de> for Child<'_> {
+    type Value = Option<&'de RawValue>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object or an array")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        while let Some(hit) = map.next_key_seed(Is(self.0))? {
+            if hit {
+                let value = map.next_value()?;
+                while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+                return Ok(Some(value));
+            }
+            map.next_value::<IgnoredAny>()?;
+        }
+        Ok(None)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+        let wanted = index(self.0);
+        let (mut value, mut at) = (None, 0);
+        loop {
+            if wanted == Some(at) {
+                value = seq.next_element()?;
+            } else if seq.next_element::<IgnoredAny>()?.is_none() {
+                return Ok(value);
+            }
+            at += 1;
+        }
+    }
+}
+
+/// An index as RFC 6901 writes it: no sign, no leading zero.
+fn index(token: &str) -> Option<usize> {
+    let legal = token == "0" || (!token.starts_with('0') && token.bytes().all(|b| b.is_ascii_digit()));
+    if legal { token.parse().ok() } else { None }
+}
+
+/// Compares a key, without keeping it.
+struct Is<'t>(&'t str);
+
+impl<'de> DeserializeSeed<'de> for Is<'_> {
+    type Value = bool;
+
+    fn deserialize<D: serde::Deserializer<'de>>(self, deserializer: D) -> Result<bool, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl Visitor<'_> for Is<'_> {
+    type Value = bool;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a member's name")
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<bool, E> {
+        Ok(text == self.0)
+    }
+}
+
+/// What a pointer led to.
+enum Found<'a> {
+    Id(Cow<'a, str>),
+    Null,
+    Other(&'static str),
+}
+
+impl<'a> Found<'a> {
+    fn of(raw: &'a str) -> Self {
+        match raw.as_bytes()[0] {
+            b'"' if memchr::memchr(b'\\', raw.as_bytes()).is_none() => Self::Id(Cow::Borrowed(&raw[1..raw.len() - 1])),
+            // Unreadable only for half a surrogate pair, and a record with one was refused before.
+            b'"' => serde_json::from_str(raw).map_or(Self::Other("a broken string"), |s| Self::Id(Cow::Owned(s))),
+            b'-' | b'0'..=b'9' => Self::Id(Cow::Borrowed(raw)),
+            b'{' => Self::Other("an object"),
+            b'[' => Self::Other("an array"),
+            b't' | b'f' => Self::Other("a boolean"),
+            _ => Self::Null,
+        }
+    }
+}
+
+fn check_id(id: &str, pointer: Option<&Pointer>) -> Result<(), Problem> {
+    let (code, what) = match id.len() {
+        0 => (Code::ValidationInput, "the id is empty".to_owned()),
+        bytes if bytes > ID_BYTES_MAX => {
+            (Code::OverBound, format!("the id is {bytes} bytes long, the bound is {ID_BYTES_MAX} bytes"))
+        }
+        _ => match memchr::memchr(0, id.as_bytes()) {
+            Some(at) => (Code::ValidationInput, format!("the id holds a NUL character at byte {at}")),
+            None => return Ok(()),
+        },
+    };
+    let mut problem = Problem::of_host(code, what);
+    problem.pointer = pointer.map(|p| p.as_str().to_owned()).unwrap_or_default();
+    Err(problem)
+}
+
+fn no_id(pointer: &Pointer, found: &str) -> Problem {
+    let message = format!("no id: a string or a number is wanted at {pointer}, found {found}");
+    let mut problem = Problem::of_host(Code::ValidationInput, message);
+    problem.pointer = pointer.as_str().to_owned();
+    problem.details.push(("found".to_owned(), found.to_owned()));
+    problem
+}
+
+fn not_utf8(bytes: &[u8], error: std::str::Utf8Error) -> Problem {
+    let at = error.valid_up_to();
+    let message = format!("no UTF-8: bad byte 0x{:02x} at byte {at}", bytes[at]);
+    Problem::of_host(Code::Undecodable, message)
+}
+
+/// True if brackets outside strings are nested over the bound. Texts with few brackets, the usual ones, are told by
+/// counting them.
+fn too_deep(bytes: &[u8]) -> bool {
+    let openers: usize =
+        bytes.chunks(128).map(|c| usize::from(c.iter().map(|&b| u8::from(b | 0x20 == b'{')).sum::<u8>())).sum();
+    if openers <= JSON_DEPTH_MAX {
+        return false;
+    }
+    let (mut depth, mut at) = (0usize, 0);
+    while at < bytes.len() {
+        match bytes[at] {
+            b'{' | b'[' => depth += 1,
+            b'}' | b']' => depth = depth.saturating_sub(1),
+            b'"' => at = string_end(bytes, at + 1),
+            _ => {}
+        }
+        if depth > JSON_DEPTH_MAX {
+            return true;
+        }
+        at += 1;
+    }
+    false
+}
+
+/// Index of the quote that closes the string whose content begins at `at`, or the end.
+fn string_end(bytes: &[u8], mut at: usize) -> usize {
+    while at < bytes.len() {
+        let Some(found) = memchr::memchr2(b'"', b'\\', &bytes[at..]) else { return bytes.len() };
+        at += found;
+        if bytes[at] == b'"' {
+            return at;
+        }
+        at += 2;
+    }
+    bytes.len()
+}
+
+/// Where the first escape for half a surrogate pair stands in a valid JSON text.
+fn lone_surrogate(bytes: &[u8]) -> Option<usize> {
+    let mut at = 0;
+    loop {
+        at += memchr::memchr(b'\\', &bytes[at..])?;
+        at += match escaped_unit(bytes, at) {
+            Some(0xd800..=0xdbff) if matches!(escaped_unit(bytes, at + 6), Some(0xdc00..=0xdfff)) => 12,
+            Some(0xd800..=0xdfff) => return Some(at),
+            Some(_) => 6,
+            None => 2,
+        };
+    }
+}
+
+/// The unit that `\uXXXX` at `at` stands for.
+fn escaped_unit(bytes: &[u8], at: usize) -> Option<u16> {
+    let escape = bytes.get(at..at + 6)?.strip_prefix(b"\\u")?;
+    u16::from_str_radix(std::str::from_utf8(escape).ok()?, 16).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::conformance::Random;
+    use super::*;
+    use crate::model::Position;
+    use serde_json::Value;
+
+    fn decode(
+        text: &(impl AsRef<[u8]> + ?Sized),
+        pointer: &str,
+        missing: MissingId,
+    ) -> Result<Option<String>, Problem> {
+        let decoder = Decoder::new(Pointer::parse(pointer), missing);
+        let raw = Raw { bytes: text.as_ref(), id: None, position: Position::default() };
+        decoder.judge(&raw).map(|d| d.id.map(Cow::into_owned))
+    }
+
+    fn id(text: &str, pointer: &str) -> Option<String> {
+        let found = decode(text, pointer, MissingId::Reject).unwrap_or_else(|p| panic!("{text}: {p:?}"));
+        assert_eq!(id_at(text, &Pointer::parse(pointer).unwrap()).map(Cow::into_owned), found);
+        found
+    }
+
+    fn code(text: &(impl AsRef<[u8]> + ?Sized), pointer: &str) -> (String, String) {
+        let problem = decode(text, pointer, MissingId::Reject).unwrap_err();
+        (problem.code, problem.message)
+    }
+
+    #[test]
+    fn the_pointer_finds_texts_and_numbers_as_they_stand() {
+        for (text, pointer, wanted) in [
+            (r#"{"id":"x"}"#, "id", "x"),
+            (r#" { "b" : {"id":"no"}, "id" : "x" , "c":[] } "#, "/id", "x"),
+            (r#"{"id":"first","id":"second"}"#, "id", "first"),
+            (r#"{"i\u0064":"a\n\ud83e\udd80"}"#, "id", "a\n\u{1f980}"),
+            (r#"{"id":18446744073709551617}"#, "id", "18446744073709551617"),
+            (r#"{"id":-0}"#, "id", "-0"),
+            (r#"{"id":1e400}"#, "id", "1e400"),
+            (r#"{"a":[1,{"b":"x"}]}"#, "/a/1/b", "x"),
+            (r#"["x","y"]"#, "/1", "y"),
+            (r#"{"a/b":{"~":7}}"#, "/a~1b/~0", "7"),
+            (r#"{"":1}"#, "/", "1"),
+            (r#"{"id":"'; DROP TABLE items; --"}"#, "id", "'; DROP TABLE items; --"),
+            (r#"{"id":"../../etc"}"#, "id", "../../etc"),
+        ] {
+            assert_eq!(id(text, pointer).as_deref(), Some(wanted), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_plain_id_is_borrowed() {
+        let raw = Raw { bytes: br#"{"id":"x"}"#, id: None, position: Position::default() };
+        let decoder = Decoder::new(Pointer::parse("id"), MissingId::Reject);
+        assert!(matches!(decoder.judge(&raw).unwrap().id, Some(Cow::Borrowed("x"))));
+    }
+
+    #[test]
+    fn an_id_that_is_missing_or_of_another_type_is_refused_by_name() {
+        for (text, found, ordinal) in [
+            ("{}", "nothing", true),
+            ("[1]", "nothing", true),
+            ("7", "nothing", true),
+            (r#"{"id":null}"#, "null", true),
+            (r#"{"id":true}"#, "a boolean", false),
+            (r#"{"id":{"id":1}}"#, "an object", false),
+            (r#"{"id":[]}"#, "an array", false),
+        ] {
+            let problem = decode(text, "id", MissingId::Reject).unwrap_err();
+            assert_eq!((problem.code.as_str(), problem.pointer.as_str()), ("VALIDATION_4002", "/id"), "{text}");
+            assert_eq!(problem.details, [("found".to_owned(), found.to_owned())]);
+            assert_eq!(decode(text, "id", MissingId::Ordinal).is_ok_and(|id| id.is_none()), ordinal, "{text}");
+        }
+        assert_eq!(id_at("{}", &Pointer::parse("id").unwrap()), None);
+    }
+
+    #[test]
+    fn an_id_is_one_to_512_bytes_without_nul() {
+        let with = |id: &str| format!("{{\"id\":\"{id}\"}}");
+        assert_eq!(id(&with(&"x".repeat(512)), "id").unwrap().len(), 512);
+        assert_eq!(code(&with(&"x".repeat(513)), "id").0, "VALIDATION_4005");
+        assert_eq!(code(&with(&"é".repeat(257)), "id").0, "VALIDATION_4005");
+        assert_eq!(code(&with(""), "id").0, "VALIDATION_4002");
+        assert_eq!(code(&with("a\\u0000"), "id").0, "VALIDATION_4002");
+    }
+
+    #[test]
+    fn what_is_no_strict_json_is_refused_with_its_place() {
+        for text in [
+            "",
+            "{",
+            "{\"a\":1,}",
+            "[1,]",
+            "01",
+            "1.",
+            "+1",
+            "NaN",
+            "{'a':1}",
+            "{} {}",
+            "\"\u{1}\"",
+            "\"\\x\"",
+            "\u{feff}{}",
+            "nul",
+            "{1:2}",
+        ] {
+            for pointer in ["", "id"] {
+                assert_eq!(code(text, pointer).0, "VALIDATION_4004", "{text}");
+            }
+            assert!(judge_body(text).is_err(), "{text}");
+        }
+        assert_eq!(code("{\"a\":1\n,,}", "").1, "no valid JSON: key must be a string at line 2 column 2");
+        assert_eq!(code(b"{\"a\":\"\xe9\"}", "").1, "no UTF-8: bad byte 0xe9 at byte 6");
+        for text in
+            ["1e400", "-0", "123456789012345678901234567890", "null", "\"\"", "[]", " \r\n\t{}\r", "{\"a\":\"\u{7f}\"}"]
+        {
+            assert!(judge_body(text).is_ok(), "{text}");
+        }
+    }
+
+    #[test]
+    fn half_a_surrogate_pair_is_refused_wherever_it_stands() {
+        for (text, at) in [
+            (r#""\ud800""#, 1),
+            (r#"{"\udc00":1}"#, 2),
+            (r#""\ud83e\udd80 \ud83e""#, 14),
+            (r#""\ud83e\ud83e\udd80""#, 1),
+            (r#"["\\\udfff"]"#, 4),
+        ] {
+            let wanted = format!("at byte {at} is half a surrogate pair");
+            assert!(judge_body(text).unwrap_err().message.contains(&wanted), "{text}");
+        }
+        for text in [r#""\ud83e\udd80""#, r#""\\ud800""#, r#""\u00e9""#] {
+            assert!(judge_body(text).is_ok(), "{text}");
+        }
+    }
+
+    #[test]
+    fn nesting_is_bounded_and_costs_no_stack() {
+        let nested = |depth: usize| format!("{}1{}", "[".repeat(depth), "]".repeat(depth));
+        assert!(judge_body(&nested(JSON_DEPTH_MAX)).is_ok());
+        for depth in [JSON_DEPTH_MAX + 1, 200, 1_000_000] {
+            assert_eq!(judge_body(&nested(depth)).unwrap_err().code, "VALIDATION_4005");
+            assert_eq!(judge_body(&"{\"a\":".repeat(depth)).unwrap_err().code, "VALIDATION_4005");
+        }
+        assert!(judge_body(&format!("[{}1]", "[],".repeat(1000))).is_ok(), "many brackets, but flat");
+        assert!(judge_body(&format!("\"{}\\\"{}\"", "[".repeat(500), "{".repeat(500))).is_ok(), "brackets in a text");
+    }
+
+    #[test]
+    fn judges_as_serde_json_does_and_finds_what_its_own_pointer_finds() {
+        for seed in 0..2000 {
+            let mut random = Random::new(seed);
+            let mut text = random.json(4).to_string();
+            if random.below(2) == 0 {
+                let at = random.below(text.len());
+                if text.is_char_boundary(at) {
+                    text.insert_str(at, random.one_of(&["[", "\"", ",", "}", "1", "\\", "x"]));
+                }
+            }
+            let value = serde_json::from_str::<Value>(&text);
+            assert_eq!(judge_body(&text).is_ok(), value.is_ok(), "seed {seed}: {text}");
+            let Ok(value) = value else { continue };
+            for pointer in ["/a", "/0", "/1/0", "/bc/a", "/ /1", "/=cmd()"] {
+                let wanted = match value.pointer(pointer) {
+                    Some(Value::String(s)) => Some(s.clone()),
+                    Some(Value::Number(n)) => Some(n.to_string()),
+                    _ => None,
+                };
+                let found = id_at(&text, &Pointer::parse(pointer).unwrap()).map(Cow::into_owned);
+                assert!(
+                    found == wanted || text.matches(&format!("\"{}\":", &pointer[1..])).count() > 1,
+                    "seed {seed}: {text} {pointer}"
+                );
+            }
+        }
+    }
+}

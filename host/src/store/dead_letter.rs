@@ -1,0 +1,250 @@
+//! Items that were refused or failed, with their original bytes and the reason.
+
+use rusqlite::{Connection, Row};
+
+use super::face::{BatchWrite, RunHandle};
+use super::failure::{OrFail, int, now_ms, uint};
+use super::history::parsed;
+use crate::error::Result;
+use crate::model::{Digest, Fate, Phase, Problem, RecordKind, Refusal, RunNumber};
+
+/// What has become of a dead letter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LetterState {
+    /// Nothing yet.
+    Open,
+    /// A later run tried its item again; if that failed, the failure is a dead letter of that run.
+    Retried,
+    /// Someone decided to let it go; the bytes are gone, the reason stays.
+    Discarded,
+}
+
+impl LetterState {
+    /// Its stable name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            LetterState::Open => "open",
+            LetterState::Retried => "retried",
+            LetterState::Discarded => "discarded",
+        }
+    }
+
+    /// Reads the stable name back.
+    pub fn parse(text: &str) -> Option<Self> {
+        [LetterState::Open, LetterState::Retried, LetterState::Discarded].into_iter().find(|s| s.as_str() == text)
+    }
+}
+
+/// One dead letter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeadLetter {
+    pub id: i64,
+    pub run: RunNumber,
+    /// Row of the history.
+    pub batch: i64,
+    pub ordinal: u64,
+    /// None where the bytes are no item.
+    pub item_id: Option<String>,
+    pub fate: Fate,
+    pub phase: Phase,
+    /// Of the first problem.
+    pub code: String,
+    pub message: String,
+    pub problems: Vec<Problem>,
+    pub slot: Option<String>,
+    /// Digest of the plugin that refused or failed it.
+    pub plugin: Option<Digest>,
+    pub attempts: u32,
+    /// Input, line from 1, and byte offset it came from.
+    pub input: String,
+    pub line: u64,
+    pub offset: u64,
+    /// The item's body, or the bytes that are no item (all, or the head); none once discarded.
+    pub original: Option<Vec<u8>>,
+    /// Digest of the whole where the bytes are no item.
+    pub original_digest: Option<Digest>,
+    /// Length of the whole, in bytes.
+    pub total_bytes: u64,
+    pub created_ms: i64,
+    pub state: LetterState,
+    pub resolved_ms: Option<i64>,
+    /// Run that tried it again.
+    pub resolved_run: Option<RunNumber>,
+}
+
+/// Which dead letters are meant. Members that are none or empty do not restrict.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LetterFilter {
+    pub ids: Vec<i64>,
+    pub run: Option<RunNumber>,
+    pub code: Option<String>,
+    pub phase: Option<Phase>,
+    pub slot: Option<String>,
+    pub plugin: Option<Digest>,
+    pub state: Option<LetterState>,
+}
+
+impl LetterFilter {
+    /// SQL condition and what to bind to it, in order.
+    fn condition(&self) -> (String, Vec<rusqlite::types::Value>) {
+        let mut terms = vec!["true".to_owned()];
+        let mut values: Vec<rusqlite::types::Value> = Vec::new();
+        let mut term = |column: &str, value: Option<rusqlite::types::Value>| {
+            if let Some(value) = value {
+                terms.push(format!("{column} = ?"));
+                values.push(value);
+            }
+        };
+        term("run", self.run.map(|r| int(r.0).into()));
+        term("code", self.code.clone().map(Into::into));
+        term("phase", self.phase.map(|p| p.as_str().to_owned().into()));
+        term("slot", self.slot.clone().map(Into::into));
+        term("plugin", self.plugin.map(|d| d.to_string().into()));
+        term("state", self.state.map(|s| s.as_str().to_owned().into()));
+        if !self.ids.is_empty() {
+            // One bound value however many ids there are.
+            terms.push("id IN (SELECT value FROM json_each(?))".to_owned());
+            values.push(serde_json::Value::from(self.ids.clone()).to_string().into());
+        }
+        (terms.join(" AND "), values)
+    }
+}
+
+/// Writes the dead letters of one batch, in input order. Must run inside the batch's transaction.
+pub(super) fn record(
+    conn: &Connection,
+    run: &RunHandle,
+    batch: i64,
+    write: &BatchWrite,
+    refused: &[(usize, &Refusal)],
+) -> Result<()> {
+    if refused.is_empty() {
+        return Ok(());
+    }
+    let doing = "write a dead letter";
+    let created_ms = now_ms();
+    let mut insert = conn
+        .prepare_cached(
+            "INSERT INTO atlas_dead_letters (run, batch, ordinal, item_id, fate, phase, code, message, problems, slot, plugin, attempts,
+             input, line, byte_offset, original, original_digest, total_bytes, created_ms)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)",
+        )
+        .or_fail(conn, doing)?;
+    for (index, refusal) in refused {
+        let record = &write.batch.records[*index];
+        let (item_id, original, digest, total) = match (&record.kind, write.batch.item(*index)) {
+            (RecordKind::Broken(broken), _) => {
+                (None, broken.kept.as_slice(), Some(broken.digest.to_string()), broken.total_bytes)
+            }
+            (_, Some(item)) => (Some(item.id), item.body.as_bytes(), None, item.body.len() as u64),
+            (RecordKind::Item { .. }, None) => (None, [].as_slice(), None, 0),
+        };
+        let (code, message) = refusal.problems.first().map_or(("", ""), |p| (p.code.as_str(), p.message.as_str()));
+        let problems = serde_json::to_string(&refusal.problems).expect("problems are strings");
+        let plugin = refusal
+            .slot
+            .as_ref()
+            .and_then(|slot| write.digests.iter().find(|(s, _)| s == slot))
+            .map(|(_, d)| d.to_string());
+        let values: [&dyn rusqlite::ToSql; 19] = [
+            &int(run.run.0),
+            &batch,
+            &int(write.batch.ordinal(*index).0),
+            &item_id,
+            &refusal.fate.as_str(),
+            &refusal.phase.as_str(),
+            &code,
+            &message,
+            &problems,
+            &refusal.slot.as_ref().map(|s| s.as_str()),
+            &plugin,
+            &refusal.attempts,
+            &write.input_names.get(record.position.input as usize).map_or("", String::as_str),
+            &int(record.position.line),
+            &int(record.position.offset),
+            &original,
+            &digest,
+            &int(total),
+            &created_ms,
+        ];
+        insert.execute(values).or_fail(conn, doing)?;
+    }
+    Ok(())
+}
+
+/// Marks open letters as tried again by this run. Must run inside the transaction of the batch that tries them.
+pub(super) fn mark_retried(conn: &Connection, run: RunNumber, ids: &[i64]) -> Result<()> {
+    if ids.is_empty() {
+        return Ok(());
+    }
+    conn.prepare_cached(
+        "UPDATE atlas_dead_letters SET state = 'retried', resolved_ms = ?1, resolved_run = ?2
+         WHERE id IN (SELECT value FROM json_each(?3)) AND state = 'open'",
+    )
+    .and_then(|mut s| s.execute((now_ms(), int(run.0), serde_json::Value::from(ids).to_string())))
+    .or_fail(conn, "mark dead letters as retried")?;
+    Ok(())
+}
+
+/// Lets the open ones among these go: their bytes are removed, the reasons stay. Returns how many.
+pub(super) fn discard(conn: &Connection, filter: &LetterFilter) -> Result<u64> {
+    let (condition, values) = filter.condition();
+    // The times come from the clock, not from the user: they may stand in the text, which keeps the bound values in order.
+    let sql = format!(
+        "UPDATE atlas_dead_letters SET state = 'discarded', original = NULL, resolved_ms = {} WHERE {condition} AND state = 'open'",
+        now_ms()
+    );
+    let changed = conn.execute(&sql, rusqlite::params_from_iter(values)).or_fail(conn, "discard dead letters")?;
+    Ok(changed as u64)
+}
+
+/// How many match.
+pub(super) fn count(conn: &Connection, filter: &LetterFilter) -> Result<u64> {
+    let (condition, values) = filter.condition();
+    let sql = format!("SELECT count(*) FROM atlas_dead_letters WHERE {condition}");
+    conn.query_row(&sql, rusqlite::params_from_iter(values), |row| uint(row, 0)).or_fail(conn, "count dead letters")
+}
+
+/// Those that match with an id above `after`, by id, at most `limit`.
+pub(super) fn list(conn: &Connection, filter: &LetterFilter, after: i64, limit: usize) -> Result<Vec<DeadLetter>> {
+    let (condition, mut values) = filter.condition();
+    values.push(after.into());
+    values.push(int(limit as u64).into());
+    let sql = format!(
+        "SELECT id, run, batch, ordinal, item_id, fate, phase, code, message, problems, slot, plugin, attempts, input, line, byte_offset,
+         original, original_digest, total_bytes, created_ms, state, resolved_ms, resolved_run
+         FROM atlas_dead_letters WHERE {condition} AND id > ? ORDER BY id LIMIT ?"
+    );
+    conn.prepare(&sql)
+        .and_then(|mut s| s.query_map(rusqlite::params_from_iter(values), letter)?.collect())
+        .or_fail(conn, "read dead letters")
+}
+
+fn letter(row: &Row<'_>) -> rusqlite::Result<DeadLetter> {
+    let digest = |i| row.get::<_, Option<String>>(i).map(|d| d.as_deref().and_then(Digest::parse));
+    Ok(DeadLetter {
+        id: row.get(0)?,
+        run: RunNumber(uint(row, 1)?),
+        batch: row.get(2)?,
+        ordinal: uint(row, 3)?,
+        item_id: row.get(4)?,
+        fate: parsed(row, 5, |t| [Fate::Rejected, Fate::DeadLettered].into_iter().find(|f| f.as_str() == t))?,
+        phase: parsed(row, 6, Phase::parse)?,
+        code: row.get(7)?,
+        message: row.get(8)?,
+        problems: parsed(row, 9, |t| serde_json::from_str(t).ok())?,
+        slot: row.get(10)?,
+        plugin: digest(11)?,
+        attempts: row.get(12)?,
+        input: row.get(13)?,
+        line: uint(row, 14)?,
+        offset: uint(row, 15)?,
+        original: row.get(16)?,
+        original_digest: digest(17)?,
+        total_bytes: uint(row, 18)?,
+        created_ms: row.get(19)?,
+        state: parsed(row, 20, LetterState::parse)?,
+        resolved_ms: row.get(21)?,
+        resolved_run: row.get::<_, Option<i64>>(22)?.map(|n| RunNumber(u64::try_from(n).unwrap_or(0))),
+    })
+}

@@ -1,0 +1,192 @@
+//! What the store and the rest of the host exchange. No SQLite type appears here: a second store may stand behind the same face.
+
+use std::sync::Arc;
+
+use crate::error::Result;
+use crate::model::{
+    Batch, BatchMetrics, BatchNumber, Counts, Decision, Digest, Name, OnExisting, Refusal, RunNumber, RunStatus,
+};
+use crate::transaction::Transactional;
+
+/// What the coordinator's writer needs of a store, so that a test can put a fake in its place.
+pub trait Store: Lookup + Transactional {
+    /// Applies batches in order inside the open transaction. One receipt per batch, same order.
+    /// Errors: STORAGE_2009, 2002, 2004 and their like from the disk, TRANSACTION_6004 over the time bound, TRANSACTION_6007 if
+    /// another worker has the range. Then nothing of the group may be kept: call [`Transactional::rollback`].
+    fn apply(&mut self, run: &RunHandle, group: &[BatchWrite], policy: &WritePolicy) -> Result<Vec<Receipt>>;
+    /// Tells how long the last COMMIT took that batches `first..=last` were in; stored with the next transaction.
+    fn note_commit_time(&mut self, run: &RunHandle, first: BatchNumber, last: BatchNumber, commit_us: u64);
+}
+
+/// Reading rows by key and by index. Unknown collections are CONFIG_3001, unknown indexes INDEX_7001, both with the nearest name as hint.
+pub trait Lookup {
+    /// The row under `id`.
+    fn get(&self, collection: &Name, id: &str) -> Result<Option<Row>> {
+        Ok(self.get_many(collection, &[id])?.pop().flatten())
+    }
+    /// One entry per id, same length and order. Any number of ids.
+    fn get_many(&self, collection: &Name, ids: &[&str]) -> Result<Vec<Option<Row>>>;
+    /// Rows whose value in the index equals `key`, sorted by id (byte order), after `after`, at most `limit`.
+    fn find(
+        &self,
+        collection: &Name,
+        index: &Name,
+        key: &IndexKey,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<Row>>;
+    /// The value that this index sees in this body (strict JSON), by the same rules as for stored rows.
+    fn index_key(&self, collection: &Name, index: &Name, body: &str) -> Result<IndexKey>;
+}
+
+/// A stored row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Row {
+    /// Key.
+    pub id: String,
+    /// JSON text.
+    pub body: String,
+    /// Row of the history that wrote it; none if it was written outside a run.
+    pub batch: Option<i64>,
+}
+
+/// A value as an index sees it. `true` and `false` are the integers 1 and 0; an object or array is its minified text;
+/// a text never equals a number; a missing member and `null` are both null. Of two equal keys SQLite sees the first.
+#[derive(Debug, Clone, PartialEq)]
+pub enum IndexKey {
+    Null,
+    Integer(i64),
+    Real(f64),
+    Text(String),
+}
+
+impl std::fmt::Display for IndexKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            IndexKey::Null => f.write_str("null"),
+            IndexKey::Integer(n) => n.fmt(f),
+            IndexKey::Real(n) => n.fmt(f),
+            IndexKey::Text(t) => write!(f, "{t:?}"),
+        }
+    }
+}
+
+/// What a run is begun with.
+#[derive(Debug, Clone)]
+pub struct RunStart {
+    /// Key under which the same command finds its run again.
+    pub job: String,
+    pub uuid: String,
+    /// Collection that the run writes to.
+    pub collection: Name,
+    pub started_ms: i64,
+    pub seed: u64,
+    /// The clock that plugins see, fixed for the run.
+    pub clock_ms: i64,
+    /// The resolved configuration, for the record.
+    pub settings_json: String,
+    /// Settings that decide results, by name; a continuation compares them.
+    pub identity: Vec<(String, String)>,
+    /// In the order of the chain.
+    pub plugins: Vec<PluginRow>,
+    /// Inputs, for the record.
+    pub inputs_json: String,
+    /// `batch` or `run`.
+    pub atomic: String,
+    /// First ordinal of the range.
+    pub lo: u64,
+    /// First ordinal beyond the range; none for an open end.
+    pub hi: Option<u64>,
+}
+
+/// A plugin of a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PluginRow {
+    pub slot: String,
+    /// `operation` or `validator`.
+    pub role: String,
+    /// File name, or `native` for a closure.
+    pub name: String,
+    /// None for a closure.
+    pub digest: Option<Digest>,
+    /// Kept under the digest, once per store.
+    pub bytes: Option<Arc<[u8]>>,
+}
+
+/// A run under way, as the checkpoint knew it when the run was begun or resumed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunHandle {
+    pub run: RunNumber,
+    /// The fence: a later owner of the run has a higher one.
+    pub epoch: u64,
+    /// First ordinal that is not yet accounted for.
+    pub next: u64,
+    /// Number of the next batch, which is that of batches so far.
+    pub next_batch: BatchNumber,
+    /// Counts so far.
+    pub counts: Counts,
+    /// Blank lines so far.
+    pub blank_lines: u64,
+    /// Rolling digest of the input up to `next`; none at the beginning.
+    pub input_digest: Option<Digest>,
+    pub seed: u64,
+    pub clock_ms: i64,
+    pub uuid: String,
+}
+
+/// How a run ended. Its counts are in the store already, batch by batch.
+#[derive(Debug, Clone)]
+pub struct RunEnd {
+    pub status: RunStatus,
+    pub ended_ms: i64,
+    /// Monotonic time of this execution.
+    pub duration_ms: u64,
+    /// The error that stopped it, as JSON.
+    pub error_json: Option<String>,
+}
+
+/// A computed batch: everything a store needs to write it.
+#[derive(Debug, Clone)]
+pub struct BatchWrite {
+    pub number: BatchNumber,
+    pub batch: Arc<Batch>,
+    /// One per record, same order.
+    pub decisions: Vec<Decision>,
+    /// `bytes_out` and `write_us` are filled in by the store.
+    pub metrics: BatchMetrics,
+    /// Attempts beyond each item's first.
+    pub retries: u64,
+    /// Blank lines between this batch's records.
+    pub blank_lines: u64,
+    /// Inputs by the number that positions carry.
+    pub input_names: Arc<[String]>,
+    /// Rolling digest of the input up to the end of this batch.
+    pub input_digest: Digest,
+    /// Digest of the plugin in each slot, for dead letters.
+    pub digests: Arc<[(Name, Digest)]>,
+    /// Dead letters whose items this batch tries again: they count as retried from its commit on.
+    pub retried: Vec<i64>,
+}
+
+/// How puts meet what is there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WritePolicy {
+    /// Collection of changes that name none.
+    pub target: Name,
+    pub on_existing: OnExisting,
+    /// True if rows may be written in the order of their keys where that cannot show.
+    pub sort: bool,
+}
+
+/// What became of one batch, once its transaction commits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Receipt {
+    /// Complete and balanced.
+    pub counts: Counts,
+    /// Records (by index) that a constraint refused, in input order. They have become dead letters.
+    pub refused: Vec<(usize, Refusal)>,
+    /// Bytes of the bodies inserted and replaced.
+    pub bytes_out: u64,
+    /// Time of this batch's statements; in a sorted group its share by rows.
+    pub write_us: u64,
+}

@@ -1,0 +1,447 @@
+//! Runs, their batches, and their checkpoints.
+//!
+//! Invariants: a batch's history row, its share of the run's counts and the checkpoint move in the transaction of its rows;
+//! a checkpoint moves only from the position and the epoch that its owner knows.
+
+use rusqlite::{Connection, OptionalExtension, Row, named_params};
+
+use super::face::{BatchWrite, RunEnd, RunHandle, RunStart};
+use super::failure::{OrFail, int, now_ms, uint};
+use super::plugins;
+use crate::error::{Code, Error, Result};
+use crate::limits;
+use crate::model::{BatchMetrics, BatchNumber, Counts, Digest, Name, RunNumber, RunStatus};
+
+/// One run as the store knows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunRow {
+    pub run: RunNumber,
+    pub uuid: String,
+    pub job: String,
+    pub status: RunStatus,
+    pub collection: Name,
+    pub started_ms: i64,
+    pub ended_ms: Option<i64>,
+    /// Monotonic time of its last execution.
+    pub duration_ms: Option<u64>,
+    pub seed: u64,
+    pub clock_ms: i64,
+    pub settings_json: String,
+    pub identity: Vec<(String, String)>,
+    pub inputs_json: String,
+    pub atomic: String,
+    /// Sums over its committed batches.
+    pub counts: Counts,
+    pub blank_lines: u64,
+    pub batches: u64,
+    pub error_json: Option<String>,
+    /// First ordinal that is not yet accounted for.
+    pub next: u64,
+    pub epoch: u64,
+}
+
+/// One committed batch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BatchRow {
+    /// What the column `batch` of stored rows holds.
+    pub id: i64,
+    pub run: RunNumber,
+    pub number: BatchNumber,
+    pub first_ordinal: u64,
+    pub epoch: u64,
+    pub counts: Counts,
+    pub blank_lines: u64,
+    /// Rolling digest of the input up to its end.
+    pub input_digest: Digest,
+    pub written_ms: i64,
+    /// None once pruned (see [`limits::HISTORY_BATCHES_MAX`]).
+    pub metrics: Option<BatchMetrics>,
+}
+
+/// Both atlas_runs and atlas_batches have these columns, in the order of [`counts`].
+pub(super) const COUNTS: &str = "read, stored, rejected, dead_lettered, dropped, inserted, replaced, unchanged, ignored, deleted, retries, blank_lines";
+
+/// The one partition of a local run.
+const PARTITION: i64 = 0;
+
+/// Makes the rows of a new run. Must run inside a transaction.
+pub(super) fn begin_run(conn: &Connection, start: &RunStart) -> Result<RunHandle> {
+    let doing = "begin a run";
+    let identity = serde_json::to_string(&start.identity).expect("pairs of strings are JSON");
+    conn.execute(
+        "INSERT INTO atlas_runs (uuid, job, status, collection, started_ms, seed, clock_ms, settings, identity, inputs, atomic)
+         VALUES (:uuid, :job, :status, :collection, :started, :seed, :clock, :settings, :identity, :inputs, :atomic)",
+        named_params! {
+            ":uuid": start.uuid, ":job": start.job, ":status": RunStatus::Running.as_str(),
+            ":collection": start.collection.as_str(), ":started": start.started_ms, ":seed": start.seed.to_string(),
+            ":clock": start.clock_ms, ":settings": start.settings_json, ":identity": identity,
+            ":inputs": start.inputs_json, ":atomic": start.atomic,
+        },
+    )
+    .or_fail(conn, doing)?;
+    let run = RunNumber(int_to_u64(conn.last_insert_rowid()));
+    conn.execute(
+        "INSERT INTO atlas_checkpoints (run, \"partition\", lo, hi, next, epoch, owner, updated_ms) VALUES (?1, ?2, ?3, ?4, ?3, 1, ?5, ?6)",
+        (int(run.0), PARTITION, int(start.lo), start.hi.map(int), owner(), now_ms()),
+    )
+    .or_fail(conn, doing)?;
+    plugins::add(conn, run, &start.plugins, BatchNumber(0), start.started_ms)?;
+    handle(conn, run)
+}
+
+/// Takes a run over: raises its epoch, so that whoever had it before is fenced off. Must run inside a transaction.
+/// Errors: RECOVERY_9004 if there is no such run or it has no checkpoint.
+pub(super) fn resume_run(conn: &Connection, run: RunNumber, start: &RunStart) -> Result<RunHandle> {
+    let doing = "continue a run";
+    let raised = conn
+        .execute(
+            "UPDATE atlas_checkpoints SET epoch = epoch + 1, owner = ?3, updated_ms = ?4 WHERE run = ?1 AND \"partition\" = ?2",
+            (int(run.0), PARTITION, owner(), now_ms()),
+        )
+        .or_fail(conn, doing)?;
+    if raised != 1 {
+        return Err(Error::new(Code::RecoveryCheckpoint, format!("run {run} has no checkpoint to continue from")));
+    }
+    let identity = serde_json::to_string(&start.identity).expect("pairs of strings are JSON");
+    conn.execute(
+        "UPDATE atlas_runs SET status = ?2, ended_ms = NULL, error = NULL, settings = ?3, identity = ?4 WHERE id = ?1",
+        (int(run.0), RunStatus::Running.as_str(), &start.settings_json, identity),
+    )
+    .or_fail(conn, doing)?;
+    let handle = handle(conn, run)?;
+    let now: Vec<_> = plugins::chain_at(conn, run, handle.next_batch)?
+        .into_iter()
+        .map(|p| (p.slot, p.role, p.name, p.digest))
+        .collect();
+    let wanted: Vec<_> =
+        start.plugins.iter().map(|p| (p.slot.clone(), p.role.clone(), p.name.clone(), p.digest)).collect();
+    if now != wanted {
+        conn.execute(
+            "DELETE FROM atlas_run_plugins WHERE run = ?1 AND from_batch = ?2",
+            (int(run.0), int(handle.next_batch.0)),
+        )
+        .or_fail(conn, doing)?;
+        plugins::add(conn, run, &start.plugins, handle.next_batch, start.started_ms)?;
+    }
+    Ok(handle)
+}
+
+/// Notes how a run ended. Must run inside a transaction. Errors: TRANSACTION_6007 if another owner has it by now.
+pub(super) fn finish_run(conn: &Connection, run: &RunHandle, end: &RunEnd) -> Result<()> {
+    let doing = "end a run";
+    let changed = conn
+        .execute(
+            "UPDATE atlas_runs SET status = ?2, ended_ms = ?3, duration_ms = ?4, error = ?5 WHERE id = ?1
+             AND EXISTS (SELECT 1 FROM atlas_checkpoints WHERE run = ?1 AND \"partition\" = ?6 AND epoch = ?7)",
+            (
+                int(run.run.0),
+                end.status.as_str(),
+                end.ended_ms,
+                int(end.duration_ms),
+                &end.error_json,
+                PARTITION,
+                int(run.epoch),
+            ),
+        )
+        .or_fail(conn, doing)?;
+    if changed != 1 {
+        return Err(fenced(conn, run, None)?);
+    }
+    prune(conn, limits::HISTORY_BATCHES_MAX)
+}
+
+/// Lets go of the metrics of all but the newest `keep` batches. Their counts stay, so that provenance and books stay whole.
+pub(super) fn prune(conn: &Connection, keep: u64) -> Result<()> {
+    conn.execute(
+        "UPDATE atlas_batches SET metrics = NULL
+         WHERE id <= (SELECT max(id) FROM atlas_batches) - ?1 AND metrics IS NOT NULL",
+        [int(keep)],
+    )
+    .or_fail(conn, "prune the history")?;
+    Ok(())
+}
+
+/// The id that the next batch will have.
+pub(super) fn next_batch_id(conn: &Connection) -> Result<i64> {
+    conn.prepare_cached("SELECT coalesce(max(id), 0) + 1 FROM atlas_batches")
+        .and_then(|mut s| s.query_row([], |row| row.get(0)))
+        .or_fail(conn, "read the history")
+}
+
+/// Writes a batch's history row, moves the checkpoint, and adds to the run's counts.
+/// Errors: TRANSACTION_6007 if the checkpoint is not where this batch begins, or has another epoch.
+pub(super) fn record_batch(
+    conn: &Connection,
+    run: &RunHandle,
+    id: i64,
+    write: &BatchWrite,
+    counts: &Counts,
+    metrics: &BatchMetrics,
+) -> Result<()> {
+    let doing = "write the history";
+    let next = write.batch.first_ordinal + write.batch.len() as u64;
+    let metrics = serde_json::to_string(metrics).expect("numbers are JSON");
+    let moved = conn
+        .prepare_cached(
+            "UPDATE atlas_checkpoints SET next = ?4, input_digest = ?5, updated_ms = ?6
+             WHERE run = ?1 AND \"partition\" = 0 AND epoch = ?2 AND next = ?3 AND (hi IS NULL OR ?4 <= hi)",
+        )
+        .and_then(|mut s| {
+            s.execute((
+                int(run.run.0),
+                int(run.epoch),
+                int(write.batch.first_ordinal),
+                int(next),
+                write.input_digest.to_string(),
+                now_ms(),
+            ))
+        })
+        .or_fail(conn, "move the checkpoint")?;
+    if moved != 1 {
+        return Err(fenced(conn, run, Some(write.batch.first_ordinal))?);
+    }
+    conn.prepare_cached(&format!(
+        "INSERT INTO atlas_batches (id, run, number, first_ordinal, epoch, input_digest, written_ms, metrics, {COUNTS})
+         VALUES (?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)"
+    ))
+    .and_then(|mut s| {
+        bind_counts(&mut s, counts, write.blank_lines)?;
+        s.raw_bind_parameter(13, id)?;
+        s.raw_bind_parameter(14, int(run.run.0))?;
+        s.raw_bind_parameter(15, int(write.number.0))?;
+        s.raw_bind_parameter(16, int(write.batch.first_ordinal))?;
+        s.raw_bind_parameter(17, int(run.epoch))?;
+        s.raw_bind_parameter(18, write.input_digest.to_string())?;
+        s.raw_bind_parameter(19, now_ms())?;
+        s.raw_bind_parameter(20, metrics)?;
+        s.raw_execute()
+    })
+    .or_fail(conn, doing)?;
+    let added: Vec<String> = COUNTS.split(", ").enumerate().map(|(i, c)| format!("{c} = {c} + ?{}", i + 1)).collect();
+    conn.prepare_cached(&format!("UPDATE atlas_runs SET batches = batches + 1, {} WHERE id = ?13", added.join(", ")))
+        .and_then(|mut s| {
+            bind_counts(&mut s, counts, write.blank_lines)?;
+            s.raw_bind_parameter(13, int(run.run.0))?;
+            s.raw_execute()
+        })
+        .or_fail(conn, doing)?;
+    Ok(())
+}
+
+/// Notes the time of the COMMIT that these batches were in.
+pub(super) fn note_commit_time(
+    conn: &Connection,
+    run: RunNumber,
+    first: BatchNumber,
+    last: BatchNumber,
+    commit_us: u64,
+) -> Result<()> {
+    conn.prepare_cached("UPDATE atlas_batches SET commit_us = ?4 WHERE run = ?1 AND number BETWEEN ?2 AND ?3")
+        .and_then(|mut s| s.execute((int(run.0), int(first.0), int(last.0), int(commit_us))))
+        .or_fail(conn, "note the time of a commit")?;
+    Ok(())
+}
+
+/// Position and epoch of a run's checkpoint.
+pub(super) fn checkpoint(conn: &Connection, run: RunNumber) -> Result<Option<(u64, u64)>> {
+    conn.prepare_cached("SELECT next, epoch FROM atlas_checkpoints WHERE run = ?1 AND \"partition\" = 0")
+        .and_then(|mut s| s.query_row([int(run.0)], |row| Ok((uint(row, 0)?, uint(row, 1)?))).optional())
+        .or_fail(conn, "read the checkpoint")
+}
+
+fn fenced(conn: &Connection, run: &RunHandle, first: Option<u64>) -> Result<Error> {
+    let found = match checkpoint(conn, run.run)? {
+        Some((next, epoch)) => format!("its checkpoint stands at ordinal {next} with epoch {epoch}"),
+        None => "it has no checkpoint".to_owned(),
+    };
+    let wanted = match first {
+        Some(first) => format!("ordinal {first} with epoch {}", run.epoch),
+        None => format!("epoch {}", run.epoch),
+    };
+    Ok(Error::new(
+        Code::TransactionFenced,
+        format!("run {} is not ours to go on with: {found}, wanted {wanted}", run.run),
+    ))
+}
+
+fn handle(conn: &Connection, run: RunNumber) -> Result<RunHandle> {
+    let row = self::run(conn, run)?
+        .ok_or_else(|| Error::new(Code::RecoveryCheckpoint, format!("there is no run {run} in this store")))?;
+    let input_digest: Option<String> = conn
+        .query_row(
+            "SELECT input_digest FROM atlas_checkpoints WHERE run = ?1 AND \"partition\" = 0",
+            [int(run.0)],
+            |r| r.get(0),
+        )
+        .or_fail(conn, "read the checkpoint")?;
+    Ok(RunHandle {
+        run,
+        epoch: row.epoch,
+        next: row.next,
+        next_batch: BatchNumber(row.batches),
+        counts: row.counts,
+        blank_lines: row.blank_lines,
+        input_digest: input_digest.as_deref().and_then(Digest::parse),
+        seed: row.seed,
+        clock_ms: row.clock_ms,
+        uuid: row.uuid,
+    })
+}
+
+/// True if a run has begun and not ended: it is at work, or was killed.
+pub(super) fn has_unfinished(conn: &Connection) -> Result<bool> {
+    conn.query_row("SELECT EXISTS (SELECT 1 FROM atlas_runs WHERE status = ?1)", [RunStatus::Running.as_str()], |row| {
+        row.get(0)
+    })
+    .or_fail(conn, "read the runs")
+}
+
+/// The newest run of this job.
+pub(super) fn last_run_of_job(conn: &Connection, job: &str) -> Result<Option<RunRow>> {
+    Ok(runs_where(conn, "job = ?1 ORDER BY id DESC LIMIT 1", [job])?.pop())
+}
+
+/// One run.
+pub(super) fn run(conn: &Connection, run: RunNumber) -> Result<Option<RunRow>> {
+    Ok(runs_where(conn, "id = ?1", [int(run.0)])?.pop())
+}
+
+/// The newest runs first, at most `limit`.
+pub(super) fn runs(conn: &Connection, limit: usize) -> Result<Vec<RunRow>> {
+    runs_where(conn, "true ORDER BY id DESC LIMIT ?1", [int(limit as u64)])
+}
+
+fn runs_where(conn: &Connection, which: &str, params: impl rusqlite::Params) -> Result<Vec<RunRow>> {
+    let sql = format!(
+        "SELECT {COUNTS}, id, uuid, job, status, collection, started_ms, ended_ms, duration_ms, seed, clock_ms, settings, identity,
+         inputs, atomic, batches, error, next, epoch
+         FROM atlas_runs JOIN atlas_checkpoints ON run = id AND \"partition\" = 0 WHERE {which}"
+    );
+    conn.prepare_cached(&sql).and_then(|mut s| s.query_map(params, run_row)?.collect()).or_fail(conn, "read the runs")
+}
+
+fn run_row(row: &Row<'_>) -> rusqlite::Result<RunRow> {
+    let (counts, blank_lines) = counts(row)?;
+    Ok(RunRow {
+        run: RunNumber(uint(row, 12)?),
+        uuid: row.get(13)?,
+        job: row.get(14)?,
+        status: parsed(row, 15, RunStatus::parse)?,
+        collection: parsed(row, 16, Name::parse)?,
+        started_ms: row.get(17)?,
+        ended_ms: row.get(18)?,
+        duration_ms: row.get::<_, Option<i64>>(19)?.map(int_to_u64),
+        seed: parsed(row, 20, |t| t.parse().ok())?,
+        clock_ms: row.get(21)?,
+        settings_json: row.get(22)?,
+        identity: parsed(row, 23, |t| serde_json::from_str(t).ok())?,
+        inputs_json: row.get(24)?,
+        atomic: row.get(25)?,
+        counts,
+        blank_lines,
+        batches: uint(row, 26)?,
+        error_json: row.get(27)?,
+        next: uint(row, 28)?,
+        epoch: uint(row, 29)?,
+    })
+}
+
+/// Batches of a run from number `from` on, in order, at most `limit`.
+pub(super) fn batches(conn: &Connection, run: RunNumber, from: BatchNumber, limit: usize) -> Result<Vec<BatchRow>> {
+    batches_where(
+        conn,
+        "run = ?1 AND number >= ?2 ORDER BY number LIMIT ?3",
+        (int(run.0), int(from.0), int(limit as u64)),
+    )
+}
+
+/// The batch that a row's column `batch` points to.
+pub(super) fn batch(conn: &Connection, id: i64) -> Result<Option<BatchRow>> {
+    Ok(batches_where(conn, "id = ?1", [id])?.pop())
+}
+
+fn batches_where(conn: &Connection, which: &str, params: impl rusqlite::Params) -> Result<Vec<BatchRow>> {
+    let sql = format!(
+        "SELECT {COUNTS}, id, run, number, first_ordinal, epoch, input_digest, written_ms, metrics, commit_us FROM atlas_batches WHERE {which}"
+    );
+    conn.prepare_cached(&sql)
+        .and_then(|mut s| s.query_map(params, batch_row)?.collect())
+        .or_fail(conn, "read the history")
+}
+
+fn batch_row(row: &Row<'_>) -> rusqlite::Result<BatchRow> {
+    let (counts, blank_lines) = counts(row)?;
+    let commit_us = row.get::<_, Option<i64>>(20)?.map_or(0, int_to_u64);
+    let metrics: Option<String> = row.get(19)?;
+    Ok(BatchRow {
+        id: row.get(12)?,
+        run: RunNumber(uint(row, 13)?),
+        number: BatchNumber(uint(row, 14)?),
+        first_ordinal: uint(row, 15)?,
+        epoch: uint(row, 16)?,
+        counts,
+        blank_lines,
+        input_digest: parsed(row, 17, Digest::parse)?,
+        written_ms: row.get(18)?,
+        metrics: metrics
+            .and_then(|m| serde_json::from_str(&m).ok())
+            .map(|m: BatchMetrics| BatchMetrics { commit_us, ..m }),
+    })
+}
+
+fn bind_counts(statement: &mut rusqlite::Statement<'_>, c: &Counts, blank_lines: u64) -> rusqlite::Result<()> {
+    let all = [
+        c.read,
+        c.stored,
+        c.rejected,
+        c.dead_lettered,
+        c.dropped,
+        c.inserted,
+        c.replaced,
+        c.unchanged,
+        c.ignored,
+        c.deleted,
+        c.retries,
+        blank_lines,
+    ];
+    for (i, n) in all.into_iter().enumerate() {
+        statement.raw_bind_parameter(i + 1, int(n))?;
+    }
+    Ok(())
+}
+
+/// The first twelve columns of a row that begins with [`COUNTS`]: the counts and the blank lines.
+pub(super) fn counts(row: &Row<'_>) -> rusqlite::Result<(Counts, u64)> {
+    let n = |i| uint(row, i);
+    let counts = Counts {
+        read: n(0)?,
+        stored: n(1)?,
+        rejected: n(2)?,
+        dead_lettered: n(3)?,
+        dropped: n(4)?,
+        inserted: n(5)?,
+        replaced: n(6)?,
+        unchanged: n(7)?,
+        ignored: n(8)?,
+        deleted: n(9)?,
+        retries: n(10)?,
+    };
+    Ok((counts, n(11)?))
+}
+
+/// Column `i` through a parser; a text it does not know is a conversion failure, which means that the file is damaged.
+pub(super) fn parsed<T>(row: &Row<'_>, i: usize, parse: impl Fn(&str) -> Option<T>) -> rusqlite::Result<T> {
+    let text: String = row.get(i)?;
+    parse(&text).ok_or_else(|| {
+        let why = format!("{text:?} is not a value that this column can have").into();
+        rusqlite::Error::FromSqlConversionFailure(i, rusqlite::types::Type::Text, why)
+    })
+}
+
+fn int_to_u64(n: i64) -> u64 {
+    u64::try_from(n).unwrap_or(0)
+}
+
+fn owner() -> String {
+    format!("process {}", std::process::id())
+}

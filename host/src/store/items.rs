@@ -1,0 +1,139 @@
+//! The rows of collections: the statements that read them and those that write one.
+
+use rusqlite::types::ValueRef;
+use rusqlite::{CachedStatement, Connection, OptionalExtension};
+
+use super::catalog::{Catalog, Index, expression, index_name, quoted};
+use super::face::{IndexKey, Row};
+use super::failure::OrFail;
+use crate::error::{Code, Error, Result};
+use crate::model::Name;
+
+fn row(row: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
+    Ok(Row { id: row.get(0)?, body: row.get(1)?, batch: row.get(2)? })
+}
+
+/// One entry per id, same length and order.
+pub(super) fn get_many(
+    conn: &Connection,
+    catalog: &Catalog,
+    collection: &Name,
+    ids: &[&str],
+) -> Result<Vec<Option<Row>>> {
+    catalog.collection(collection)?;
+    let doing = format!("read rows of `{collection}`");
+    // One statement per id: no number of ids runs into the bound on variables, and a prepared look-up costs microseconds.
+    let sql = format!("SELECT id, body, batch FROM {} WHERE id = ?1", quoted(collection));
+    let mut statement = conn.prepare_cached(&sql).or_fail(conn, &doing)?;
+    ids.iter().map(|id| statement.query_row([id], row).optional().or_fail(conn, &doing)).collect()
+}
+
+/// Rows whose value in the index equals `key`, sorted by id, after `after`, at most `limit`.
+pub(super) fn find(
+    conn: &Connection,
+    catalog: &Catalog,
+    (collection, index): (&Name, &Name),
+    key: &IndexKey,
+    after: Option<&str>,
+    limit: usize,
+) -> Result<Vec<Row>> {
+    catalog.index(collection, index)?;
+    let doing = format!("read index `{index}` of `{collection}`");
+    let column = quoted(index);
+    let equal =
+        if *key == IndexKey::Null { format!("{column} IS NULL AND ?1 IS NULL") } else { format!("{column} = ?1") };
+    let sql = format!(
+        "SELECT id, body, batch FROM {} INDEXED BY \"{}\" WHERE {equal} AND (?2 IS NULL OR id > ?2) ORDER BY id LIMIT ?3",
+        quoted(collection),
+        index_name(collection, index)
+    );
+    let mut statement = conn.prepare_cached(&sql).or_fail(conn, &doing)?;
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let rows = match key {
+        IndexKey::Null => statement.query_map((None::<i64>, after, limit), row),
+        IndexKey::Integer(n) => statement.query_map((n, after, limit), row),
+        IndexKey::Real(n) => statement.query_map((n, after, limit), row),
+        IndexKey::Text(t) => statement.query_map((t, after, limit), row),
+    };
+    rows.and_then(Iterator::collect).or_fail(conn, &doing)
+}
+
+/// The value that the index sees in this body. Errors: INDEX_7005 where SQLite cannot read the body.
+pub(super) fn index_key(conn: &Connection, index: &Index, body: &str) -> Result<IndexKey> {
+    let sql = format!("SELECT {}", expression("?1", &index.pointer));
+    let failed = |e: rusqlite::Error| {
+        Error::new(Code::IndexConstraint, format!("index `{}` cannot read the body", index.name)).because(e)
+    };
+    let mut statement = conn.prepare_cached(&sql).map_err(failed)?;
+    statement.query_row([body], |row| key(row, 0)).map_err(failed)
+}
+
+/// Column `i` as an index key.
+pub(super) fn key(row: &rusqlite::Row<'_>, i: usize) -> rusqlite::Result<IndexKey> {
+    Ok(match row.get_ref(i)? {
+        ValueRef::Null => IndexKey::Null,
+        ValueRef::Integer(n) => IndexKey::Integer(n),
+        ValueRef::Real(n) => IndexKey::Real(n),
+        ValueRef::Text(bytes) | ValueRef::Blob(bytes) => IndexKey::Text(String::from_utf8_lossy(bytes).into_owned()),
+    })
+}
+
+/// The row that holds the value which `body` would give a unique index, if it is not `id`'s own.
+pub(super) fn holder(
+    conn: &Connection,
+    collection: &Name,
+    index: &Index,
+    id: &str,
+    body: &str,
+) -> rusqlite::Result<Option<(String, IndexKey)>> {
+    let column = quoted(&index.name);
+    let sql = format!(
+        "SELECT id, {column} FROM {} INDEXED BY \"{}\" WHERE {column} = ({}) AND id <> ?2",
+        quoted(collection),
+        index_name(collection, &index.name),
+        expression("?1", &index.pointer)
+    );
+    conn.prepare_cached(&sql)?.query_row([body, id], |row| Ok((row.get(0)?, key(row, 1)?))).optional()
+}
+
+/// The statements that write rows of one collection.
+pub(super) struct Table<'c> {
+    pub name: &'c Name,
+    pub indexes: &'c [Index],
+    insert: CachedStatement<'c>,
+    update: CachedStatement<'c>,
+    delete: CachedStatement<'c>,
+}
+
+impl<'c> Table<'c> {
+    /// Prepares them.
+    pub fn prepare(conn: &'c Connection, name: &'c Name, indexes: &'c [Index]) -> Result<Self> {
+        let table = quoted(name);
+        let prepare = |sql: String| conn.prepare_cached(&sql).or_fail(conn, &format!("write rows of `{name}`"));
+        Ok(Self {
+            name,
+            indexes,
+            insert: prepare(format!(
+                "INSERT INTO {table} (id, body, batch) VALUES (?1, ?2, ?3) ON CONFLICT (id) DO NOTHING"
+            ))?,
+            // An update, never a delete and an insert: the row keeps its rowid, and a refused update the old body.
+            update: prepare(format!("UPDATE {table} SET body = ?2, batch = ?3 WHERE id = ?1 AND body <> ?2"))?,
+            delete: prepare(format!("DELETE FROM {table} WHERE id = ?1"))?,
+        })
+    }
+
+    /// Inserts a row; false if its key is there already.
+    pub fn insert(&mut self, id: &str, body: &str, batch: Option<i64>) -> rusqlite::Result<bool> {
+        Ok(self.insert.execute((id, body, batch))? == 1)
+    }
+
+    /// Gives a row another body; false if it has this one already, or is not there.
+    pub fn update(&mut self, id: &str, body: &str, batch: Option<i64>) -> rusqlite::Result<bool> {
+        Ok(self.update.execute((id, body, batch))? == 1)
+    }
+
+    /// Deletes a row; false if it is not there.
+    pub fn delete(&mut self, id: &str) -> rusqlite::Result<bool> {
+        Ok(self.delete.execute([id])? == 1)
+    }
+}

@@ -1,0 +1,39 @@
+//! The store: one SQLite file that any SQLite tool can read. The only place that names rusqlite.
+//!
+//! A collection is a table of its name (`id`, `body` as JSON, `batch`), an index a virtual generated column with a real index on it;
+//! `atlas_*` tables hold runs, batches, dead letters, plugins and checkpoints. The schema is in `schema/`.
+//!
+//! Invariants: one [`Writer`] per file; a batch's rows, index entries, dead letters, history and checkpoint are in one transaction;
+//! no SQLite type or error leaves this folder.
+
+mod catalog;
+mod connection;
+mod dead_letter;
+mod face;
+mod failure;
+mod history;
+mod index;
+mod items;
+mod plugins;
+mod read;
+mod schema;
+mod sql;
+mod verify;
+mod write;
+mod writer;
+
+pub use connection::{Durability, StoreOptions};
+pub use dead_letter::{DeadLetter, LetterFilter, LetterState};
+pub use face::{
+    BatchWrite, IndexKey, Lookup, PluginRow, Receipt, Row, RunEnd, RunHandle, RunStart, Store, WritePolicy,
+};
+pub use history::{BatchRow, RunRow};
+pub use index::IndexRow;
+pub use plugins::RunPlugin;
+pub use read::{Origin, Provenance, Reader};
+pub use sql::{SqlDone, SqlValue};
+pub use verify::{Finding, Level};
+pub use writer::Writer;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,227 @@
+//! Reading a store: its own connection, which never writes. Any number of them, in any process, while a run writes.
+
+use std::cell::RefCell;
+use std::path::{Path, PathBuf};
+
+use rusqlite::Connection;
+
+use super::catalog::{Catalog, quoted};
+use super::connection;
+use super::dead_letter::{self, DeadLetter, LetterFilter};
+use super::face::{IndexKey, Lookup, Row};
+use super::failure::{OrFail, text_of, uint};
+use super::history::{self, BatchRow, RunRow};
+use super::items;
+use super::plugins::{self, RunPlugin};
+use super::schema::Identity;
+use super::verify::{self, Finding, Level};
+use crate::error::{Code, Error, Result};
+use crate::model::{BatchNumber, Digest, Name, RunNumber};
+
+/// A store opened for reading. Each read sees whole committed batches only.
+pub struct Reader {
+    pub(super) conn: Connection,
+    pub(super) catalog: RefCell<Catalog>,
+    path: PathBuf,
+}
+
+/// Where a stored row comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Provenance {
+    pub row: Row,
+    /// None if it was written outside a run.
+    pub origin: Option<Origin>,
+}
+
+/// See [`Provenance`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Origin {
+    pub batch: BatchRow,
+    pub run: RunRow,
+    /// The chain that worked on the batch.
+    pub plugins: Vec<RunPlugin>,
+}
+
+impl Reader {
+    /// Opens an existing store. Errors: STORAGE_2005 if there is none, STORAGE_2008 for a foreign or newer file.
+    pub fn open(path: &Path) -> Result<Self> {
+        let (path, there) = connection::examine(path, false)?;
+        let nothing = || {
+            Error::new(Code::StorageOpen, format!("{} holds no store yet", path.display()))
+                .hint("`atlas-host run` fills one")
+        };
+        if let connection::There::Nothing = there {
+            return Err(nothing());
+        }
+        let (conn, identity) = connection::open_reading(&path)?;
+        if identity == Identity::Blank {
+            return Err(nothing());
+        }
+        let catalog = RefCell::new(Catalog::load(&conn)?);
+        Ok(Self { conn, catalog, path })
+    }
+
+    /// The file, absolute.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The declared collections, sorted by name.
+    pub fn collections(&self) -> Result<Vec<Name>> {
+        *self.catalog.borrow_mut() = Catalog::load(&self.conn)?;
+        Ok(self.catalog.borrow().names().cloned().collect())
+    }
+
+    /// Rows of a collection.
+    pub fn count(&self, collection: &Name) -> Result<u64> {
+        self.known(|catalog| catalog.collection(collection).map(|_| ()))?;
+        self.conn
+            .query_row(&format!("SELECT count(*) FROM {}", quoted(collection)), [], |row| uint(row, 0))
+            .or_fail(&self.conn, &format!("count the rows of `{collection}`"))
+    }
+
+    /// Calls `each` with every row, sorted by id (byte order), from one consistent state. Stops at its first error.
+    pub fn export<E: From<Error>>(
+        &self,
+        collection: &Name,
+        mut each: impl FnMut(&str, &str) -> Result<(), E>,
+    ) -> Result<u64, E> {
+        self.known(|catalog| catalog.collection(collection).map(|_| ()))?;
+        let doing = format!("read the rows of `{collection}`");
+        let sql = format!("SELECT id, body FROM {} ORDER BY id", quoted(collection));
+        let mut statement = self.conn.prepare(&sql).or_fail(&self.conn, &doing)?;
+        let mut rows = statement.query([]).or_fail(&self.conn, &doing)?;
+        let mut count = 0;
+        while let Some(row) = rows.next().or_fail(&self.conn, &doing)? {
+            let text = |i| -> Result<&str> {
+                let value = row.get_ref(i).or_fail(&self.conn, &doing)?;
+                value.as_str().map_err(|e| {
+                    Error::new(
+                        Code::StorageRead,
+                        format!("a row of `{collection}` in store {} is not UTF-8 text", self.path.display()),
+                    )
+                    .because(e)
+                })
+            };
+            each(text(0)?, text(1)?)?;
+            count += 1;
+        }
+        Ok(count)
+    }
+
+    /// The newest run of this job.
+    pub fn last_run_of_job(&self, job: &str) -> Result<Option<RunRow>> {
+        history::last_run_of_job(&self.conn, job)
+    }
+
+    /// The newest runs first, at most `limit`.
+    pub fn runs(&self, limit: usize) -> Result<Vec<RunRow>> {
+        history::runs(&self.conn, limit)
+    }
+
+    /// One run.
+    pub fn run(&self, run: RunNumber) -> Result<Option<RunRow>> {
+        history::run(&self.conn, run)
+    }
+
+    /// Committed batches of a run from number `from` on, in order, at most `limit`.
+    pub fn batches(&self, run: RunNumber, from: BatchNumber, limit: usize) -> Result<Vec<BatchRow>> {
+        history::batches(&self.conn, run, from, limit)
+    }
+
+    /// Every plugin that a run used, by first batch and place in the chain.
+    pub fn plugins(&self, run: RunNumber) -> Result<Vec<RunPlugin>> {
+        plugins::of_run(&self.conn, run)
+    }
+
+    /// The bytes of a plugin, if they were kept.
+    pub fn plugin_bytes(&self, digest: &Digest) -> Result<Option<Vec<u8>>> {
+        plugins::bytes(&self.conn, digest)
+    }
+
+    /// Dead letters that match, with an id above `after` (0 for the first page), by id, at most `limit`.
+    pub fn dead_letters(&self, filter: &LetterFilter, after: i64, limit: usize) -> Result<Vec<DeadLetter>> {
+        dead_letter::list(&self.conn, filter, after, limit)
+    }
+
+    /// How many dead letters match.
+    pub fn dead_letter_count(&self, filter: &LetterFilter) -> Result<u64> {
+        dead_letter::count(&self.conn, filter)
+    }
+
+    /// A row with the batch, run and plugins it comes from; none if there is no such row.
+    pub fn why(&self, collection: &Name, id: &str) -> Result<Option<Provenance>> {
+        let Some(row) = self.get(collection, id)? else { return Ok(None) };
+        let Some(batch) = row.batch else { return Ok(Some(Provenance { row, origin: None })) };
+        let lost = |what: String| {
+            Error::new(
+                Code::StorageGeneral,
+                format!("row {id:?} of `{collection}` points to {what}, which is not there"),
+            )
+        };
+        let batch = history::batch(&self.conn, batch)?.ok_or_else(|| lost(format!("history row {batch}")))?;
+        let run = history::run(&self.conn, batch.run)?.ok_or_else(|| lost(format!("run {}", batch.run)))?;
+        let plugins = plugins::chain_at(&self.conn, batch.run, batch.number)?;
+        Ok(Some(Provenance { row, origin: Some(Origin { batch, run, plugins }) }))
+    }
+
+    /// Checks everything that must hold; empty if it does. Writes nothing.
+    pub fn verify(&self, level: Level) -> Result<Vec<Finding>> {
+        verify::verify(&self.conn, level)
+    }
+
+    /// Writes a compact copy of the store's present state to a new file; a run may go on meanwhile.
+    /// Errors: RECOVERY_9002, also if the file exists.
+    pub fn copy_to(&self, target: &Path) -> Result<()> {
+        let failed = |why: String| {
+            Error::new(
+                Code::RecoveryBackup,
+                format!("cannot copy store {} to {}: {why}", self.path.display(), target.display()),
+            )
+        };
+        if std::fs::exists(target).map_err(|e| failed(e.to_string()))? {
+            return Err(failed("the file exists".to_owned()).hint("name a file that does not exist yet"));
+        }
+        let absolute = std::path::absolute(target).map_err(|e| failed(e.to_string()))?;
+        let absolute = absolute.to_str().ok_or_else(|| failed("the path is not UTF-8".to_owned()))?;
+        // `query_only` would forbid the copy too; the connection cannot write to the store itself in any case.
+        let guard = |on: bool| self.conn.pragma_update(None, "query_only", on).or_fail(&self.conn, "set a pragma");
+        guard(false)?;
+        let copied = self.conn.execute("VACUUM INTO ?1", [absolute]).map_err(|e| failed(text_of(&e)).because(e));
+        guard(true)?;
+        copied.map(|_| ())
+    }
+
+    /// Asks the catalog, which is read again if it does not know the name: another process may have declared it meanwhile.
+    pub(super) fn known<T>(&self, ask: impl Fn(&Catalog) -> Result<T>) -> Result<T> {
+        let answer = ask(&self.catalog.borrow());
+        match answer {
+            Err(e) if matches!(e.code(), Code::ConfigInvalid | Code::IndexNotFound) => {
+                *self.catalog.borrow_mut() = Catalog::load(&self.conn)?;
+                ask(&self.catalog.borrow())
+            }
+            answer => answer,
+        }
+    }
+}
+
+impl Lookup for Reader {
+    fn get_many(&self, collection: &Name, ids: &[&str]) -> Result<Vec<Option<Row>>> {
+        self.known(|catalog| items::get_many(&self.conn, catalog, collection, ids))
+    }
+
+    fn find(
+        &self,
+        collection: &Name,
+        index: &Name,
+        key: &IndexKey,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<Row>> {
+        self.known(|catalog| items::find(&self.conn, catalog, (collection, index), key, after, limit))
+    }
+
+    fn index_key(&self, collection: &Name, index: &Name, body: &str) -> Result<IndexKey> {
+        self.known(|catalog| items::index_key(&self.conn, catalog.index(collection, index)?, body))
+    }
+}

@@ -1,0 +1,134 @@
+//! Strategies: pure planners from [`Signals`] to a [`Plan`].
+//!
+//! A strategy decides how large the next batch is, how many lanes compute, and how many batches may be under way;
+//! the coordinator executes the plan. To add one: a file with a type, and a row in [`STRATEGIES`].
+//!
+//! Invariant: a plan depends on the signals given so far and on nothing else (no clock, no randomness), so feeding
+//! recorded signals back gives the same plans. Invariant: no plan leaves the bounds in the signals it was made from;
+//! only where fewer items are left than the smallest batch, the batch is that small.
+
+mod adaptive;
+mod concurrent;
+mod optimum;
+#[cfg(test)]
+mod plant;
+mod sequential;
+mod signals;
+
+pub use adaptive::Adaptive;
+pub use concurrent::Concurrent;
+pub use optimum::{Pressure, batches_in_flight, optimal_batch_size, optimal_lanes};
+pub use sequential::Sequential;
+pub use signals::{BatchSample, Bounds, Interval, SAMPLES_MAX, Signals, Start};
+
+use crate::error::{Code, Error, Result};
+use crate::model::Plan;
+
+/// A planner. Called exactly once before each batch is cut, in the order of the batches.
+pub trait Strategy: Send {
+    /// Its name in [`STRATEGIES`].
+    fn name(&self) -> &'static str;
+
+    /// The plan for the next batch.
+    fn plan(&mut self, signals: &Signals) -> Planned;
+}
+
+/// A plan, and why it is another one than before.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Planned {
+    /// What the next batch is cut by.
+    pub plan: Plan,
+    /// In words, with figures; present when the plan differs from the last one (the first plan always does).
+    pub reason: Option<String>,
+}
+
+/// A strategy that can be chosen by name.
+pub struct StrategyRow {
+    /// What the user writes.
+    pub name: &'static str,
+    /// One line for help texts.
+    pub description: &'static str,
+    /// A fresh one, for one run.
+    pub make: fn() -> Box<dyn Strategy>,
+}
+
+/// Every strategy of the host. The last is the default.
+pub const STRATEGIES: &[StrategyRow] = &[
+    StrategyRow {
+        name: "sequential",
+        description: "one batch at a time on one lane, always of the largest size",
+        make: || Box::new(Sequential::default()),
+    },
+    StrategyRow {
+        name: "concurrent",
+        description: "the largest size on all lanes, several batches under way",
+        make: || Box::new(Concurrent::default()),
+    },
+    StrategyRow {
+        name: "adaptive",
+        description: "batch size and lanes follow throughput, errors, CPU and memory",
+        make: || Box::new(Adaptive::default()),
+    },
+];
+
+/// Makes the strategy of that name.
+///
+/// # Errors
+/// `CONFIG_3001` for an unknown name; its message lists the names, its hint the nearest one.
+pub fn strategy(name: &str) -> Result<Box<dyn Strategy>> {
+    if let Some(row) = STRATEGIES.iter().find(|row| row.name == name) {
+        return Ok((row.make)());
+    }
+    let names: Vec<_> = STRATEGIES.iter().map(|row| row.name).collect();
+    let nearest = names.iter().min_by_key(|known| distance(&name.to_lowercase(), known)).expect("the table has rows");
+    let found: String = name.chars().take(40).flat_map(char::escape_debug).collect();
+    Err(Error::new(Code::ConfigInvalid, format!("no strategy is named \"{found}\"; there are {}", names.join(", ")))
+        .hint(format!("did you mean `--strategy {nearest}`?")))
+}
+
+/// Number of characters to insert, delete or exchange that make one text the other (Levenshtein distance).
+fn distance(a: &str, b: &str) -> usize {
+    let mut row: Vec<usize> = (0..=b.chars().count()).collect();
+    for (i, from) in a.chars().take(64).enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, to) in b.chars().enumerate() {
+            let exchange = diagonal + usize::from(from != to);
+            diagonal = row[j + 1];
+            row[j + 1] = exchange.min(row[j] + 1).min(row[j + 1] + 1);
+        }
+    }
+    row[b.chars().count()]
+}
+
+/// Remembers the last plan, so that a reason is given exactly when the plan differs from it.
+#[derive(Debug, Default)]
+struct Last(Option<Plan>);
+
+impl Last {
+    fn planned(&mut self, plan: Plan, reason: impl FnOnce() -> String) -> Planned {
+        let reason = (self.0 != Some(plan)).then(reason);
+        self.0 = Some(plan);
+        Planned { plan, reason }
+    }
+
+    /// Why a strategy that does not look at measurements gives this plan.
+    fn fixed(&mut self, plan: Plan, wanted_size: usize, first: &str) -> Planned {
+        let begun = self.0.is_some();
+        self.planned(plan, || {
+            if plan.batch_size < wanted_size {
+                format!("{} items are left", plan.batch_size)
+            } else {
+                let why = if begun { "bounds changed" } else { first };
+                format!("{why}: batches of {}, {}", plan.batch_size, lanes_in_words(plan.lanes))
+            }
+        })
+    }
+}
+
+fn lanes_in_words(lanes: usize) -> String {
+    if lanes == 1 { "1 lane".to_owned() } else { format!("{lanes} lanes") }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,84 @@
+//! The formulas behind plans, alone and pure.
+
+use super::Interval;
+use crate::limits::{BATCHES_IN_FLIGHT_MAX, GROUP_ITEMS_MAX, ITEMS_IN_FLIGHT_MAX};
+
+/// From here on memory is short. Below the 90 % at which the host counts as unhealthy, so that plans give way earlier.
+pub(super) const MEMORY_SHORT: f64 = 0.80;
+/// At this share of memory relief is at its strongest.
+const MEMORY_FULL: f64 = 0.95;
+/// From here on the CPUs are saturated.
+pub(super) const CPU_SHORT: f64 = 0.95;
+/// From here on errors are many: the share at which the host counts as unhealthy.
+pub(super) const ERRORS_MANY: f64 = 0.10;
+
+/// What weighs on the host. Shares 0..1; none where nothing is known, which weighs nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Pressure {
+    /// Memory in use.
+    pub memory: Option<f64>,
+    /// CPU in use.
+    pub cpu: Option<f64>,
+    /// Items rejected or dead-lettered.
+    pub errors: Option<f64>,
+}
+
+/// Size of the next batch under pressure.
+///
+/// `size = within(round(current × m × c × e))`, where `within` clamps to the bounds and
+/// - `m` falls in a straight line from 1 at 80 % of memory to ½ at 95 %,
+/// - `c` falls from 1 at 95 % of CPU to 0.8 at 100 %,
+/// - `e` falls from 1 at 10 % of errors to ½ at 50 %.
+///
+/// Deterministic, and falling or level in each of the three. Applied once per measurement it is the multiplicative
+/// decrease of AIMD (Chiu and Jain, 1989, "Analysis of the increase and decrease algorithms for congestion avoidance").
+pub fn optimal_batch_size(current: usize, bounds: Interval, pressure: Pressure) -> usize {
+    let factor = relief(pressure.memory, MEMORY_SHORT, MEMORY_FULL, 0.5)
+        * relief(pressure.cpu, CPU_SHORT, 1.0, 0.8)
+        * relief(pressure.errors, ERRORS_MANY, 0.5, 0.5);
+    bounds.clamp((current as f64 * factor).round() as usize)
+}
+
+/// Lanes that the work can use, under pressure.
+///
+/// `used = lanes × busy` is the mean number of lanes at work. With `busy` at least 0.75 the limit was really reached and
+/// all lanes stay; else `ceil(used × 4/3)` lanes carry the same work at 75 % each. Unknown `busy` keeps the lanes.
+/// Memory takes away up to half of them (80 % to 95 %), CPU up to a fifth (95 % to 100 %). Errors do not matter here:
+/// lanes neither cause nor cure them. At least one lane remains, and the bounds hold.
+///
+/// Deterministic, falling or level in memory and CPU, rising or level in `busy`.
+pub fn optimal_lanes(current: usize, bounds: Interval, busy: Option<f64>, pressure: Pressure) -> usize {
+    let current = bounds.clamp(current) as f64;
+    let needed = match super::signals::share(busy) {
+        Some(busy) if busy < 0.75 => (current * busy * 4.0 / 3.0).ceil(),
+        _ => current,
+    };
+    let factor = relief(pressure.memory, MEMORY_SHORT, MEMORY_FULL, 0.5) * relief(pressure.cpu, CPU_SHORT, 1.0, 0.8);
+    // Rounded down: with few lanes, rounding to the nearest would never give one back.
+    let given = if factor < 1.0 { (needed * factor).floor() } else { needed };
+    bounds.clamp(given as usize)
+}
+
+/// Batches that may be under way at the same time.
+///
+/// `2 × lanes + 2` keep every lane fed and one batch each with the reader and the writer. A writer that is the
+/// bottleneck gains by large groups (one COMMIT for many batches), so `fill_groups` asks for two groups' worth of
+/// items besides: one being written, one being collected. More would only delay what a new plan can change.
+pub fn batches_in_flight(lanes: usize, batch_size: usize, fill_groups: bool) -> usize {
+    let fed = lanes.saturating_mul(2).saturating_add(2);
+    let size = batch_size.max(1);
+    let wanted = if fill_groups { fed.max((2 * GROUP_ITEMS_MAX).div_ceil(size)) } else { fed };
+    let roof = (ITEMS_IN_FLIGHT_MAX / size).clamp(2, BATCHES_IN_FLIGHT_MAX);
+    wanted.clamp(2, roof)
+}
+
+/// 1 up to `soft`, `least` from `hard` on, a straight line between; 1 where nothing is known.
+fn relief(value: Option<f64>, soft: f64, hard: f64, least: f64) -> f64 {
+    match super::signals::share(value) {
+        Some(value) if value > soft => {
+            let part = ((value - soft) / (hard - soft)).min(1.0);
+            1.0 - part * (1.0 - least)
+        }
+        _ => 1.0,
+    }
+}

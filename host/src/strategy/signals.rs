@@ -1,0 +1,269 @@
+//! What a strategy sees: bounds, recent batches, and the state of the host.
+
+use std::collections::VecDeque;
+use std::num::NonZeroUsize;
+
+use serde::{Deserialize, Serialize};
+
+use crate::limits::{BATCH_SIZE_MAX, BATCH_SIZE_MIN, BATCHES_IN_FLIGHT_MAX};
+use crate::model::{BatchMetrics, Counts};
+
+/// Samples kept. As many batches may be committed between two plans as may be under way, and none may be missed.
+pub const SAMPLES_MAX: usize = BATCHES_IN_FLIGHT_MAX;
+
+/// Numbers from `min` to `max`, both included; 1 <= min <= max.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "(usize, usize)", into = "(usize, usize)")]
+pub struct Interval {
+    min: usize,
+    max: usize,
+}
+
+impl Interval {
+    /// None if `min` is 0 or above `max`.
+    pub fn new(min: usize, max: usize) -> Option<Self> {
+        (1 <= min && min <= max).then_some(Self { min, max })
+    }
+
+    /// Only this number.
+    pub fn fixed(number: NonZeroUsize) -> Self {
+        Self { min: number.get(), max: number.get() }
+    }
+
+    /// Smallest number.
+    pub fn min(self) -> usize {
+        self.min
+    }
+
+    /// Largest number.
+    pub fn max(self) -> usize {
+        self.max
+    }
+
+    /// The nearest number inside.
+    pub fn clamp(self, number: usize) -> usize {
+        number.clamp(self.min, self.max)
+    }
+}
+
+impl TryFrom<(usize, usize)> for Interval {
+    type Error = &'static str;
+
+    fn try_from((min, max): (usize, usize)) -> Result<Self, Self::Error> {
+        Self::new(min, max).ok_or("an interval is [min, max] with 1 <= min <= max")
+    }
+}
+
+impl From<Interval> for (usize, usize) {
+    fn from(interval: Interval) -> Self {
+        (interval.min, interval.max)
+    }
+}
+
+/// What plans must stay within. They may change while a run is under way.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bounds {
+    /// Items per batch.
+    pub batch_size: Interval,
+    /// Chunks computed at the same time.
+    pub lanes: Interval,
+    /// What earlier runs found to be good, if anything.
+    #[serde(default)]
+    pub start: Option<Start>,
+}
+
+/// Where an adaptive run begins.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Start {
+    /// Items per batch.
+    pub batch_size: usize,
+    /// Lanes.
+    pub lanes: usize,
+    /// Where this comes from, for the reason, such as `run 7`.
+    pub source: String,
+}
+
+impl Bounds {
+    /// The default batch sizes, and 1 to `cores` lanes.
+    pub fn of_cores(cores: NonZeroUsize) -> Self {
+        Self {
+            batch_size: Interval { min: BATCH_SIZE_MIN, max: BATCH_SIZE_MAX },
+            lanes: Interval { min: 1, max: cores.get() },
+            start: None,
+        }
+    }
+}
+
+/// One committed batch, as far as planning goes. Times in microseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct BatchSample {
+    /// Its number.
+    pub batch: u64,
+    /// Size that its plan asked for.
+    pub plan_size: u64,
+    /// Lanes that its plan asked for.
+    pub plan_lanes: u64,
+    /// Items read.
+    pub items: u64,
+    /// Items rejected or dead-lettered.
+    pub failed: u64,
+    /// Attempts beyond each item's first.
+    pub retries: u64,
+    /// Monotonic time since the run began at which its COMMIT returned; equal within a group.
+    pub committed_us: u64,
+    /// Reading and decoding.
+    pub read_us: u64,
+    /// Validators, summed over lanes.
+    pub validate_us: u64,
+    /// Operation, summed over lanes.
+    pub operate_us: u64,
+    /// From cut to the last decision.
+    pub compute_us: u64,
+    /// Waiting for the writer.
+    pub wait_us: u64,
+    /// SQL statements.
+    pub write_us: u64,
+    /// COMMIT of its group.
+    pub commit_us: u64,
+}
+
+impl BatchSample {
+    /// Takes what planning needs from a committed batch.
+    pub fn new(batch: u64, counts: &Counts, metrics: &BatchMetrics, committed_us: u64) -> Self {
+        Self {
+            batch,
+            plan_size: metrics.plan_size,
+            plan_lanes: metrics.plan_lanes,
+            items: counts.read,
+            failed: counts.failed(),
+            retries: counts.retries,
+            committed_us,
+            read_us: metrics.read_us,
+            validate_us: metrics.validate_us,
+            operate_us: metrics.operate_us,
+            compute_us: metrics.compute_us,
+            wait_us: metrics.wait_us,
+            write_us: metrics.write_us,
+            commit_us: metrics.commit_us,
+        }
+    }
+}
+
+/// Everything a plan may depend on. Serialises, so that a decision can be logged with its inputs and replayed.
+///
+/// Shares are 0..1 and may be absent, NaN or infinite: use the methods, which give only usable numbers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Signals {
+    /// Number of the batch that is about to be cut.
+    pub sequence: u64,
+    /// Bounds in force.
+    pub bounds: Bounds,
+    /// The last committed batches, oldest first, at most [`SAMPLES_MAX`].
+    pub batches: VecDeque<BatchSample>,
+    /// Items not cut yet, where the size of the input is known.
+    pub items_left: Option<u64>,
+    /// CPU of the machine in use.
+    pub cpu_share: Option<f64>,
+    /// Memory of the machine (or of its memory group) in use.
+    pub memory_share: Option<f64>,
+    /// Memory of this process.
+    pub process_bytes: Option<u64>,
+    /// Memory that this process should stay below.
+    pub memory_budget_bytes: Option<u64>,
+    /// Part of the lanes that was at work, on average since about the last plan.
+    pub lanes_busy: Option<f64>,
+    /// Part of the time that the writer was at work, since about the last plan.
+    pub writer_busy: Option<f64>,
+}
+
+impl Signals {
+    /// Before the first batch: nothing is known but the bounds.
+    pub fn new(bounds: Bounds) -> Self {
+        Self {
+            sequence: 0,
+            bounds,
+            batches: VecDeque::new(),
+            items_left: None,
+            cpu_share: None,
+            memory_share: None,
+            process_bytes: None,
+            memory_budget_bytes: None,
+            lanes_busy: None,
+            writer_busy: None,
+        }
+    }
+
+    /// Adds a committed batch; the oldest beyond [`SAMPLES_MAX`] is forgotten. A batch reported twice replaces.
+    pub fn committed(&mut self, sample: BatchSample) {
+        if let Some(old) = self.batches.iter_mut().find(|old| old.batch == sample.batch) {
+            *old = sample;
+            return;
+        }
+        if self.batches.len() == SAMPLES_MAX {
+            self.batches.pop_front();
+        }
+        self.batches.push_back(sample);
+    }
+
+    /// Mean number of items over the samples.
+    pub fn mean_batch_size(&self) -> Option<f64> {
+        ratio(self.sum(|b| b.items), self.batches.len() as f64)
+    }
+
+    /// Items per second between the oldest and the newest commit among the samples.
+    pub fn items_per_s(&self) -> Option<f64> {
+        let first = self.batches.front()?.committed_us;
+        let last = self.batches.back()?.committed_us;
+        let items: f64 = self.batches.iter().filter(|b| b.committed_us > first).map(|b| b.items as f64).sum();
+        ratio(items * 1e6, last.saturating_sub(first) as f64)
+    }
+
+    /// Part of the items that was rejected or dead-lettered, over the samples.
+    pub fn error_share(&self) -> Option<f64> {
+        share(ratio(self.sum(|b| b.failed), self.sum(|b| b.items)))
+    }
+
+    /// Guest time per item in microseconds, over the samples.
+    pub fn guest_us_per_item(&self) -> Option<f64> {
+        ratio(self.sum(|b| b.validate_us) + self.sum(|b| b.operate_us), self.sum(|b| b.items))
+    }
+
+    /// CPU in use, 0..1.
+    pub fn cpu(&self) -> Option<f64> {
+        share(self.cpu_share)
+    }
+
+    /// Memory in use, 0..1: the worse of the machine's share and of this process' part of its budget.
+    pub fn memory(&self) -> Option<f64> {
+        let own = match (self.process_bytes, self.memory_budget_bytes) {
+            (Some(bytes), Some(budget)) => share(ratio(bytes as f64, budget as f64)),
+            _ => None,
+        };
+        match (share(self.memory_share), own) {
+            (Some(machine), Some(own)) => Some(machine.max(own)),
+            (machine, own) => machine.or(own),
+        }
+    }
+
+    /// A batch size clamped to the bounds and to the items left.
+    pub(super) fn fit(&self, size: usize) -> usize {
+        let size = self.bounds.batch_size.clamp(size);
+        match self.items_left.map(|left| usize::try_from(left).unwrap_or(usize::MAX)) {
+            Some(left) if left > 0 => size.min(left),
+            _ => size,
+        }
+    }
+
+    fn sum(&self, part: impl Fn(&BatchSample) -> u64) -> f64 {
+        self.batches.iter().map(|b| part(b) as f64).sum()
+    }
+}
+
+/// A usable share: finite, not negative, at most 1.
+pub(super) fn share(value: Option<f64>) -> Option<f64> {
+    value.filter(|v| v.is_finite() && *v >= 0.0).map(|v| v.min(1.0))
+}
+
+fn ratio(part: f64, whole: f64) -> Option<f64> {
+    (whole > 0.0).then(|| part / whole).filter(|r| r.is_finite())
+}
