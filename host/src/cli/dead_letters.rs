@@ -7,10 +7,10 @@ use serde_json::{Value, json};
 
 use super::Talk;
 use super::common::{OutputArg, StoreArg};
-use super::print::{Printer, table, talk, width};
+use super::print::{Printer, talk};
 use super::retry::{self, RetryArgs};
 use super::runs::SCHEMA;
-use super::spec::{counted, cut, fields, time};
+use super::spec::{counted, cut, fields, print_table, time};
 use crate::error::{Code, Error, Result};
 use crate::model::{Digest, Phase, RunNumber};
 use crate::store::{DeadLetter, Durability, LetterFilter, LetterState, Reader, SqlValue, StoreOptions, Writer};
@@ -20,10 +20,13 @@ const PAGE: usize = 500;
 /// Exit code where an id has no letter: told apart from a store that failed.
 const SOME_MISSING: u8 = 3;
 
+/// Detail for the long help. Said here, since the list of verbs gives the first line.
+const HELP: &str = "\
+Every item that was read and not stored or dropped is here, with its original bytes and the reason.";
+
 /// List, show, retry and discard items that were rejected or failed
-///
-/// Every item that was read and not stored or dropped is here, with its original bytes and the reason.
 #[derive(Args, Debug)]
+#[command(after_long_help = HELP)]
 pub struct DeadLettersArgs {
     #[command(subcommand)]
     verb: Verb,
@@ -44,7 +47,6 @@ enum Verb {
     ///
     /// Example: atlas-host dead-letters show 17 --raw > item.json
     Show(ShowArgs),
-    /// Try dead letters again, through the run's own plugins or through mended ones
     Retry(RetryArgs),
     /// Let dead letters go: their bytes are removed, the reasons stay
     ///
@@ -95,8 +97,8 @@ struct ShowArgs {
     /// Ids of the letters, as `list` tells them
     #[arg(value_name = "LETTER", required = true)]
     ids: Vec<i64>,
-    /// Write the original bytes alone; after each, where there are several ids, a line break
-    #[arg(long, conflicts_with = "output")]
+    /// Write the original bytes alone, whatever --output says; after each, where there are several ids, a line break
+    #[arg(long)]
     raw: bool,
     #[command(flatten)]
     store: StoreArg,
@@ -143,10 +145,11 @@ fn list(args: &ListArgs, printer: &mut Printer) -> Result<u8> {
         if args.output.json() {
             letters.iter().try_for_each(|letter| printer.json(&document(letter, false)))?;
         } else {
-            printer.line(&listed(&letters, args.all))?;
+            listed(&letters, args.all, printer)?;
         }
     }
     let matching = if printed < limit { printed as u64 } else { reader.dead_letter_count(&filter)? };
+    printer.flush()?;
     if printed == 0 {
         talk(if args.all { "no dead letter matches" } else { "no open dead letter matches" });
     } else if matching > printed as u64 {
@@ -155,13 +158,11 @@ fn list(args: &ListArgs, printer: &mut Printer) -> Result<u8> {
     Ok(0)
 }
 
-fn listed(letters: &[DeadLetter], with_state: bool) -> String {
+fn listed(letters: &[DeadLetter], with_state: bool, printer: &mut Printer) -> Result<()> {
     let mut headers = vec!["id", "run", "item", "phase", "code", "slot", "where", "message"];
     if with_state {
         headers.insert(1, "state");
     }
-    // Of the message what a terminal has room for beside the rest; `show` has all of it.
-    let message = width().map_or(usize::MAX, |columns| usize::from(columns).saturating_sub(80).max(24));
     let rows = letters.iter().map(|letter| {
         let mut row = vec![
             letter.id.to_string(),
@@ -171,14 +172,14 @@ fn listed(letters: &[DeadLetter], with_state: bool) -> String {
             letter.code.clone(),
             letter.slot.clone().unwrap_or("-".to_owned()),
             format!("{}:{}", file_name(&letter.input), letter.line),
-            if message == usize::MAX { letter.message.clone() } else { cut(&letter.message, message) },
+            letter.message.clone(),
         ];
         if with_state {
             row.insert(1, letter.state.as_str().to_owned());
         }
         row
     });
-    table(&headers, rows.collect())
+    print_table(printer, &headers, rows.collect(), &["slot", "run", "where", "phase"])
 }
 
 fn file_name(path: &str) -> &str {
@@ -261,7 +262,15 @@ fn shown(letter: &DeadLetter) -> String {
         ("dead letter", letter.id.to_string()),
         ("state", state),
         ("item", letter.item_id.clone().unwrap_or("- (the bytes are no item)".to_owned())),
-        ("fate", format!("{} in phase {}, {}", letter.fate.as_str(), letter.phase.as_str(), counted(letter.attempts.into(), "attempt"))),
+        (
+            "fate",
+            format!(
+                "{} in phase {}, {}",
+                letter.fate.as_str(),
+                letter.phase.as_str(),
+                counted(letter.attempts.into(), "attempt")
+            ),
+        ),
         ("problems", problems.join("\n")),
         ("plugin", plugin),
         ("from", format!("{}, line {}, byte {}", letter.input, letter.line, letter.offset)),
@@ -332,7 +341,11 @@ fn discard(args: &DiscardArgs, printer: &mut Printer) -> Result<u8> {
 
 impl FilterArgs {
     fn is_empty(&self) -> bool {
-        self.run.is_none() && self.code.is_none() && self.phase.is_none() && self.slot.is_none() && self.plugin.is_none()
+        self.run.is_none()
+            && self.code.is_none()
+            && self.phase.is_none()
+            && self.slot.is_none()
+            && self.plugin.is_none()
     }
 
     /// The filter, its digest completed. Errors: CONFIG_3001 if the digits fit none or several plugins of dead letters.
@@ -362,9 +375,12 @@ fn plugin(reader: &mut Reader, digits: &str) -> Result<Digest> {
         known.iter().filter(|digest| digest.to_string()["blake3:".len()..].starts_with(digits)).copied().collect();
     match fitting.as_slice() {
         [digest] => Ok(*digest),
-        [] => Err(Error::new(Code::ConfigInvalid, format!("no dead letter is of a plugin with the digest {digits}…")).hint(
-            if known.is_empty() { "no dead letter is of a plugin".to_owned() } else { format!("there are: {}", shorts(&known)) },
-        )),
+        [] => Err(Error::new(Code::ConfigInvalid, format!("no dead letter is of a plugin with the digest {digits}…"))
+            .hint(if known.is_empty() {
+                "no dead letter is of a plugin".to_owned()
+            } else {
+                format!("there are: {}", shorts(&known))
+            })),
         several => Err(Error::new(Code::ConfigInvalid, format!("the digest {digits}… fits {} plugins", several.len()))
             .hint(format!("write more digits: {}", shorts(several)))),
     }

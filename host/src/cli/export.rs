@@ -14,14 +14,18 @@ use crate::error::{Code, Error, Result};
 use crate::model::Name;
 use crate::store::Reader;
 
+/// Detail for the long help. Said here, since the list of verbs gives the first line.
+const HELP: &str = "\
+Writes NDJSON: one line per item, sorted by the bytes of the ids, from one consistent state, also while a \
+run goes on. The lines are the bodies' own bytes, so equal collections give equal files; only a line break \
+inside a body becomes a space. A file is written under another name first, synced, and then put in place: it \
+is there whole or not at all.
+
+Example: atlas-host export --into tasks --to tasks.ndjson";
+
 /// Print a whole collection, sorted by id
-///
-/// Writes NDJSON: one line per item, sorted by the bytes of the ids, from one consistent state, also while a run goes on.
-/// The lines are the bodies' own bytes, so equal collections give equal files; only a line break inside a body becomes
-/// a space. A file is written under another name first, synced, and then put in place: it is there whole or not at all.
-///
-/// Example: atlas-host export --into tasks --to tasks.ndjson
 #[derive(Args, Debug)]
+#[command(after_long_help = HELP)]
 pub struct ExportArgs {
     /// Collection to export
     #[arg(long, value_name = "COLLECTION", default_value = "items", value_parser = name)]
@@ -70,11 +74,7 @@ pub fn run(args: ExportArgs, printer: &mut Printer) -> Result<u8> {
     Ok(0)
 }
 
-fn each_line(
-    args: &ExportArgs,
-    reader: &Reader,
-    mut write: impl FnMut(&str) -> Result<(), Stop>,
-) -> Result<u64, Stop> {
+fn each_line(args: &ExportArgs, reader: &Reader, mut write: impl FnMut(&str) -> Result<(), Stop>) -> Result<u64, Stop> {
     reader.export(&args.into, |id, body| {
         let body = body_line(&args.into, id, body)?;
         if args.with_id { write(&format!("{{\"id\":{},\"body\":{body}}}", json_text(id))) } else { write(&body) }
@@ -115,9 +115,8 @@ fn to_file(args: &ExportArgs, reader: &Reader, path: &Path) -> Result<u64> {
 /// The file that is meant, behind any link. Refuses the store itself, which the export would destroy, and what is no
 /// regular file: putting a file in the place of a device would destroy that.
 fn target(store: &Path, path: &Path) -> Result<PathBuf> {
-    let refuse = |why: &str, hint: &str| {
-        Err(Error::new(Code::ConfigInvalid, format!("{} {why}", path.display())).hint(hint))
-    };
+    let refuse =
+        |why: &str, hint: &str| Err(Error::new(Code::ConfigInvalid, format!("{} {why}", path.display())).hint(hint));
     let Ok(there) = std::fs::canonicalize(path) else { return Ok(path.to_owned()) };
     if there == store {
         return refuse("is the store itself", "export to another file");

@@ -5,24 +5,28 @@ use serde_json::json;
 
 use super::common::{OutputArg, StoreArg};
 use super::job_args::name;
-use super::print::{Printer, talk};
+use super::print::{Printer, talk, width};
 use super::runs::{self, PluginView, RunView};
 use super::spec::{body_line, counted, fields, json_text, time};
 use crate::error::Result;
-use crate::model::Name;
+use crate::model::{Name, printable};
 use crate::store::{Lookup, Provenance, Reader};
 
 /// Exit code where an id has no row: told apart from a store that failed.
 const SOME_MISSING: u8 = 3;
 
+/// Detail for the long help. Said here, since the list of verbs gives the first line.
+const HELP: &str = "\
+Prints each body as it is stored, byte for byte, and a line break after it, in the order of the ids; on a \
+terminal control characters are shown as escapes. With `--output json` each item is one line: \
+{\"collection\",\"id\",\"batch\",\"body\"}. An id without an item is told on stderr; the others are printed all the \
+same, and the exit code is 3.
+
+Example: atlas-host get task-17 --into tasks";
+
 /// Print items by id
-///
-/// Prints each body as it is stored, byte for byte, and a line break after it, in the order of the ids. With
-/// `--output json` each item is one line: {"collection","id","batch","body"}.
-/// An id without an item is told on stderr; the others are printed all the same, and the exit code is 3.
-///
-/// Example: atlas-host get task-17 --into tasks
 #[derive(Args, Debug)]
+#[command(after_long_help = HELP)]
 pub struct GetArgs {
     /// Ids of the items
     #[arg(value_name = "ID", required = true)]
@@ -50,8 +54,10 @@ pub fn run(args: GetArgs, printer: &mut Printer) -> Result<u8> {
         if printer.closed() {
             break;
         }
-        let found = if args.why { why(&args, &reader, id, i > 0, printer)? } else { body(&args, &reader, id, printer)? };
+        let found =
+            if args.why { why(&args, &reader, id, i > 0, printer)? } else { body(&args, &reader, id, printer)? };
         if !found {
+            printer.flush()?;
             talk(&format!("no item {} in `{}`", json_text(id), args.into));
             missing = true;
         }
@@ -70,6 +76,9 @@ fn body(args: &GetArgs, reader: &Reader, id: &str, printer: &mut Printer) -> Res
             json!(row.batch),
             body_line(&args.into, &row.id, &row.body)?
         ))?;
+    } else if width().is_some() {
+        // A terminal obeys control characters; elsewhere the bytes are kept.
+        row.body.lines().try_for_each(|line| printer.line(&printable(line)))?;
     } else {
         printer.line(&row.body)?;
     }

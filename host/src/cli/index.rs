@@ -5,18 +5,21 @@ use serde_json::json;
 
 use super::common::{OutputArg, StoreArg};
 use super::job_args::name;
-use super::print::{Printer, table, talk};
+use super::print::{Printer, talk};
 use super::runs::SCHEMA;
-use super::spec::{counted, index_name, index_spec, time};
+use super::spec::{counted, index_name, index_spec, print_table, time};
 use crate::error::{Code, Result};
 use crate::model::{IndexSpec, Name, printable};
 use crate::store::{Durability, IndexRow, Lookup, Reader, SqlValue, StoreOptions, Writer};
 
+/// Detail for the long help. Said here, since the list of verbs gives the first line.
+const HELP: &str = "\
+An index finds items by a value inside their bodies; a unique one refuses a second item with the same value. \
+The store keeps it with every row that is written; adding or dropping one never touches the rows.";
+
 /// Add, drop, list, verify and rebuild indexes
-///
-/// An index finds items by a value inside their bodies; a unique one refuses a second item with the same value. The store
-/// keeps it with every row that is written; adding or dropping one never touches the rows.
 #[derive(Args, Debug)]
+#[command(after_long_help = HELP)]
 pub struct IndexArgs {
     #[command(subcommand)]
     verb: Verb,
@@ -134,7 +137,12 @@ fn add(args: &AddArgs) -> Result<u8> {
         let unique = if spec.unique { "unique index" } else { "index" };
         talk(&if added {
             let rows = writer.reader()?.count(&collection)?;
-            format!("added {unique} `{}` over {} of `{collection}`: {}", spec.name, printable(spec.pointer.as_str()), counted(rows, "item"))
+            format!(
+                "added {unique} `{}` over {} of `{collection}`: {}",
+                spec.name,
+                printable(spec.pointer.as_str()),
+                counted(rows, "item")
+            )
         } else {
             format!("{unique} `{}` of `{collection}` is there already", spec.name)
         });
@@ -173,7 +181,8 @@ fn list(args: &ListArgs, printer: &mut Printer) -> Result<u8> {
         }
     } else {
         let headers = ["collection", "name", "pointer", "unique", "entries", "bytes", "last verified"];
-        printer.line(&table(&headers, indexes.iter().map(row).collect()))?;
+        let give_way = ["bytes", "last verified", "entries"];
+        print_table(printer, &headers, indexes.iter().map(row).collect(), &give_way)?;
     }
     Ok(0)
 }
@@ -215,6 +224,7 @@ fn verify(args: &VerifyArgs, printer: &mut Printer) -> Result<u8> {
         }
     }
     if !sound {
+        printer.flush()?;
         talk("`atlas-host index rebuild` builds an index anew from its rows");
     }
     Ok(if sound { 0 } else { Code::IndexOutOfStep.exit() })
@@ -243,12 +253,16 @@ fn meant(writer: &Writer, which: &Which) -> Result<Vec<(Name, Name)>> {
     }
     let mut all = Vec::new();
     // Not `Reader::indexes`: that reads the indexes themselves, which may be damaged.
-    reader.sql("SELECT collection, name FROM atlas_indexes ORDER BY collection, name", None, |_, values| -> Result<()> {
-        if let [SqlValue::Text(collection), SqlValue::Text(name)] = values {
-            all.extend(Name::parse(collection).zip(Name::parse(name)));
-        }
-        Ok(())
-    })?;
+    reader.sql(
+        "SELECT collection, name FROM atlas_indexes ORDER BY collection, name",
+        None,
+        |_, values| -> Result<()> {
+            if let [SqlValue::Text(collection), SqlValue::Text(name)] = values {
+                all.extend(Name::parse(collection).zip(Name::parse(name)));
+            }
+            Ok(())
+        },
+    )?;
     all.retain(|(collection, _)| which.into.as_ref().is_none_or(|into| into == collection));
     if all.is_empty() {
         talk("no index yet; `atlas-host index add POINTER` adds one");

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::BoolishValueParser;
 use clap::{Args, ValueEnum};
 
 use super::common::{OutputArg, StoreArg};
@@ -59,7 +60,7 @@ pub struct JobArgs {
     #[arg(long, value_name = "CHAR", env = "ATLAS_DELIMITER", help_heading = "Input")]
     pub delimiter: Option<char>,
     /// Take the first CSV row as data; columns are called c1, c2 and so on
-    #[arg(long, env = "ATLAS_NO_HEADER", help_heading = "Input")]
+    #[arg(long, env = "ATLAS_NO_HEADER", value_parser = BoolishValueParser::new(), help_heading = "Input")]
     pub no_header: bool,
     /// Take the id from this member (id) or JSON pointer (/meta/id); without it the position in the input is the id
     #[arg(long, value_name = "POINTER", env = "ATLAS_ID", value_parser = pointer, help_heading = "Input")]

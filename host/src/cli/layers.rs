@@ -7,7 +7,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use clap::parser::ValueSource;
-use clap::{ArgMatches, Command};
+use clap::{ArgAction, ArgMatches, Command};
 use toml::de::{DeTable, DeValue};
 
 use crate::error::{Code, Error, Result};
@@ -91,7 +91,7 @@ fn parse(path: &Path, text: &str, command: &Command) -> Result<ConfigFile> {
             file.plugins = plugin_tables(text, &place)?;
             continue;
         }
-        let known = command.get_arguments().find(|arg| arg.get_long() == Some(&*name));
+        let known = settable(command).find(|arg| arg.get_long() == Some(&*name));
         let Some(arg) = known else { return Err(unknown(&place, &name, command)) };
         let is_switch = !arg.get_action().takes_values();
         let values = values(value.into_inner(), is_switch).map_err(|found| {
@@ -135,8 +135,13 @@ fn values(value: DeValue<'_>, is_switch: bool) -> Result<Vec<String>, &'static s
     }
 }
 
+/// What a file may set: not the file itself, nor what asks for a text and no run.
+fn settable(command: &Command) -> impl Iterator<Item = &clap::Arg> {
+    command.get_arguments().filter(|arg| !matches!(arg.get_long(), Some("help" | "version" | "config")))
+}
+
 fn unknown(place: &str, name: &str, command: &Command) -> Error {
-    let known = command.get_arguments().filter_map(|arg| arg.get_long());
+    let known = settable(command).filter_map(|arg| arg.get_long());
     let nearest = crate::model::nearest(name, known);
     let error = Error::new(Code::ConfigInvalid, format!("{place}: unknown key {name}"));
     match nearest {
@@ -178,26 +183,40 @@ pub fn origins(matches: &ArgMatches, file: &ConfigFile, command: &Command) -> Ve
             };
             let in_file = file.values.get(&key);
             let (value, origin) = match (matches.value_source(id), in_file) {
-                (Some(ValueSource::CommandLine), _) => (shown(arg, raw()), "flag".to_owned()),
+                (Some(ValueSource::CommandLine), _) => (shown(arg, matches, raw()), "flag".to_owned()),
                 (Some(ValueSource::EnvVariable), _) => {
                     let name = arg.get_env().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-                    (shown(arg, raw()), format!("environment {name}"))
+                    (shown(arg, matches, raw()), format!("environment {name}"))
                 }
                 (_, Some((values, line))) => {
                     let path = file.path.as_ref().map_or_else(String::new, |path| path.display().to_string());
-                    (values.clone(), format!("{path}:{line}"))
+                    let off = values.is_empty() && !arg.get_action().takes_values();
+                    (if off { vec!["false".to_owned()] } else { values.clone() }, format!("{path}:{line}"))
                 }
                 (Some(ValueSource::DefaultValue), None) if arg.get_action().takes_values() => {
                     (raw(), "default".to_owned())
                 }
                 _ => (Vec::new(), "not set".to_owned()),
             };
+            let value = if SECRET.contains(&key.as_str()) { value.iter().map(|text| hidden(text)).collect() } else { value };
             Origin { key, value, origin }
         })
         .collect()
 }
 
-/// Switches have no raw value.
-fn shown(arg: &clap::Arg, raw: Vec<String>) -> Vec<String> {
-    if arg.get_action().takes_values() { raw } else { vec!["true".to_owned()] }
+/// Settings whose values may be secret: they are neither shown nor kept in the history of runs.
+const SECRET: [&str; 2] = ["plugin-config", "grant-env"];
+
+/// The name alone of `NAME=VALUE`.
+fn hidden(text: &str) -> String {
+    text.split_once('=').map_or_else(|| text.to_owned(), |(name, _)| format!("{name}=(hidden)"))
+}
+
+/// Switches are on or off, however that was written.
+fn shown(arg: &clap::Arg, matches: &ArgMatches, raw: Vec<String>) -> Vec<String> {
+    match arg.get_action() {
+        action if action.takes_values() => raw,
+        ArgAction::SetTrue => vec![matches.get_flag(arg.get_id().as_str()).to_string()],
+        _ => vec!["true".to_owned()],
+    }
 }

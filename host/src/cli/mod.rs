@@ -3,6 +3,10 @@
 mod common;
 mod completions;
 mod config;
+mod dead_letters;
+mod export;
+mod get;
+mod index;
 mod inspect;
 mod job_args;
 mod layers;
@@ -10,12 +14,16 @@ mod logs;
 mod man;
 mod plan;
 mod print;
+mod query;
 mod retry;
 mod run;
+mod runs;
 mod signals;
 mod spec;
 mod units;
+mod usage;
 mod validate;
+mod verify;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -74,6 +82,20 @@ enum Verb {
     Validate(Box<validate::ValidateArgs>),
     /// Show what a component exports, imports and asks for
     Inspect(inspect::InspectArgs),
+    /// Search a collection by index, condition or SQL
+    Query(query::QueryArgs),
+    /// Print items by id
+    Get(get::GetArgs),
+    /// Print a whole collection, sorted by id
+    Export(export::ExportArgs),
+    /// Add, drop, list, verify and rebuild indexes
+    Index(index::IndexArgs),
+    /// List, show, retry and discard items that were not stored
+    DeadLetters(dead_letters::DeadLettersArgs),
+    /// List and show runs
+    Runs(runs::RunsArgs),
+    /// Check every invariant of a store
+    Verify(verify::VerifyArgs),
     /// Show the settings in force and where each comes from
     Config(config::ConfigArgs),
     /// Print a completion script for a shell
@@ -101,15 +123,23 @@ pub fn main(arguments: Vec<OsString>) -> u8 {
             }
         };
     }
-    match parsed(arguments) {
+    match parsed(arguments.clone()) {
         Ok((cli, origins)) => perform(cli, origins),
-        Err(Stop::Clap(error)) => {
+        Err(Stop::Clap(error)) if usage::asked_for(&error) => {
             let code = u8::try_from(error.exit_code()).unwrap_or(2);
             // A closed stdout or stderr leaves nobody to tell.
             let _ = error.print();
             code
         }
-        Err(Stop::Error(error)) => {
+        Err(stop) => {
+            let error = match stop {
+                Stop::Clap(error) => {
+                    let mut command = Cli::command();
+                    command.build();
+                    usage::refused(&error, &arguments, &command)
+                }
+                Stop::Error(error) => error,
+            };
             print::error(&error);
             error.code().exit()
         }
@@ -160,16 +190,9 @@ fn parsed(arguments: Vec<OsString>) -> Result<(Cli, Layers), Stop> {
     let file = layers::read(given.map(PathBuf::as_path), job_command)?;
     let origins = layers::origins(job_matches, &file, job_command);
     let merged = layers::merged(arguments, job_matches, &file, job_command);
-    let again = Cli::command().try_get_matches_from(merged).map_err(|error| match &file.path {
-        // The first parse went well, so the fault is in the file.
-        Some(path) => {
-            let text = error.render().to_string();
-            let first = text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
-            Stop::Error(
-                crate::error::Error::new(crate::error::Code::ConfigInvalid, format!("{}: {first}", path.display()))
-                    .hint("mend the value in the file; `atlas-host config show` lists all keys"),
-            )
-        }
+    // The first parse went well, so what fails now stands in the file.
+    let again = Cli::command().try_get_matches_from(merged).map_err(|error| match file.path {
+        Some(_) => Stop::Error(usage::refused_in_file(&error, &file)),
         None => Stop::Clap(error),
     })?;
     Ok((Cli::from_arg_matches(&again)?, Layers { file, origins }))
@@ -189,6 +212,13 @@ fn perform(cli: Cli, layers: Layers) -> u8 {
         Verb::Run(args) => run::run(*args, &layers, talk, &mut printer),
         Verb::Validate(args) => validate::run(*args, &layers, &mut printer),
         Verb::Inspect(args) => inspect::run(args, &mut printer),
+        Verb::Query(args) => query::run(args, &mut printer),
+        Verb::Get(args) => get::run(args, &mut printer),
+        Verb::Export(args) => export::run(args, &mut printer),
+        Verb::Index(args) => index::run(args, &mut printer),
+        Verb::DeadLetters(args) => dead_letters::run(args, talk, &mut printer),
+        Verb::Runs(args) => runs::run(args, &mut printer),
+        Verb::Verify(args) => verify::run(args, &mut printer),
         Verb::Config(args) => config::run(args, &layers, &mut printer),
         Verb::Completions(args) => completions::run(args, &mut printer),
         Verb::Man(args) => man::run(args, &mut printer),

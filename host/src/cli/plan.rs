@@ -79,12 +79,24 @@ pub fn job(args: &JobArgs, layers: &Layers, host: &Host) -> Result<Job> {
     job.seed = args.seed;
     job.fresh_sandboxes = args.isolation == Isolation::Batch;
     job.slow_item = args.slow_item;
-    job.settings_json = serde_json::to_string(
-        &layers.origins.iter().filter(|o| o.origin != "not set").map(|o| (&o.key, &o.value)).collect::<Vec<_>>(),
-    )
-    .unwrap_or_default();
+    job.settings_json = settings_json(layers);
     slots(args, layers, host, &mut job)?;
     Ok(job)
+}
+
+/// What is in force, for the record. Values of plugin settings and of the environment may be secret: only their keys are kept.
+fn settings_json(layers: &Layers) -> String {
+    let kept = |key: &str, value: &String| match key {
+        "plugin-config" | "grant-env" => value.split('=').next().unwrap_or_default().to_owned() + "=…",
+        _ => value.clone(),
+    };
+    let all: std::collections::BTreeMap<&String, Vec<String>> = layers
+        .origins
+        .iter()
+        .filter(|origin| origin.origin != "not set")
+        .map(|origin| (&origin.key, origin.value.iter().map(|value| kept(&origin.key, value)).collect()))
+        .collect();
+    serde_json::to_string(&all).unwrap_or_default()
 }
 
 fn delimiter(given: Option<char>) -> Result<Option<u8>> {
@@ -199,7 +211,6 @@ fn apply_table(spec: &mut SlotSpec, table: &PluginTable, plugin: &Plugin) -> Res
         }
     }
     spec.config = table.config.clone();
-    let names = [spec.name.clone()];
     let lists: [Kind<'_>; 4] = [
         (&table.grant_dir, grant_dir),
         (&table.grant_env, grant_env),
@@ -208,8 +219,6 @@ fn apply_table(spec: &mut SlotSpec, table: &PluginTable, plugin: &Plugin) -> Res
     ];
     for (texts, grant) in lists {
         for text in texts {
-            // In a slot's own table the whole text is the grant.
-            let _ = &names;
             grant(&mut spec.grants, text)?;
         }
     }

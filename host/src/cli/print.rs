@@ -5,6 +5,7 @@
 use std::io::{self, IsTerminal, Write};
 
 use crate::error::{Code, Error, Result};
+use crate::event::ErrorReport;
 use crate::model::printable;
 
 /// Where a command prints to.
@@ -94,13 +95,24 @@ pub fn talk(text: &str) {
 /// An error on stderr: code, message, causes, hint.
 pub fn error(error: &Error) {
     let mut text = format!("error[{}]: {}", error.code(), safe(&error.to_string()));
+    let mut last = String::new();
     let mut next = std::error::Error::source(error);
     while let Some(cause) = next {
-        text.push_str(&format!("\n  caused by: {}", safe(&cause.to_string())));
+        let told = safe(&cause.to_string());
+        // Many errors repeat their cause in their own text.
+        if !text.contains(&told) && (last.is_empty() || !told.contains(&last)) {
+            text.push_str(&format!("\n  caused by: {told}"));
+        }
+        last = told;
         next = cause.source();
     }
     text.push_str(&format!("\nhint: {}", safe(error.hint_text())));
     talk(&text);
+}
+
+/// Why a run stopped, in the form of an error.
+pub fn stop(stop: &ErrorReport) {
+    talk(&format!("error[{}]: {}\nhint: {}", stop.code, safe(&stop.message), safe(&stop.hint)));
 }
 
 /// Each line made safe for a terminal.

@@ -6,26 +6,28 @@ use super::common::StoreArg;
 use super::export::Stop;
 use super::job_args::name;
 use super::print::{Printer, table, talk, width};
-use super::spec::{body_line, cut, index_key, json_text};
+use super::spec::{body_line, counted, cut, index_key, json_text};
 use crate::error::{Code, Error, Result};
-use crate::model::Name;
+use crate::model::{Name, printable};
 use crate::store::{IndexKey, Lookup, Reader, SqlValue};
 
 /// Rows that share one table; a longer result is printed as several, so that its memory is bounded.
 const TABLE_ROWS_MAX: usize = 1000;
 
+/// Detail for the long help. Said here, since the list of verbs gives the first line.
+const HELP: &str = "\
+Reads only: whatever would write is refused. Without --index, --where or --sql every item of the collection \
+matches. Items come sorted by id, with the columns id and body; in a condition each index is a column of its \
+name, and members without an index are reached as body ->> '$.member'.
+
+Examples:
+  atlas-host query --index status --equals pending
+  atlas-host query --where \"status = 'pending' AND body ->> '$.prio' > 3\" --limit 10
+  atlas-host query --sql \"SELECT status, count(*) FROM items GROUP BY status\" --output csv";
+
 /// Search a collection by index, condition or SQL
-///
-/// Reads only: whatever would write is refused. Without --index, --where or --sql every item of the collection matches.
-/// Items come sorted by id, with the columns id and body; in a condition each index is a column of its name, and
-/// members without an index are reached as body ->> '$.member'.
-///
-/// Examples:
-///   atlas-host query --index status --equals pending
-///   atlas-host query --where "status = 'pending' AND body ->> '$.prio' > 3" --limit 10
-///   atlas-host query --sql "SELECT status, count(*) FROM items GROUP BY status" --output csv
 #[derive(Args, Debug)]
-#[command(verbatim_doc_comment)]
+#[command(after_long_help = HELP)]
 pub struct QueryArgs {
     /// Collection to search
     #[arg(long, value_name = "COLLECTION", default_value = "items", value_parser = name, conflicts_with = "sql")]
@@ -86,8 +88,22 @@ pub fn run(args: QueryArgs, printer: &mut Printer) -> Result<u8> {
         (_, true) => (format!("EXPLAIN QUERY PLAN {select}"), None),
         _ => (select, (args.limit > 0).then_some(args.limit)),
     };
-    let columns = if args.explain { Columns::Plan } else if args.sql.is_none() && !args.count { Columns::Items } else { Columns::Any };
-    let mut rows = Rows { form: args.output, columns, collection: &args.into, count: args.count, page: Vec::new(), printed: 0, printer };
+    let columns = if args.explain {
+        Columns::Plan
+    } else if args.sql.is_none() && !args.count {
+        Columns::Items
+    } else {
+        Columns::Any
+    };
+    let mut rows = Rows {
+        form: args.output,
+        columns,
+        collection: &args.into,
+        count: args.count,
+        page: Vec::new(),
+        printed: 0,
+        printer,
+    };
     let done = reader.sql(&sql, limit, |names, values| rows.row(names, values));
     let done = match done {
         Ok(done) => done,
@@ -95,10 +111,11 @@ pub fn run(args: QueryArgs, printer: &mut Printer) -> Result<u8> {
         Err(Stop::Failed(error)) => return Err(explained(error, &args, &reader)),
     };
     rows.end(&done.columns)?;
+    printer.flush()?;
     if done.rows == 0 {
         talk("no row matches");
     } else if done.cut {
-        talk(&format!("the first {} rows; more match: --limit 0 prints all", done.rows));
+        talk(&format!("the first {}; more match: --limit 0 prints all", counted(done.rows, "row")));
     }
     Ok(0)
 }
@@ -121,7 +138,9 @@ fn select(args: &QueryArgs, reader: &Reader) -> Result<String> {
             }
         }
         // The line break keeps a comment at the condition's end from swallowing what follows.
-        (_, _, Some(condition)) => return Ok(format!("SELECT id, body FROM \"{collection}\" WHERE ({condition}\n) ORDER BY id")),
+        (_, _, Some(condition)) => {
+            return Ok(format!("SELECT id, body FROM \"{collection}\" WHERE ({condition}\n) ORDER BY id"));
+        }
         _ => return Ok(format!("SELECT id, body FROM \"{collection}\" ORDER BY id")),
     };
     // With a plain `id` SQLite may walk the key's index in order instead of using the one asked for.
@@ -221,6 +240,7 @@ impl Rows<'_> {
     fn print_page(&mut self, names: &[String]) -> Result<()> {
         let mut page = std::mem::take(&mut self.page);
         if let Some(width) = width() {
+            page.iter_mut().flatten().for_each(|cell| *cell = printable(cell).into_owned());
             fit(&mut page, names, usize::from(width));
         }
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
@@ -262,7 +282,8 @@ fn fit(page: &mut [Vec<String>], names: &[String], width: usize) {
     let others: usize = (0..last).filter_map(widest).sum();
     let share = free / names.len();
     let least = share.clamp(1, 20);
-    let (of_others, of_last) = if others + least <= free { (usize::MAX, free - others) } else { (share.max(1), share.max(1)) };
+    let (of_others, of_last) =
+        if others + least <= free { (usize::MAX, free - others) } else { (share.max(1), share.max(1)) };
     for row in page {
         for (i, cell) in row.iter_mut().enumerate() {
             let most = if i == last { of_last } else { of_others };
@@ -301,7 +322,7 @@ mod tests {
     #[test]
     fn a_text_value_cannot_leave_its_quotes() {
         assert_eq!(literal(&IndexKey::Text("' OR 1=1 --".to_owned())), "''' OR 1=1 --'");
-        assert_eq!(literal(&IndexKey::Real(1e20)), "100000000000000000000.0");
+        assert_eq!(literal(&IndexKey::Real(1e20)), "1e20");
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 
 use clap::Args;
+use clap::builder::BoolishValueParser;
 
 use super::job_args::{DurabilityArg, JobArgs};
 use super::print::{self, Printer};
@@ -29,13 +30,13 @@ pub struct RunArgs {
     #[command(flatten)]
     pub job: JobArgs,
     /// Do everything for real, then undo it, and tell what would have changed
-    #[arg(long, env = "ATLAS_DRY_RUN", help_heading = "Store")]
+    #[arg(long, env = "ATLAS_DRY_RUN", value_parser = BoolishValueParser::new(), help_heading = "Store")]
     pub dry_run: bool,
     /// Process anew what is complete, or begin anew what was interrupted
-    #[arg(long, env = "ATLAS_AGAIN", help_heading = "Store")]
+    #[arg(long, env = "ATLAS_AGAIN", value_parser = BoolishValueParser::new(), help_heading = "Store")]
     pub again: bool,
     /// Continue a run although plugins or settings have changed since it began
-    #[arg(long, env = "ATLAS_ACCEPT_CHANGE", help_heading = "Store")]
+    #[arg(long, env = "ATLAS_ACCEPT_CHANGE", value_parser = BoolishValueParser::new(), help_heading = "Store")]
     pub accept_change: bool,
 }
 
@@ -91,8 +92,11 @@ pub fn perform(host: &Host, mut job: Job, args: &JobArgs, talk: Talk, printer: &
         Err(RunFailure { report, error }) => (report.map(|report| *report), Some(error)),
     };
     if let Some(report) = &report {
-        if !talk.quiet {
-            tell(report, &summary);
+        match &report.error {
+            _ if !talk.quiet => tell(report, &summary),
+            // A stop is told even by a quiet run; what `error` holds is told by the caller.
+            Some(stop) if error.is_none() => print::stop(stop),
+            _ => {}
         }
         if args.output.json() {
             printer.json(report)?;

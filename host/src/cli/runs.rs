@@ -1,21 +1,20 @@
 //! `runs`: what was done to a store, and when.
 
-use std::fs::{File, TryLockError};
-use std::path::Path;
+mod view;
 
 use clap::{Args, Subcommand};
 use serde::Serialize;
 use serde_json::Value;
 
 use super::common::{OutputArg, StoreArg};
-use super::print::{Printer, table, talk};
-use super::spec::{duration, fields, time};
+use super::print::{Printer, talk};
+use super::spec::{duration, fields, print_table, time};
 use crate::error::{Code, Error, Result};
-use crate::model::{BatchMetrics, BatchNumber, Counts, RunNumber, RunStatus, now_ms};
+use crate::model::{BatchNumber, RunNumber, RunStatus};
 use crate::store::{BatchRow, Reader, RunPlugin, RunRow};
+pub use view::{BatchView, PluginView, RunView, SCHEMA, held, inputs, plugin_line, status};
+use view::{items_per_s, json, lasted_ms};
 
-/// Version of the JSON that the commands which read a store print.
-pub const SCHEMA: u32 = 1;
 /// Batches fetched at a time; a longer list is printed as several tables.
 const PAGE: usize = 1000;
 
@@ -66,113 +65,6 @@ struct ShowArgs {
     output: OutputArg,
 }
 
-/// A run, for programs.
-#[derive(Debug, Serialize)]
-pub struct RunView<'a> {
-    schema: u32,
-    run: u64,
-    uuid: &'a str,
-    job: &'a str,
-    status: RunStatus,
-    collection: &'a str,
-    started_ms: i64,
-    ended_ms: Option<i64>,
-    duration_ms: Option<u64>,
-    items_per_s: Option<f64>,
-    #[serde(flatten)]
-    counts: Counts,
-    blank_lines: u64,
-    batches_committed: u64,
-    next_ordinal: u64,
-    executions: u64,
-    atomic: &'a str,
-    seed: u64,
-    clock_ms: i64,
-    error: Value,
-}
-
-impl<'a> RunView<'a> {
-    /// `held` is true while a process holds the store.
-    pub fn of(run: &'a RunRow, held: bool) -> Self {
-        Self {
-            schema: SCHEMA,
-            run: run.run.0,
-            uuid: &run.uuid,
-            job: &run.job,
-            status: status_of(run, held),
-            collection: run.collection.as_str(),
-            started_ms: run.started_ms,
-            ended_ms: run.ended_ms,
-            duration_ms: lasted_ms(run, held),
-            items_per_s: items_per_s(run, held),
-            counts: run.counts,
-            blank_lines: run.blank_lines,
-            batches_committed: run.batches,
-            next_ordinal: run.next,
-            executions: run.epoch,
-            atomic: &run.atomic,
-            seed: run.seed,
-            clock_ms: run.clock_ms,
-            error: run.error_json.as_deref().map_or(Value::Null, json),
-        }
-    }
-}
-
-/// A batch, for programs.
-#[derive(Debug, Serialize)]
-pub struct BatchView {
-    id: i64,
-    batch: u64,
-    first_ordinal: u64,
-    #[serde(flatten)]
-    counts: Counts,
-    blank_lines: u64,
-    execution: u64,
-    input_digest: String,
-    written_ms: i64,
-    metrics: Option<BatchMetrics>,
-}
-
-impl BatchView {
-    /// The same, in plain types.
-    pub fn of(batch: &BatchRow) -> Self {
-        Self {
-            id: batch.id,
-            batch: batch.number.0,
-            first_ordinal: batch.first_ordinal,
-            counts: batch.counts,
-            blank_lines: batch.blank_lines,
-            execution: batch.epoch,
-            input_digest: batch.input_digest.to_string(),
-            written_ms: batch.written_ms,
-            metrics: batch.metrics,
-        }
-    }
-}
-
-/// A plugin of a run, for programs.
-#[derive(Debug, Serialize)]
-pub struct PluginView<'a> {
-    slot: &'a str,
-    role: &'a str,
-    name: &'a str,
-    digest: Option<String>,
-    from_batch: u64,
-}
-
-impl<'a> PluginView<'a> {
-    /// The same, in plain types.
-    pub fn of(plugin: &'a RunPlugin) -> Self {
-        Self {
-            slot: &plugin.slot,
-            role: &plugin.role,
-            name: &plugin.name,
-            digest: plugin.digest.map(|digest| digest.to_string()),
-            from_batch: plugin.from_batch.0,
-        }
-    }
-}
-
 /// All about a run but its batches.
 #[derive(Debug, Serialize)]
 struct RunDocument<'a> {
@@ -193,55 +85,6 @@ pub fn run(args: RunsArgs, printer: &mut Printer) -> Result<u8> {
     Ok(0)
 }
 
-/// True while a process holds the right to write to this store.
-///
-/// Asked of the lock itself, shared and for an instant; nothing is created.
-pub fn held(store: &Path) -> bool {
-    let mut lock = store.as_os_str().to_owned();
-    lock.push(".lock");
-    File::open(lock).is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
-}
-
-/// A run's status in words.
-pub fn status(run: &RunRow, held: bool) -> &'static str {
-    status_of(run, held).as_str()
-}
-
-/// Paths of a run's inputs.
-pub fn inputs(run: &RunRow) -> Vec<String> {
-    let paths = |inputs: Vec<Value>| inputs.iter().filter_map(|i| i["path"].as_str().map(str::to_owned)).collect();
-    serde_json::from_str(&run.inputs_json).map_or_else(|_| vec![run.inputs_json.clone()], paths)
-}
-
-/// A plugin on one line.
-pub fn plugin_line(plugin: &RunPlugin) -> String {
-    let digest = plugin.digest.map_or("no digest".to_owned(), |digest| digest.to_string());
-    let from = match plugin.from_batch {
-        BatchNumber(0) => String::new(),
-        batch => format!(", from batch {batch} on"),
-    };
-    format!("{}: {} {} ({digest}){from}", plugin.slot, plugin.role, plugin.name)
-}
-
-/// A run that nobody works on any more was interrupted, whatever its row says.
-fn status_of(run: &RunRow, held: bool) -> RunStatus {
-    if run.status == RunStatus::Running && !held { RunStatus::Interrupted } else { run.status }
-}
-
-fn lasted_ms(run: &RunRow, held: bool) -> Option<u64> {
-    match status_of(run, held) {
-        // Its own measure comes at the end. One that was continued does not say when.
-        RunStatus::Running if run.epoch == 1 => u64::try_from(now_ms() - run.started_ms).ok(),
-        _ => run.duration_ms,
-    }
-}
-
-/// None where it is not known: too short, or counts and duration are of different executions.
-fn items_per_s(run: &RunRow, held: bool) -> Option<f64> {
-    let ms = lasted_ms(run, held).filter(|ms| *ms > 0 && run.epoch == 1)?;
-    Some((run.counts.read as f64 * 10_000.0 / ms as f64).round() / 10.0)
-}
-
 fn list(args: &ListArgs, printer: &mut Printer) -> Result<()> {
     let reader = Reader::open(&args.store.store)?;
     let limit = if args.limit == 0 { usize::MAX } else { args.limit };
@@ -255,11 +98,23 @@ fn list(args: &ListArgs, printer: &mut Printer) -> Result<()> {
         runs.iter().try_for_each(|run| printer.json(&RunView::of(run, held)))?;
     } else {
         let headers = [
-            "run", "status", "started", "duration", "items", "stored", "rejected", "dead-lettered", "dropped", "items/s", "collection",
+            "run",
+            "status",
+            "started",
+            "duration",
+            "items",
+            "stored",
+            "rejected",
+            "dead-lettered",
+            "dropped",
+            "items/s",
+            "collection",
         ];
-        printer.line(&table(&headers, runs.iter().map(|run| row(run, held)).collect()))?;
+        let give_way = ["items/s", "dropped", "collection", "duration", "started"];
+        print_table(printer, &headers, runs.iter().map(|run| row(run, held)).collect(), &give_way)?;
     }
     if more {
+        printer.flush()?;
         talk(&format!("the newest {limit} runs; there are more: --limit 0 lists all"));
     }
     Ok(())
@@ -298,7 +153,7 @@ fn show(args: &ShowArgs, printer: &mut Printer) -> Result<()> {
     if args.batches {
         each_page(&reader, run.run, printer, |page, printer| {
             printer.line("")?;
-            printer.line(&batches(page))
+            batches(page, printer)
         })?;
     }
     Ok(())
@@ -312,9 +167,10 @@ fn found(reader: &Reader, wanted: Option<u64>) -> Result<RunRow> {
                 .hint("`atlas-host run` makes one")
         }),
         Some(number) => reader.run(RunNumber(number))?.ok_or_else(|| {
-            Error::new(Code::ConfigInvalid, format!("there is no run {number} in store {}", reader.path().display())).hint(
-                newest.map_or("it has no run yet".to_owned(), |run| format!("the newest is {}; see `atlas-host runs list`", run.run)),
-            )
+            Error::new(Code::ConfigInvalid, format!("there is no run {number} in store {}", reader.path().display()))
+                .hint(newest.map_or("it has no run yet".to_owned(), |run| {
+                    format!("the newest is {}; see `atlas-host runs list`", run.run)
+                }))
         }),
     }
 }
@@ -331,7 +187,8 @@ fn about(run: &RunRow, held: bool, plugins: &[RunPlugin]) -> String {
             _ => error.to_string(),
         }
     });
-    let lines = |pairs: Vec<(String, String)>| pairs.iter().map(|(k, v)| format!("{k} = {v}")).collect::<Vec<_>>().join("\n");
+    let lines =
+        |pairs: Vec<(String, String)>| pairs.iter().map(|(k, v)| format!("{k} = {v}")).collect::<Vec<_>>().join("\n");
     let plugins: Vec<String> = plugins.iter().map(plugin_line).collect();
     fields(&[
         ("run", format!("{} ({})", run.run, run.uuid)),
@@ -340,7 +197,10 @@ fn about(run: &RunRow, held: bool, plugins: &[RunPlugin]) -> String {
         ("started", time(run.started_ms)),
         ("ended", run.ended_ms.map_or(String::new(), time)),
         ("duration", lasted_ms(run, held).map_or(String::new(), duration)),
-        ("executions", if run.epoch > 1 { format!("{}; duration is that of the last", run.epoch) } else { String::new() }),
+        (
+            "executions",
+            if run.epoch > 1 { format!("{}; duration is that of the last", run.epoch) } else { String::new() },
+        ),
         ("collection", run.collection.to_string()),
         (
             "items",
@@ -370,9 +230,13 @@ fn about(run: &RunRow, held: bool, plugins: &[RunPlugin]) -> String {
     ])
 }
 
-/// Members of an object as pairs; texts without their quotes.
+/// Members of an object as pairs; texts without their quotes, lists without their brackets.
 fn flat(settings: &Value) -> Vec<(String, String)> {
-    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let plain = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let text = |value: &Value| match value {
+        Value::Array(values) => values.iter().map(plain).collect::<Vec<_>>().join(", "),
+        other => plain(other),
+    };
     match settings {
         Value::Object(members) => members.iter().map(|(name, value)| (name.clone(), text(value))).collect(),
         Value::Null => Vec::new(),
@@ -380,10 +244,24 @@ fn flat(settings: &Value) -> Vec<(String, String)> {
     }
 }
 
-fn batches(page: &[BatchRow]) -> String {
+fn batches(page: &[BatchRow], printer: &mut Printer) -> Result<()> {
     let headers = [
-        "batch", "from", "items", "stored", "refused", "dropped", "size", "lanes", "calls", "read ms", "compute ms", "wait ms", "write ms",
-        "commit ms", "p50 µs", "p99 µs",
+        "batch",
+        "from",
+        "items",
+        "stored",
+        "refused",
+        "dropped",
+        "size",
+        "lanes",
+        "calls",
+        "read ms",
+        "compute ms",
+        "wait ms",
+        "write ms",
+        "commit ms",
+        "p50 us",
+        "p99 us",
     ];
     let rows = page.iter().map(|batch| {
         let mut row = vec![
@@ -413,7 +291,8 @@ fn batches(page: &[BatchRow]) -> String {
         });
         row
     });
-    table(&headers, rows.collect())
+    let give_way = ["from", "wait ms", "dropped", "read ms", "calls", "commit ms", "size", "p99 us", "p50 us", "lanes"];
+    print_table(printer, &headers, rows.collect(), &give_way)
 }
 
 fn each_page(
@@ -441,7 +320,8 @@ fn document(reader: &Reader, run: &RunRow, held: bool, plugins: &[RunPlugin], pr
         identity: &run.identity,
         settings: json(&run.settings_json),
     };
-    let unwritable = |e: serde_json::Error| Error::new(Code::Internal, format!("a result cannot be written as JSON: {e}"));
+    let unwritable =
+        |e: serde_json::Error| Error::new(Code::Internal, format!("a result cannot be written as JSON: {e}"));
     let text = serde_json::to_string(&document).map_err(unwritable)?;
     let open = text.strip_suffix('}').expect("a struct is written as an object");
     printer.write(format!("{open},\"batches\":[").as_bytes())?;
@@ -456,73 +336,4 @@ fn document(reader: &Reader, run: &RunRow, held: bool, plugins: &[RunPlugin], pr
         Ok(())
     })?;
     printer.line("]}")
-}
-
-/// What the store keeps as JSON; as a text where it is none.
-fn json(text: &str) -> Value {
-    serde_json::from_str(text).unwrap_or_else(|_| text.into())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::model::Name;
-
-    fn row(status: RunStatus, epoch: u64) -> RunRow {
-        RunRow {
-            run: RunNumber(1),
-            uuid: String::new(),
-            job: String::new(),
-            status,
-            collection: Name::parse("items").unwrap(),
-            started_ms: 0,
-            ended_ms: Some(2000),
-            duration_ms: Some(2000),
-            seed: 0,
-            clock_ms: 0,
-            settings_json: "{}".to_owned(),
-            identity: Vec::new(),
-            inputs_json: r#"[{"path":"/a"},{"path":"-"}]"#.to_owned(),
-            atomic: "batch".to_owned(),
-            counts: Counts { read: 1000, stored: 1000, ..Counts::default() },
-            blank_lines: 0,
-            batches: 1,
-            error_json: None,
-            next: 1000,
-            epoch,
-        }
-    }
-
-    #[test]
-    fn a_run_that_nobody_holds_is_not_running() {
-        let running = row(RunStatus::Running, 1);
-        assert_eq!([status(&running, true), status(&running, false)], ["running", "interrupted"]);
-        let partial = row(RunStatus::Partial, 1);
-        assert_eq!([status(&partial, true), status(&partial, false)], ["partial", "partial"]);
-    }
-
-    #[test]
-    fn the_rate_is_left_out_where_the_duration_is_of_a_part_only() {
-        assert_eq!(items_per_s(&row(RunStatus::Succeeded, 1), false), Some(500.0));
-        assert_eq!(items_per_s(&row(RunStatus::Succeeded, 2), false), None);
-    }
-
-    #[test]
-    fn a_store_is_held_while_its_lock_is_and_asking_creates_nothing() {
-        let folder = tempfile::tempdir().unwrap();
-        let store = folder.path().join("atlas.db");
-        assert!(!held(&store));
-        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
-        let lock = File::create(folder.path().join("atlas.db.lock")).unwrap();
-        assert!(!held(&store));
-        lock.lock().unwrap();
-        assert!(held(&store));
-        lock.unlock().unwrap();
-        assert!(!held(&store));
-    }
-
-    #[test]
-    fn inputs_are_told_by_their_paths() {
-        assert_eq!(inputs(&row(RunStatus::Succeeded, 1)), ["/a", "-"]);
-    }
 }

@@ -2,12 +2,15 @@
 
 use std::borrow::Cow;
 
+use super::print::{Printer, table, talk, width};
 use crate::error::{Code, Error, Result};
 use crate::model::{IndexSpec, Name, Pointer, printable};
 use crate::store::IndexKey;
 
 /// Longest [`Name`], in bytes.
 const NAME_BYTES_MAX: usize = 63;
+/// What a table's last column keeps on a narrow terminal, in characters.
+const LAST_COLUMN_CHARS_MIN: usize = 24;
 
 /// Reads `[COLLECTION:][NAME=]POINTER`.
 ///
@@ -19,7 +22,8 @@ pub fn index_spec(text: &str, unique: bool) -> Result<IndexSpec, String> {
     let (name, rest) = prefix(rest, '=', "index")?;
     let pointer = Pointer::parse(rest).ok_or_else(|| {
         if rest.is_empty() {
-            "the pointer is missing: write a member name such as status, or a JSON pointer such as /meta/status".to_owned()
+            "the pointer is missing: write a member name such as status, or a JSON pointer such as /meta/status"
+                .to_owned()
         } else {
             format!("{rest:?} is no JSON pointer: after ~ it needs 0 or 1")
         }
@@ -44,6 +48,8 @@ pub fn index_key(text: &str) -> IndexKey {
         "null" => IndexKey::Null,
         "true" => IndexKey::Integer(1),
         "false" => IndexKey::Integer(0),
+        // A number has no space around it, though JSON would allow it.
+        _ if text.trim() != text => IndexKey::Text(text.to_owned()),
         _ => match serde_json::from_str::<serde_json::Number>(text) {
             // SQLite too sees an integer beyond 64 bits as a real number.
             Ok(number) => number
@@ -108,6 +114,55 @@ pub fn fields(fields: &[(&str, String)]) -> String {
     }
     text.truncate(text.trim_end().len());
     text
+}
+
+/// Prints a table on one line per row, however narrow the terminal is: the last column is cut down to
+/// [`LAST_COLUMN_CHARS_MIN`], then whole columns give way, in this order, and stderr is told which.
+///
+/// Errors: as [`Printer::line`].
+pub fn print_table(
+    printer: &mut Printer,
+    headers: &[&str],
+    mut rows: Vec<Vec<String>>,
+    give_way: &[&str],
+) -> Result<()> {
+    let mut headers = headers.to_vec();
+    let mut left_out = Vec::new();
+    if let Some(width) = width() {
+        left_out = fit(&mut headers, &mut rows, give_way, usize::from(width));
+    }
+    printer.line(&table(&headers, rows))?;
+    if !left_out.is_empty() {
+        printer.flush()?;
+        talk(&format!("no room here for: {}; a wider terminal or a pipe has all columns", left_out.join(", ")));
+    }
+    Ok(())
+}
+
+fn fit<'a>(headers: &mut Vec<&'a str>, rows: &mut [Vec<String>], give_way: &[&'a str], width: usize) -> Vec<&'a str> {
+    rows.iter_mut().flatten().for_each(|cell| *cell = printable(cell).into_owned());
+    let widest = |headers: &[&str], rows: &[Vec<String>], i: usize| {
+        rows.iter().map(|row| row[i].chars().count()).chain([headers[i].len()]).max().unwrap_or(0)
+    };
+    // Every column has a space on both sides.
+    let others = |headers: &[&str], rows: &[Vec<String>]| -> usize {
+        (0..headers.len() - 1).map(|i| widest(headers, rows, i) + 2).sum::<usize>() + 2
+    };
+    let mut left_out = Vec::new();
+    for name in give_way {
+        let last = widest(headers, rows, headers.len() - 1).min(LAST_COLUMN_CHARS_MIN);
+        if others(headers, rows) + last <= width {
+            break;
+        }
+        if let Some(at) = headers.iter().position(|header| header == name) {
+            headers.remove(at);
+            rows.iter_mut().for_each(|row| drop(row.remove(at)));
+            left_out.push(*name);
+        }
+    }
+    let most = width.saturating_sub(others(headers, rows)).max(LAST_COLUMN_CHARS_MIN);
+    rows.iter_mut().filter_map(|row| row.last_mut()).for_each(|cell| *cell = cut(cell, most));
+    left_out
 }
 
 /// The text on one line of at most `width` characters, with an ellipsis where it was cut.
@@ -235,7 +290,26 @@ mod tests {
     fn times_and_durations_read_as_people_write_them() {
         assert_eq!(time(0), "1970-01-01T00:00:00Z");
         assert_eq!(time(1_700_000_000_999), "2023-11-14T22:13:20Z");
-        assert_eq!([duration(7), duration(59_999), duration(125_000), duration(11_040_000)], ["7 ms", "59.9 s", "2 min 05 s", "3 h 04 min"]);
+        assert_eq!(
+            [duration(7), duration(59_999), duration(125_000), duration(11_040_000)],
+            ["7 ms", "59.9 s", "2 min 05 s", "3 h 04 min"]
+        );
+    }
+
+    #[test]
+    fn on_a_narrow_terminal_columns_give_way_in_their_order() {
+        let all = ["id", "slot", "code", "message"];
+        let row = || vec!["1".to_owned(), "rules".to_owned(), "TOO_LONG".to_owned(), "x".repeat(100)];
+        let fitted = |width| {
+            let (mut headers, mut rows) = (all.to_vec(), vec![row()]);
+            let left_out = fit(&mut headers, &mut rows, &["slot", "code"], width);
+            (headers.join(" "), left_out.join(" "), rows[0].last().unwrap().chars().count())
+        };
+        let is = |headers: &str, left_out: &str, last: usize| (headers.to_owned(), left_out.to_owned(), last);
+        assert_eq!(fitted(200), is("id slot code message", "", 100));
+        assert_eq!(fitted(60), is("id slot code message", "", 37));
+        assert_eq!(fitted(46), is("id code message", "slot", 30));
+        assert_eq!(fitted(30), is("id message", "slot code", 24));
     }
 
     #[test]

@@ -11,15 +11,18 @@ use crate::error::{Code, Result};
 use crate::model::printable;
 use crate::store::{Level, Reader, SqlValue};
 
+/// Detail for the long help. Said here, since the list of verbs gives the first line.
+const HELP: &str = "\
+Checks SQLite's pages, the schema, the books of every run and batch, the dead letters, the plugins against \
+their digests, that every body is JSON with a batch in the history, and every index against its rows. Writes \
+nothing, and looks at one consistent state, also while a run goes on. With `--output json` one document. The \
+exit code is 0 if everything holds, and 5 if something does not.
+
+Example: atlas-host verify --store atlas.db";
+
 /// Check every invariant of a store
-///
-/// Checks SQLite's pages, the schema, the books of every run and batch, the dead letters, the plugins against their digests,
-/// that every body is JSON with a batch in the history, and every index against its rows. Writes nothing, and looks at one
-/// consistent state, also while a run goes on. With `--output json` one document.
-/// The exit code is 0 if everything holds, and 5 if something does not.
-///
-/// Example: atlas-host verify --store atlas.db
 #[derive(Args, Debug)]
+#[command(after_long_help = HELP)]
 pub struct VerifyArgs {
     /// Leave out what takes long on a large store: comparing every index with its rows
     #[arg(long)]

@@ -55,6 +55,33 @@ pub fn default_cache() -> Cache {
     }
 }
 
+/// The writers of the stores that runs of this host write to.
+type Writers = Mutex<HashMap<PathBuf, Weak<WriterService>>>;
+
+/// A run's hold on the writer of its store. The last one to be dropped closes the store; whoever opens it anew meanwhile waits.
+pub(super) struct WriterLease {
+    service: Option<Arc<WriterService>>,
+    writers: Option<Arc<Writers>>,
+}
+
+impl WriterLease {
+    /// A writer that no other run shares.
+    pub fn own(service: WriterService) -> Self {
+        Self { service: Some(Arc::new(service)), writers: None }
+    }
+
+    pub fn service(&self) -> Arc<WriterService> {
+        Arc::clone(self.service.as_ref().expect("BUG: a lease without its writer"))
+    }
+}
+
+impl Drop for WriterLease {
+    fn drop(&mut self) {
+        let _until_closed = self.writers.as_ref().map(|writers| guard(writers));
+        self.service = None;
+    }
+}
+
 /// Runs jobs. Runs of one host share its lanes, its compiled plugins and, per store, one writer.
 pub struct Host {
     options: HostOptions,
@@ -62,7 +89,7 @@ pub struct Host {
     loader: OnceLock<PluginLoader>,
     /// Held while one of the cells above is being filled.
     setup: Mutex<()>,
-    writers: Mutex<HashMap<PathBuf, Weak<WriterService>>>,
+    writers: Arc<Writers>,
     next_key: AtomicU64,
 }
 
@@ -80,7 +107,7 @@ impl Host {
             lanes: OnceLock::new(),
             loader: OnceLock::new(),
             setup: Mutex::new(()),
-            writers: Mutex::default(),
+            writers: Arc::default(),
             next_key: AtomicU64::new(0),
         })
     }
@@ -115,9 +142,9 @@ impl Host {
         collection: &Name,
         work: impl FnOnce(&mut Transaction<'_, dyn Transactional + '_>) -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        let writer = self.writer(store.as_ref(), Durability::Full)?;
+        let lease = self.writer(store.as_ref(), Durability::Full)?;
         let collection = collection.clone();
-        writer.ask(move |processor| {
+        lease.service().ask(move |processor| {
             processor.declare(&collection, &[], &[])?;
             let store = processor
                 .transactional()
@@ -156,18 +183,19 @@ impl Host {
     }
 
     /// The writer of a store, shared by all runs that write to it.
-    pub(super) fn writer(&self, path: &Path, durability: Durability) -> Result<Arc<WriterService>> {
+    pub(super) fn writer(&self, path: &Path, durability: Durability) -> Result<WriterLease> {
         let place = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         let mut writers = guard(&self.writers);
-        if let Some(writer) = writers.get(&place).and_then(Weak::upgrade) {
-            return Ok(writer);
+        let lease = |service| WriterLease { service: Some(service), writers: Some(Arc::clone(&self.writers)) };
+        if let Some(service) = writers.get(&place).and_then(Weak::upgrade) {
+            return Ok(lease(service));
         }
         let options = StoreOptions { path: path.to_owned(), durability, create: true };
-        let writer = Arc::new(WriterService::start(move || {
+        let service = Arc::new(WriterService::start(move || {
             Ok(Box::new(StorageProcessor::new(Writer::open(&options)?)))
         })?);
         writers.retain(|_, writer| writer.strong_count() > 0);
-        writers.insert(place, Arc::downgrade(&writer));
-        Ok(writer)
+        writers.insert(place, Arc::downgrade(&service));
+        Ok(lease(service))
     }
 }

@@ -13,10 +13,10 @@ use crate::limits;
 use crate::model::{Decision, IndexSpec, Name, OnExisting, Pointer};
 use crate::monitor::Monitor;
 use crate::plugin::{Grants, Operation, Plugin, Validator};
-use crate::processor::{Output, ProcessorKind};
+use crate::processor::{Output, Processor, ProcessorKind};
 use crate::source::{InputPath, ListSource, MissingId, ReadOptions, Source};
 use crate::store::Durability;
-use crate::strategy::Bounds;
+use crate::strategy::{Bounds, Strategy};
 
 /// Where items come from.
 pub enum Input {
@@ -91,6 +91,10 @@ pub struct Job {
     pub limit: Option<u64>,
     /// Name of the strategy.
     pub strategy: String,
+    /// A strategy of the embedding program's own, in place of the named one.
+    pub own_strategy: Option<Box<dyn Strategy>>,
+    /// A processor of the embedding program's own, in place of the named one.
+    pub own_processor: Option<Box<dyn Processor>>,
     pub bounds: Bounds,
     pub batch_bytes: usize,
     pub batch_wait: Duration,
@@ -148,6 +152,8 @@ impl Job {
             read: ReadOptions::default(),
             limit: None,
             strategy: "adaptive".to_owned(),
+            own_strategy: None,
+            own_processor: None,
             bounds: Bounds::of_cores(cores),
             batch_bytes: limits::BATCH_BYTES_MAX,
             batch_wait: limits::BATCH_WAIT,

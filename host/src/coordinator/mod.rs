@@ -1,12 +1,14 @@
 //! The coordinator: the one loop that executes plans, and the only public way to run items.
 //!
-//! `host` is the entry, `start` begins and ends a run, `run` is the loop; lanes compute (`chunk`, `walk`), one writer writes
+//! `host` is the entry, `start` begins a run, `finish` ends it, `run` is the loop; lanes compute (`chunk`, `walk`), one writer writes
 //! (`writer`), a reader reads (`intake`). Guests never run while the write lock is held, but for `--atomic run`.
 
 mod chunk;
 mod control;
+mod finish;
 mod flight;
 mod host;
+mod indexes;
 mod intake;
 mod job;
 mod judge;

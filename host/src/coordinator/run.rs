@@ -3,6 +3,9 @@
 //! Invariants: batches are sent to the writer in input order; a batch is sent once and only when all its items are settled;
 //! a committed batch is never computed again; batches and bytes under way are bounded.
 
+mod computing;
+mod writing;
+
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 use std::sync::Arc;
@@ -10,24 +13,22 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded, never, select, unbounded};
 
-use super::chunk::Chunk;
 use super::control::{Command, Control};
 use super::flight::Flight;
 use super::intake::{CutRequest, Intake, Read};
 use super::job::Observer;
 use super::lanes::Lanes;
-use super::retry;
 use super::shared::RunShared;
 use super::tell::Teller;
-use super::work::{Done, LaneWork, submit};
-use super::writer::{Budget, Group, WriteRequest, WriterService, Written};
+use super::work::{Done, LaneWork};
+use super::writer::{Budget, WriterService, Written};
 use crate::error::{Code, Error};
 use crate::event::Event;
 use crate::limits;
-use crate::model::{BatchNumber, Digest, Name, Ordinal, Plan};
+use crate::model::{BatchNumber, Digest, Name, Plan};
 use crate::monitor::{Sensor, SystemSensor};
-use crate::store::{BatchWrite, RunHandle, WritePolicy};
-use crate::strategy::{BatchSample, Signals, Strategy};
+use crate::store::{RunHandle, WritePolicy};
+use crate::strategy::{Signals, Strategy};
 
 /// How often the machine is looked at.
 const SAMPLE_INTERVAL: Duration = Duration::from_millis(500);
@@ -228,8 +229,6 @@ impl<'a> Run<'a> {
         }
     }
 
-    // --- intake -------------------------------------------------------------------------------------------------
-
     fn ask_for_batches(&mut self) {
         while !self.stopping() && !self.input_ended && self.room() {
             let plan = self.plan_next();
@@ -326,277 +325,6 @@ impl<'a> Run<'a> {
             self.compute(0);
         }
     }
-
-    // --- computing ----------------------------------------------------------------------------------------------
-
-    fn compute(&mut self, at: usize) {
-        let flight = &mut self.flights[at];
-        let chunks = flight.chunks();
-        let serial = self.parts.shared.view.is_some();
-        if serial {
-            flight.first_pass = (0..flight.batch.len()).map(|_| None).collect();
-        }
-        let number = flight.number;
-        if serial && (self.skip_first_pass || chunks.is_empty()) {
-            self.begin_walk(at);
-            return;
-        }
-        for indices in chunks {
-            self.queue_chunk(number, indices, 1, serial);
-        }
-    }
-
-    fn flight(&mut self, number: BatchNumber) -> Option<&mut Flight> {
-        self.flights.iter_mut().find(|flight| flight.number == number)
-    }
-
-    fn chunk(&mut self, number: BatchNumber, indices: Vec<u32>, attempt: u32) -> Option<Chunk> {
-        let run = Arc::clone(&self.parts.shared);
-        let flight = self.flight(number)?;
-        let (batch, logs) = (Arc::clone(&flight.batch), Arc::clone(&flight.logs));
-        Some(Chunk { run, number: number.0, batch, indices, attempt, logs })
-    }
-
-    fn queue_chunk(&mut self, number: BatchNumber, indices: Vec<u32>, attempt: u32, serial: bool) {
-        let Some(chunk) = self.chunk(number, indices, attempt) else { return };
-        let validators = self.parts.shared.validators.len();
-        if serial {
-            self.work.push_back(LaneWork::FirstPass(chunk));
-        } else if validators < 2 {
-            self.work.push_back(LaneWork::Compute(chunk));
-        } else {
-            // Several validators run side by side, each as a job of its own.
-            if let Some(flight) = self.flight(number) {
-                flight.begin_merge(chunk.indices.clone(), attempt, validators);
-            }
-            self.work.extend((0..validators).map(|validator| LaneWork::Validate(chunk.clone(), validator)));
-        }
-    }
-
-    fn begin_walk(&mut self, at: usize) {
-        let flight = &mut self.flights[at];
-        let (number, indices) = (flight.number, flight.items());
-        if indices.is_empty() {
-            return;
-        }
-        let passes = indices.iter().map(|index| flight.first_pass[*index as usize].take()).collect();
-        if let Some(chunk) = self.chunk(number, indices, 1) {
-            self.work.push_back(LaneWork::Walk(chunk, passes));
-        }
-    }
-
-    fn dispatch(&mut self) {
-        let now = Instant::now();
-        while self.waiting.peek().is_some_and(|Reverse(waiting)| waiting.due <= now) {
-            let Some(Reverse(waiting)) = self.waiting.pop() else { break };
-            self.queue_chunk(waiting.number, waiting.indices, waiting.attempt, false);
-        }
-        while self.lanes_in_use < self.plan.lanes {
-            let Some(work) = self.work.pop_front() else { break };
-            self.note_lane_time();
-            self.lanes_in_use += 1;
-            self.peak_lanes = self.peak_lanes.max(self.lanes_in_use);
-            submit(self.parts.lanes, work, &self.done.0, self.parts.control.flag());
-        }
-        self.parts.teller.lanes_in_use(self.lanes_in_use as u64);
-    }
-
-    /// Adds the time since the last change of `lanes_in_use` to the busy time.
-    fn note_lane_time(&mut self) {
-        self.lane_busy += self.parts.teller.lane_time(self.lanes_in_use);
-    }
-
-    fn done(&mut self, done: Done) {
-        self.note_lane_time();
-        self.lanes_in_use -= 1;
-        match done {
-            Done::Computed { number, indices, attempt, results, metrics } => {
-                let attempts = self.parts.attempts;
-                let Some(flight) = self.flight(number) else { return };
-                flight.add_metrics(&metrics);
-                let again = flight.settle(&indices, results, attempt, attempts);
-                self.retry_later(number, again, attempt);
-            }
-            Done::Judged { number, first, validator, judged, metrics } => {
-                let shared = Arc::clone(&self.parts.shared);
-                let Some(flight) = self.flight(number) else { return };
-                flight.add_metrics(&metrics);
-                if let Some(whole) = flight.merge(first, validator, judged) {
-                    let judged = whole.judged.into_iter().flatten().collect();
-                    let merged =
-                        super::chunk::merge(&shared.validators, judged, whole.indices.len(), whole.attempt);
-                    if let Some(chunk) = self.chunk(number, whole.indices, whole.attempt) {
-                        self.work.push_front(LaneWork::Operate(chunk, merged));
-                    }
-                }
-            }
-            Done::FirstPass { number, indices, passes, metrics } => {
-                let Some(at) = self.flights.iter().position(|flight| flight.number == number) else { return };
-                let flight = &mut self.flights[at];
-                flight.add_metrics(&metrics);
-                for (index, pass) in indices.into_iter().zip(passes) {
-                    flight.first_pass[index as usize] = Some(pass);
-                }
-                let ready = flight.items().iter().all(|index| flight.first_pass[*index as usize].is_some());
-                if ready {
-                    self.begin_walk(at);
-                }
-            }
-            Done::Walked { number, indices, walked: Ok(Some(walked)) } => {
-                self.skip_first_pass = walked.rerun * 2 > indices.len();
-                let Some(flight) = self.flight(number) else { return };
-                flight.add_metrics(&walked.metrics);
-                flight.retries += walked.retries;
-                let results = walked.decisions.into_iter().map(super::chunk::ItemResult::Decided).collect();
-                flight.settle(&indices, results, 1, 1);
-            }
-            // Stopped half way: the batch is abandoned, its items are read again by the next run.
-            Done::Walked { number, walked: Ok(None), .. } => {
-                self.parts.teller.emit(Event::BatchAbandoned { batch: number.0, reason: "the run was stopped".into() });
-                self.flights.clear();
-                self.begin_stop();
-            }
-            Done::Walked { walked: Err(error), .. } => self.outcome = Some(Ended::Failed(error)),
-            Done::Panicked { text } => {
-                self.outcome = Some(Ended::Failed(Error::new(Code::Internal, format!("a lane panicked: {text}"))));
-            }
-        }
-    }
-
-    fn retry_later(&mut self, number: BatchNumber, again: Vec<super::flight::RetryItem>, attempt: u32) {
-        if again.is_empty() {
-            return;
-        }
-        let Some(batch) = self.flight(number).map(|flight| Arc::clone(&flight.batch)) else { return };
-        // One wait for all items of the chunk that failed together: the longest of theirs.
-        let mut delay = Duration::ZERO;
-        for item in &again {
-            let ordinal = batch.ordinal(item.index as usize);
-            let random = self.random(ordinal, attempt);
-            delay = delay.max(retry::delay(attempt, random, item.delay_ms));
-        }
-        for item in &again {
-            let ordinal = batch.ordinal(item.index as usize);
-            let id = batch.item(item.index as usize).map_or("", |item| item.id);
-            self.parts.teller.emit(Event::ItemRetried {
-                batch: number.0,
-                ordinal: ordinal.0,
-                id: id.to_owned(),
-                attempt: attempt + 1,
-                delay_ms: delay.as_millis() as u64,
-                code: item.problem.code.clone(),
-            });
-        }
-        self.waiting.push(Reverse(Waiting {
-            due: Instant::now() + delay,
-            number,
-            attempt: attempt + 1,
-            indices: again.into_iter().map(|item| item.index).collect(),
-        }));
-    }
-
-    /// Jitter that a repeated run repeats.
-    fn random(&self, ordinal: Ordinal, attempt: u32) -> u64 {
-        (self.parts.shared.seed ^ ordinal.0.rotate_left(17) ^ u64::from(attempt))
-            .wrapping_mul(0x9E37_79B9_7F4A_7C15)
-            .rotate_left(31)
-            .wrapping_mul(0xBF58_476D_1CE4_E5B9)
-    }
-
-    // --- writing ------------------------------------------------------------------------------------------------
-
-    fn send_computed(&mut self) {
-        while self.flights.front().is_some_and(Flight::computed) && self.outcome.is_none() {
-            let flight = self.flights.pop_front().expect("BUG: the front was just there");
-            let write = self.batch_write(flight);
-            self.sent.push_back(Sent { number: write.number, items: write.batch.len(), bytes: write.batch.text.len() });
-            let request = WriteRequest {
-                key: self.parts.key,
-                handle: Arc::clone(&self.parts.handle),
-                policy: Arc::clone(&self.parts.policy),
-                write,
-                budget: self.parts.budget,
-                reply: self.written.0.clone(),
-            };
-            if let Err(error) = self.parts.writer.write(request) {
-                self.outcome = Some(Ended::Failed(error));
-            }
-        }
-    }
-
-    fn batch_write(&mut self, flight: Flight) -> BatchWrite {
-        self.parts.teller.log_dropped(&flight);
-        let (number, batch, retries) = (flight.number, Arc::clone(&flight.batch), flight.retries);
-        let (blank_lines, input_digest) = (flight.blank_lines, flight.digest);
-        let (decisions, metrics) = flight.finish();
-        let retried = match &self.parts.dead_letters {
-            Some(ids) => {
-                let first = batch.first_ordinal as usize;
-                ids[first.min(ids.len())..(first + batch.len()).min(ids.len())].to_vec()
-            }
-            None => Vec::new(),
-        };
-        BatchWrite {
-            number,
-            batch,
-            decisions,
-            metrics,
-            retries,
-            blank_lines,
-            input_names: Arc::clone(&self.parts.input_names),
-            input_digest,
-            digests: Arc::clone(&self.parts.digests),
-            retried,
-        }
-    }
-
-    fn written(&mut self, written: Written) {
-        match written {
-            Written::Committed(group) => self.committed(group),
-            Written::Failed { first, last, error } => {
-                self.writer_closed = true;
-                self.parts.teller.rolled_back(first, last, &error);
-                if self.outcome.is_none() {
-                    self.outcome = Some(Ended::Failed(error));
-                }
-            }
-        }
-    }
-
-    fn committed(&mut self, group: Group) {
-        self.writer_busy += group.duration;
-        self.parts.teller.group_committed(&group, &self.parts.digests, &self.parts.input_names);
-        for (write, receipt) in &group.batches {
-            let sent = self.sent.pop_front();
-            assert!(
-                sent.is_some_and(|sent| sent.number == write.number),
-                "BUG: batch {} was committed out of order",
-                write.number
-            );
-            let mut metrics = write.metrics;
-            metrics.write_us = receipt.write_us;
-            metrics.bytes_out = receipt.bytes_out;
-            metrics.commit_us = group.commit.as_micros() as u64;
-            let sample =
-                BatchSample::new(write.number.0, &receipt.counts, &metrics, self.parts.teller.elapsed_us());
-            self.parts.signals.committed(sample);
-            if let Some(observer) = &mut self.parts.observer {
-                observer(write.batch.first_ordinal, &write.decisions);
-            }
-        }
-        if let Some(left) = self.parts.teller.items_left() {
-            self.parts.signals.items_left = Some(left);
-        }
-        if group.crossed {
-            self.writer_closed = true;
-            self.outcome = Some(Ended::Crossed);
-        } else if self.parts.shared.view.is_some() && !self.flights.is_empty() && self.sent.is_empty() {
-            // Serial reads: the next batch sees this one's rows.
-            self.compute(0);
-        }
-    }
-
-    // --- waiting ------------------------------------------------------------------------------------------------
 
     fn wait(&mut self) {
         let now = Instant::now();

@@ -1,41 +1,53 @@
-//! Beginning and ending a run: settings are checked, plugins started, the store made ready, an interrupted run continued.
+//! Beginning a run: settings are checked, plugins started, the store made ready, an interrupted run continued.
 
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::host::Host;
+use super::finish::{Context, complete, end};
+use super::host::{Host, WriterLease};
 use super::intake::Intake;
 use super::job::{Atomicity, Filling, Input, Job, SlotSpec};
-use super::outcome::{REPORT_SCHEMA, RunFailure, RunReport};
+use super::outcome::{RunFailure, RunReport};
 use super::resume::{self, Found, Identity};
-use super::run::{Ended, Finished, Run, RunParts};
+use super::run::{Run, RunParts};
 use super::serial::{Base, Committed, StoreView, Uncommitted};
 use super::shared::RunShared;
 use super::tell::Teller;
 use super::writer::{Budget, WriterService};
 use crate::error::{Code, Error, Result};
-use crate::event::{ErrorReport, Event, PluginUsed, RunEnded, RunStarted};
+use crate::event::{Event, PluginUsed, RunStarted};
 use crate::limits;
-use crate::model::{Counts, Name, RunNumber, RunStatus};
+use crate::model::{Name, RunNumber};
 use crate::monitor::{EventHub, SystemClock};
 use crate::plugin::{Role, Slot, SlotSettings};
 use crate::processor::{MemoryProcessor, ProcessorKind, StorageProcessor};
 use crate::source::{self, Cutter, Decoder, MissingId, Source};
-use crate::store::{PluginRow, Reader, RunEnd, RunHandle, RunStart, StoreOptions, WritePolicy, Writer};
+use crate::store::{PluginRow, Reader, RunHandle, RunStart, StoreOptions, WritePolicy, Writer};
 use crate::strategy::{self, Signals};
 
 /// Runs a job: see [`Host::run`].
 pub(super) fn run(host: &Host, mut job: Job) -> Result<RunReport, RunFailure> {
     check(&job)?;
-    let strategy = strategy::strategy(&job.strategy)?;
+    if job.processor == ProcessorKind::Index {
+        return Ok(super::indexes::run(&job)?);
+    }
+    let strategy = match job.own_strategy.take() {
+        Some(own) => {
+            job.strategy = own.name().to_owned();
+            own
+        }
+        None => strategy::strategy(&job.strategy)?,
+    };
     let slots = Slots::fill(&job)?;
+    slots.need_a_store(&job)?;
     let begun = Instant::now();
     let source = open(&mut job)?;
     let names: Arc<[String]> = source.names().into();
     let total_bytes = source.total_bytes();
     let identity = Identity::of(&job, &slots, &names)?;
-    let writer = writer(host, &mut job)?;
+    let lease = writer(host, &mut job)?;
+    let writer = lease.service();
     let (handle, resumed_at) = match begin(&job, &writer, &identity, &slots)? {
         Begun::Complete(report) => return Ok(*report),
         Begun::Run(handle) => {
@@ -89,14 +101,6 @@ pub(super) fn run(host: &Host, mut job: Job) -> Result<RunReport, RunFailure> {
     end(&job, &writer, &handle, &shared, context, finished)
 }
 
-/// What the ending needs to know of the beginning.
-struct Context {
-    key: u64,
-    begun: Instant,
-    resumed_at: u64,
-    holds: bool,
-}
-
 /// Errors: CONFIG_3001, naming the setting, what was given and what is possible.
 fn check(job: &Job) -> Result<()> {
     let refuse = |message: String| Err(Error::new(Code::ConfigInvalid, message));
@@ -139,6 +143,17 @@ impl Slots {
             job.validators.iter().map(|spec| fill(job, spec, Role::Validator)).collect::<Result<Vec<_>>>()?;
         let operation = job.operation.as_ref().map(|spec| fill(job, spec, Role::Operation)).transpose()?;
         Ok(Self { validators, operation })
+    }
+
+    /// Errors: CONFIG_3001 where a plugin reads the store and the run has none.
+    fn need_a_store(&self, job: &Job) -> Result<()> {
+        match self.all().find(|slot| slot.reads_store()) {
+            Some(slot) if job.processor == ProcessorKind::Memory => {
+                let message = format!("plugin {} in slot {} reads the store, and this run has none", slot.file(), slot.name());
+                Err(Error::new(Code::ConfigInvalid, message).hint("use --processor storage"))
+            }
+            _ => Ok(()),
+        }
     }
 
     pub fn all(&self) -> impl Iterator<Item = &Arc<Slot>> {
@@ -185,13 +200,16 @@ fn open(job: &mut Job) -> Result<Box<dyn Source>> {
     }
 }
 
-fn writer(host: &Host, job: &mut Job) -> Result<Arc<WriterService>> {
+fn writer(host: &Host, job: &mut Job) -> Result<WriterLease> {
     let no_store =
         || Error::new(Code::ConfigMissing, "no store is given").hint("give --store FILE, or --processor memory");
+    if let Some(own) = job.own_processor.take() {
+        return Ok(WriterLease::own(WriterService::start(move || Ok(own))?));
+    }
     match (job.processor, job.dry_run) {
         (ProcessorKind::Memory, _) => {
             let output = job.output.take().unwrap_or_else(|| Box::new(|_, _, _| Ok(())));
-            Ok(Arc::new(WriterService::start(move || Ok(Box::new(MemoryProcessor::new(output))))?))
+            Ok(WriterLease::own(WriterService::start(move || Ok(Box::new(MemoryProcessor::new(output))))?))
         }
         (_, true) => {
             let path = job.store.clone().ok_or_else(no_store)?;
@@ -199,7 +217,7 @@ fn writer(host: &Host, job: &mut Job) -> Result<Arc<WriterService>> {
             let service = WriterService::start(move || {
                 Ok(Box::new(StorageProcessor::new(Writer::open_dry_run(&options)?)))
             })?;
-            Ok(Arc::new(service))
+            Ok(WriterLease::own(service))
         }
         (_, false) => host.writer(job.store.as_deref().ok_or_else(no_store)?, job.durability),
     }
@@ -300,7 +318,8 @@ fn view(job: &Job, path: &Path, writer: &Arc<WriterService>) -> Result<StoreView
     Ok(StoreView { base, target: job.collection.clone(), on_existing: job.on_existing, unique: unique.into() })
 }
 
-fn plugins_used(shared: &RunShared) -> Vec<PluginUsed> {
+/// The plugins of a run, as events and reports name them.
+pub(super) fn plugins_used(shared: &RunShared) -> Vec<PluginUsed> {
     shared
         .slots()
         .map(|slot| PluginUsed {
@@ -343,135 +362,6 @@ fn run_started(
 
 fn processor_name(kind: ProcessorKind) -> &'static str {
     crate::processor::PROCESSORS.iter().find(|row| row.kind == kind).map_or("storage", |row| row.name)
-}
-
-fn end(
-    job: &Job,
-    writer: &WriterService,
-    handle: &Arc<RunHandle>,
-    shared: &RunShared,
-    context: Context,
-    finished: Finished,
-) -> Result<RunReport, RunFailure> {
-    let Finished { ended, mut teller, peak_lanes, trailing_blank_lines } = finished;
-    teller.blank_lines += trailing_blank_lines;
-    let mut counts = handle.counts;
-    counts.add(&teller.counts);
-    let (mut status, mut error) = match ended {
-        Ended::Complete if counts.failed() == 0 => (RunStatus::Succeeded, None),
-        Ended::Complete => (RunStatus::Partial, None),
-        Ended::Stopped => (RunStatus::Interrupted, None),
-        Ended::Crossed => (RunStatus::Interrupted, Some(crossed(&counts))),
-        Ended::Failed(error) => (RunStatus::Failed, Some(error)),
-    };
-    let failed = status == RunStatus::Failed;
-    if context.holds {
-        let keep = status.finished();
-        let settled = writer.release(context.key, move |processor| if keep { processor.commit() } else { processor.rollback() });
-        match settled {
-            Err(second) if keep => {
-                let _ = writer.ask(|processor| processor.rollback());
-                (status, error) = (RunStatus::RolledBack, Some(second));
-            }
-            Err(second) => tracing::error!(code = second.code().as_str(), "The rollback failed too: {second}."),
-            Ok(()) => {}
-        }
-        if !status.finished() {
-            status = RunStatus::RolledBack;
-        }
-    }
-    writer.forget(context.key);
-    let duration_ms = context.begun.elapsed().as_millis() as u64;
-    let error_report = error.as_ref().map(ErrorReport::from);
-    let run_end = RunEnd {
-        status,
-        ended_ms: crate::model::now_ms(),
-        duration_ms,
-        error_json: error_report.as_ref().and_then(|report| serde_json::to_string(report).ok()),
-    };
-    let noted = {
-        let handle = Arc::clone(handle);
-        writer.ask(move |processor| processor.finish_run(&handle, &run_end))
-    };
-    if let Err(second) = noted {
-        if error.is_none() {
-            (status, error) = (RunStatus::Failed, Some(second));
-        } else {
-            tracing::error!(code = second.code().as_str(), "The end of the run cannot be noted: {second}.");
-        }
-    }
-    assert!(counts.balance(), "BUG: the books of the run do not balance: {counts:?}");
-    let read = teller.counts.read;
-    let report = RunReport {
-        schema: REPORT_SCHEMA,
-        run: handle.run.0,
-        uuid: handle.uuid.clone(),
-        status,
-        success: status == RunStatus::Succeeded,
-        dry_run: job.dry_run,
-        already_complete: false,
-        store: job.store.as_ref().map(|path| path.display().to_string()),
-        collection: job.collection.to_string(),
-        resumed_at: context.resumed_at,
-        counts,
-        blank_lines: handle.blank_lines + teller.blank_lines,
-        batches: handle.next_batch.0 + teller.batches,
-        duration_ms,
-        items_per_s: read as f64 / context.begun.elapsed().as_secs_f64().max(1e-9),
-        peak_lanes: peak_lanes as u64,
-        plugins: plugins_used(shared),
-        fates: teller.fates.clone(),
-        error: error.as_ref().map(ErrorReport::from),
-    };
-    teller.finish(Event::RunEnded(Box::new(RunEnded {
-        status,
-        success: report.success,
-        counts,
-        blank_lines: report.blank_lines,
-        batches: report.batches,
-        duration_ms,
-        error: report.error.clone(),
-    })));
-    match error {
-        Some(error) if failed || error.code() != Code::BatchPartial => {
-            Err(RunFailure { report: Some(Box::new(report)), error })
-        }
-        _ => Ok(report),
-    }
-}
-
-fn crossed(counts: &Counts) -> Error {
-    let message = format!(
-        "stopped by --max-rejects: {} of {} items were rejected or dead-lettered",
-        counts.failed(),
-        counts.read
-    );
-    Error::new(Code::BatchPartial, message)
-        .hint("see `atlas-host dead-letters list`; the same command with a higher --max-rejects continues")
-}
-
-fn complete(job: &Job, row: &crate::store::RunRow) -> RunReport {
-    RunReport {
-        schema: REPORT_SCHEMA,
-        run: row.run.0,
-        uuid: row.uuid.clone(),
-        status: row.status,
-        success: row.status == RunStatus::Succeeded,
-        dry_run: false,
-        already_complete: true,
-        store: job.store.as_ref().map(|path| path.display().to_string()),
-        collection: row.collection.to_string(),
-        resumed_at: row.next,
-        counts: row.counts,
-        blank_lines: row.blank_lines,
-        batches: row.batches,
-        duration_ms: 0,
-        items_per_s: 0.0,
-        peak_lanes: 0,
-        plugins: Vec::new(),
-        fates: None,
-        error: None,
-    }
 }
 
 /// A run's number, for messages.

@@ -18,6 +18,9 @@ const RECENT_BATCHES: usize = 32;
 /// Fewer items than this say nothing about a share.
 const ITEMS_ENOUGH: u64 = 20;
 
+/// A write transaction was rolled back.
+pub const TRANSACTION_ROLLED_BACK: &str = "TRANSACTION_ROLLED_BACK";
+
 /// Watches committed batches. A pure fold: the same events give the same alerts.
 #[derive(Debug)]
 pub struct Alerts {
@@ -49,8 +52,17 @@ impl Alerts {
 
     /// The alerts that this event raises or clears, in a fixed order; none for most events. To be emitted after it.
     pub fn observe(&mut self, event: &Event) -> Vec<Event> {
-        let Event::BatchCommitted(batch) = event else { return Vec::new() };
-        self.slow(batch).into_iter().chain(self.failing(batch)).collect()
+        match event {
+            Event::BatchCommitted(batch) => self.slow(batch).into_iter().chain(self.failing(batch)).collect(),
+            Event::TransactionRolledBack { group, reason } => vec![Event::AlertRaised {
+                alert: TRANSACTION_ROLLED_BACK.to_owned(),
+                batch: *group,
+                value: 1.0,
+                threshold: 0.0,
+                message: format!("transaction {group} was rolled back: {reason}"),
+            }],
+            _ => Vec::new(),
+        }
     }
 
     fn slow(&mut self, batch: &BatchCommitted) -> Option<Event> {
@@ -161,6 +173,14 @@ mod tests {
                 _ => "other",
             })
             .collect()
+    }
+
+    #[test]
+    fn a_rollback_raises_an_alert_with_its_reason() {
+        let event = Event::TransactionRolledBack { group: 4, reason: "STORAGE_2009: no space left".to_owned() };
+        let raised = Alerts::default().observe(&event);
+        assert!(matches!(&raised[..], [Event::AlertRaised { alert, batch: 4, message, .. }]
+            if alert == TRANSACTION_ROLLED_BACK && message.contains("no space left")));
     }
 
     #[test]

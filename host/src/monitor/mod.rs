@@ -19,7 +19,7 @@ mod summary;
 mod testing;
 mod words;
 
-pub use alert::{Alerts, HIGH_ERROR_RATE, SLOW_BATCH_PROCESSING};
+pub use alert::{Alerts, HIGH_ERROR_RATE, SLOW_BATCH_PROCESSING, TRANSACTION_ROLLED_BACK};
 pub use events_file::EventsFile;
 pub use health::{Health, Sample, Sensor, SystemSensor, Thresholds, judge};
 pub use hub::{Clock, Delivery, EventHub, Fold, Recording, Subscription, SystemClock, Watched, subscription};

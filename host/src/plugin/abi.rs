@@ -101,6 +101,7 @@ pub enum OutcomeAbi {
 #[derive(ComponentType, Lift, Clone, Copy)]
 #[component(enum)]
 #[repr(u8)]
+#[expect(dead_code, reason = "lifted from guests, never made here")]
 pub enum LevelAbi {
     #[component(name = "trace")]
     Trace,

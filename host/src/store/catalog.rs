@@ -308,25 +308,10 @@ fn refuse_taken(conn: &Connection, object: &str) -> Result<()> {
 }
 
 fn hint<'a>(what: &str, wanted: &str, there: impl Iterator<Item = &'a str> + Clone) -> String {
-    let near = there.clone().map(|n| (distance(wanted, n), n)).min();
+    let near = there.clone().map(|n| (crate::model::edit_distance(wanted, n), n)).min();
     match near {
         None => format!("the store has no {what} yet"),
         Some((d, name)) if d <= 1 + wanted.len() / 3 => format!("did you mean `{name}`?"),
         Some(_) => format!("there are: {}", there.collect::<Vec<_>>().join(", ")),
     }
-}
-
-/// Levenshtein distance in bytes, without regard to case.
-fn distance(a: &str, b: &str) -> usize {
-    let mut line: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.bytes().enumerate() {
-        let mut diagonal = line[0];
-        line[0] = i + 1;
-        for (j, y) in b.bytes().enumerate() {
-            let replaced = diagonal + usize::from(!x.eq_ignore_ascii_case(&y));
-            diagonal = line[j + 1];
-            line[j + 1] = replaced.min(diagonal + 1).min(line[j] + 1);
-        }
-    }
-    line[b.len()]
 }

@@ -228,7 +228,8 @@ impl Lock {
             }
             Err(TryLockError::Error(e)) => return Err(failed(e)),
         }
-        let command: Vec<String> = std::env::args_os().take(8).map(|a| a.to_string_lossy().into_owned()).collect();
+        // Program and verb only: flags may hold what is secret.
+        let command: Vec<String> = std::env::args_os().take(2).map(|a| a.to_string_lossy().into_owned()).collect();
         let command: String = command.join(" ").chars().filter(|c| !c.is_control()).take(200).collect();
         file.set_len(0).map_err(failed)?;
         file.rewind().map_err(failed)?;

@@ -25,7 +25,13 @@ impl<T> OrFail<T> for rusqlite::Result<T> {
 /// The error itself; see [`OrFail::or_code`].
 pub(super) fn failed(conn: &Connection, doing: &str, otherwise: Code, error: rusqlite::Error) -> Error {
     let code = code_of(&error).unwrap_or(otherwise);
-    Error::new(code, format!("cannot {doing} in store {}", conn.path().unwrap_or_default())).because(error)
+    let path = conn.path().unwrap_or_default();
+    if code == Code::StorageForeign {
+        return Error::new(code, format!("{path} is no SQLite database"))
+            .because(error)
+            .hint("choose another file; where there is none, `atlas-host run` makes a store");
+    }
+    Error::new(code, format!("cannot {doing} in store {path}")).because(error)
 }
 
 /// The code of an SQLite error whose kind alone says what is wrong with the file, the disk or the lock.

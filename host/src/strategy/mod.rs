@@ -80,25 +80,10 @@ pub fn strategy(name: &str) -> Result<Box<dyn Strategy>> {
         return Ok((row.make)());
     }
     let names: Vec<_> = STRATEGIES.iter().map(|row| row.name).collect();
-    let nearest = names.iter().min_by_key(|known| distance(&name.to_lowercase(), known)).expect("the table has rows");
+    let nearest = names.iter().min_by_key(|known| crate::model::edit_distance(name, known)).expect("the table has rows");
     let found: String = name.chars().take(40).flat_map(char::escape_debug).collect();
     Err(Error::new(Code::ConfigInvalid, format!("no strategy is named \"{found}\"; there are {}", names.join(", ")))
         .hint(format!("did you mean `--strategy {nearest}`?")))
-}
-
-/// Number of characters to insert, delete or exchange that make one text the other (Levenshtein distance).
-fn distance(a: &str, b: &str) -> usize {
-    let mut row: Vec<usize> = (0..=b.chars().count()).collect();
-    for (i, from) in a.chars().take(64).enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, to) in b.chars().enumerate() {
-            let exchange = diagonal + usize::from(from != to);
-            diagonal = row[j + 1];
-            row[j + 1] = exchange.min(row[j] + 1).min(row[j + 1] + 1);
-        }
-    }
-    row[b.chars().count()]
 }
 
 /// Remembers the last plan, so that a reason is given exactly when the plan differs from it.

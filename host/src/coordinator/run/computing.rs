@@ -1,0 +1,190 @@
+//! Computing batches: chunks to the lanes, answers back, retries.
+
+use std::cmp::Reverse;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::{Ended, Run, Waiting};
+use crate::coordinator::chunk::{self, Chunk, ItemResult};
+use crate::coordinator::flight::{Flight, RetryItem};
+use crate::coordinator::retry;
+use crate::coordinator::work::{Done, LaneWork, submit};
+use crate::error::{Code, Error};
+use crate::event::Event;
+use crate::model::{BatchNumber, Ordinal};
+
+impl Run<'_> {
+    pub(super) fn compute(&mut self, at: usize) {
+        let flight = &mut self.flights[at];
+        let chunks = flight.chunks();
+        let serial = self.parts.shared.view.is_some();
+        if serial {
+            flight.first_pass = (0..flight.batch.len()).map(|_| None).collect();
+        }
+        let number = flight.number;
+        if serial && (self.skip_first_pass || chunks.is_empty()) {
+            self.begin_walk(at);
+            return;
+        }
+        for indices in chunks {
+            self.queue_chunk(number, indices, 1, serial);
+        }
+    }
+
+    pub(super) fn flight(&mut self, number: BatchNumber) -> Option<&mut Flight> {
+        self.flights.iter_mut().find(|flight| flight.number == number)
+    }
+
+    pub(super) fn chunk(&mut self, number: BatchNumber, indices: Vec<u32>, attempt: u32) -> Option<Chunk> {
+        let run = Arc::clone(&self.parts.shared);
+        let flight = self.flight(number)?;
+        let (batch, logs) = (Arc::clone(&flight.batch), Arc::clone(&flight.logs));
+        Some(Chunk { run, number: number.0, batch, indices, attempt, logs })
+    }
+
+    pub(super) fn queue_chunk(&mut self, number: BatchNumber, indices: Vec<u32>, attempt: u32, serial: bool) {
+        let Some(chunk) = self.chunk(number, indices, attempt) else { return };
+        let validators = self.parts.shared.validators.len();
+        if serial {
+            self.work.push_back(LaneWork::FirstPass(chunk));
+        } else if validators < 2 {
+            self.work.push_back(LaneWork::Compute(chunk));
+        } else {
+            // Several validators run side by side, each as a job of its own.
+            if let Some(flight) = self.flight(number) {
+                flight.begin_merge(chunk.indices.clone(), attempt, validators);
+            }
+            self.work.extend((0..validators).map(|validator| LaneWork::Validate(chunk.clone(), validator)));
+        }
+    }
+
+    pub(super) fn begin_walk(&mut self, at: usize) {
+        let flight = &mut self.flights[at];
+        let (number, indices) = (flight.number, flight.items());
+        if indices.is_empty() {
+            return;
+        }
+        let passes = indices.iter().map(|index| flight.first_pass[*index as usize].take()).collect();
+        if let Some(chunk) = self.chunk(number, indices, 1) {
+            self.work.push_back(LaneWork::Walk(chunk, passes));
+        }
+    }
+
+    pub(super) fn dispatch(&mut self) {
+        let now = Instant::now();
+        while self.waiting.peek().is_some_and(|Reverse(waiting)| waiting.due <= now) {
+            let Some(Reverse(waiting)) = self.waiting.pop() else { break };
+            self.queue_chunk(waiting.number, waiting.indices, waiting.attempt, false);
+        }
+        while self.lanes_in_use < self.plan.lanes {
+            let Some(work) = self.work.pop_front() else { break };
+            self.note_lane_time();
+            self.lanes_in_use += 1;
+            self.peak_lanes = self.peak_lanes.max(self.lanes_in_use);
+            submit(self.parts.lanes, work, &self.done.0, self.parts.control.flag());
+        }
+        self.parts.teller.lanes_in_use(self.lanes_in_use as u64);
+    }
+
+    /// Adds the time since the last change of `lanes_in_use` to the busy time.
+    pub(super) fn note_lane_time(&mut self) {
+        self.lane_busy += self.parts.teller.lane_time(self.lanes_in_use);
+    }
+
+    pub(super) fn done(&mut self, done: Done) {
+        self.note_lane_time();
+        self.lanes_in_use -= 1;
+        match done {
+            Done::Computed { number, indices, attempt, results, metrics } => {
+                let attempts = self.parts.attempts;
+                let Some(flight) = self.flight(number) else { return };
+                flight.add_metrics(&metrics);
+                let again = flight.settle(&indices, results, attempt, attempts);
+                self.retry_later(number, again, attempt);
+            }
+            Done::Judged { number, first, validator, judged, metrics } => {
+                let shared = Arc::clone(&self.parts.shared);
+                let Some(flight) = self.flight(number) else { return };
+                flight.add_metrics(&metrics);
+                if let Some(whole) = flight.merge(first, validator, judged) {
+                    let judged = whole.judged.into_iter().flatten().collect();
+                    let merged =
+                        chunk::merge(&shared.validators, judged, whole.indices.len(), whole.attempt);
+                    if let Some(chunk) = self.chunk(number, whole.indices, whole.attempt) {
+                        self.work.push_front(LaneWork::Operate(chunk, merged));
+                    }
+                }
+            }
+            Done::FirstPass { number, indices, passes, metrics } => {
+                let Some(at) = self.flights.iter().position(|flight| flight.number == number) else { return };
+                let flight = &mut self.flights[at];
+                flight.add_metrics(&metrics);
+                for (index, pass) in indices.into_iter().zip(passes) {
+                    flight.first_pass[index as usize] = Some(pass);
+                }
+                let ready = flight.items().iter().all(|index| flight.first_pass[*index as usize].is_some());
+                if ready {
+                    self.begin_walk(at);
+                }
+            }
+            Done::Walked { number, indices, walked: Ok(Some(walked)) } => {
+                self.skip_first_pass = walked.rerun * 2 > indices.len();
+                let Some(flight) = self.flight(number) else { return };
+                flight.add_metrics(&walked.metrics);
+                flight.retries += walked.retries;
+                let results = walked.decisions.into_iter().map(ItemResult::Decided).collect();
+                flight.settle(&indices, results, 1, 1);
+            }
+            // Stopped half way: the batch is abandoned, its items are read again by the next run.
+            Done::Walked { number, walked: Ok(None), .. } => {
+                self.parts.teller.emit(Event::BatchAbandoned { batch: number.0, reason: "the run was stopped".into() });
+                self.flights.clear();
+                self.begin_stop();
+            }
+            Done::Walked { walked: Err(error), .. } => self.outcome = Some(Ended::Failed(error)),
+            Done::Panicked { text } => {
+                self.outcome = Some(Ended::Failed(Error::new(Code::Internal, format!("a lane panicked: {text}"))));
+            }
+        }
+    }
+
+    pub(super) fn retry_later(&mut self, number: BatchNumber, again: Vec<RetryItem>, attempt: u32) {
+        if again.is_empty() {
+            return;
+        }
+        let Some(batch) = self.flight(number).map(|flight| Arc::clone(&flight.batch)) else { return };
+        // One wait for all items of the chunk that failed together: the longest of theirs.
+        let mut delay = Duration::ZERO;
+        for item in &again {
+            let ordinal = batch.ordinal(item.index as usize);
+            let random = self.random(ordinal, attempt);
+            delay = delay.max(retry::delay(attempt, random, item.delay_ms));
+        }
+        for item in &again {
+            let ordinal = batch.ordinal(item.index as usize);
+            let id = batch.item(item.index as usize).map_or("", |item| item.id);
+            self.parts.teller.emit(Event::ItemRetried {
+                batch: number.0,
+                ordinal: ordinal.0,
+                id: id.to_owned(),
+                attempt: attempt + 1,
+                delay_ms: delay.as_millis() as u64,
+                code: item.problem.code.clone(),
+            });
+        }
+        self.waiting.push(Reverse(Waiting {
+            due: Instant::now() + delay,
+            number,
+            attempt: attempt + 1,
+            indices: again.into_iter().map(|item| item.index).collect(),
+        }));
+    }
+
+    /// Jitter that a repeated run repeats.
+    pub(super) fn random(&self, ordinal: Ordinal, attempt: u32) -> u64 {
+        (self.parts.shared.seed ^ ordinal.0.rotate_left(17) ^ u64::from(attempt))
+            .wrapping_mul(0x9E37_79B9_7F4A_7C15)
+            .rotate_left(31)
+            .wrapping_mul(0xBF58_476D_1CE4_E5B9)
+    }
+}

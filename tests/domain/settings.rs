@@ -1,0 +1,62 @@
+//! Batch size, lanes and strategy decide no fate: reads are serial in effect.
+
+use super::{Input, options, strings, validated};
+use crate::generator::tasks::{Options, Profile};
+use crate::harness::guest_arg;
+
+const STRATEGIES: [&str; 3] = ["sequential", "concurrent", "adaptive"];
+const BATCH_SIZES: [&str; 4] = ["1", "7", "100", "1000"];
+const LANES: [&str; 3] = ["1", "2", "4"];
+
+/// Runs with every combination and compares it with a run of one item at a time.
+fn settings_make_no_difference(input: &Input, flags: &[&str], collections: &[&str]) {
+    let alone = ["--strategy", "sequential", "--batch-size", "1", "--lanes", "1"];
+    let (report, _) = input.run("alone.db", &[flags, &alone].concat());
+    let wanted = input.picture("alone.db", collections);
+    assert!(report["stored"] != 0 && !wanted.1.is_empty(), "{}: a comparison of nothing", input.name);
+    for strategy in STRATEGIES {
+        for batch_size in BATCH_SIZES {
+            for lanes in LANES {
+                let store = format!("{strategy}-{batch_size}-{lanes}.db");
+                let plan = ["--strategy", strategy, "--batch-size", batch_size, "--lanes", lanes];
+                let (found, _) = input.run(&store, &[flags, &plan].concat());
+                assert_eq!(found["fates"], report["fates"], "{}: {plan:?}", input.name);
+                let found = input.picture(&store, collections);
+                assert!(found == wanted, "{}: {plan:?} differs: {:?}", input.name, difference(&wanted, &found));
+            }
+        }
+    }
+}
+
+/// The first line or letter in which two pictures differ.
+fn difference<T: PartialEq + std::fmt::Debug>(
+    wanted: &(Vec<String>, Vec<T>),
+    found: &(Vec<String>, Vec<T>),
+) -> Option<String> {
+    let rows = wanted.0.iter().flat_map(|text| text.lines()).zip(found.0.iter().flat_map(|text| text.lines()));
+    let row = rows.filter(|(wanted, found)| wanted != found).map(|pair| format!("{pair:?}")).next();
+    let letters = wanted.1.iter().zip(&found.1).filter(|(wanted, found)| wanted != found);
+    row.or_else(|| letters.map(|pair| format!("{pair:?}")).next())
+}
+
+#[test]
+fn batch_size_lanes_and_strategy_decide_no_fate_where_validators_read_the_store() {
+    let input = Input::tasks(options(31, 400, Profile::Hostile));
+    settings_make_no_difference(&input, &strings(&validated()), &["items"]);
+}
+
+#[test]
+fn batch_size_lanes_and_strategy_decide_no_fate_where_the_operation_changes_what_is_stored() {
+    // Rows with faults are left out by the seed: a deadline in each of 36 runs would be all that this test waits for.
+    let input = Input::tasks(Options { mixed: true, ..options(32, 400, Profile::Realistic) });
+    let flags = super::enrich::flags();
+    settings_make_no_difference(&input, &strings(&flags), &["items", "edges"]);
+}
+
+#[test]
+fn batch_size_lanes_and_strategy_decide_no_byte_where_nothing_reads_the_store() {
+    let input = Input::tasks(options(33, 400, Profile::Hostile));
+    let fields = guest_arg("task-fields");
+    let flags = ["--validator", &fields, "--id", "/path", "--on-existing", "reject"];
+    settings_make_no_difference(&input, &flags, &["items"]);
+}

@@ -1,0 +1,63 @@
+//! The direct dependencies: each wanted, each with its reason.
+
+use super::{none, read};
+
+/// What the host is built from.
+const HOST: &[&str] = &[
+    "blake3", "clap", "clap_complete", "clap_mangen", "comfy-table", "crossbeam-channel", "etcetera", "flate2", "hdrhistogram",
+    "indicatif", "jiff", "memchr", "rand_core", "rusqlite", "rustix", "serde", "serde_json", "signal-hook", "sysinfo", "tempfile",
+    "tokio", "toml", "tracing", "tracing-subscriber", "uuid", "wasmtime", "wasmtime-wasi", "zstd",
+];
+
+/// What its tests and examples need besides.
+const HOST_TESTS: &[&str] = &["anyhow", "proptest", "wat", "wit-component", "wit-parser"];
+
+/// What guests, their shared parts and their encoder are built from.
+const GUESTS: &[&str] = &["faults", "serde", "serde_json", "task-model", "wasm-encoder", "wasm-metadata", "wit-bindgen", "wit-component", "wit-parser"];
+
+#[test]
+fn a_new_dependency_is_a_decision() {
+    assert_eq!(sorted("host/Cargo.toml", "[dependencies]"), HOST);
+    assert_eq!(sorted("host/Cargo.toml", "[dev-dependencies]"), HOST_TESTS);
+    assert_eq!(sorted("guests/Cargo.toml", "[workspace.dependencies]"), GUESTS);
+}
+
+#[test]
+fn every_dependency_of_the_host_says_why_it_is_there() {
+    let mut complaints = Vec::new();
+    for table in ["[dependencies]", "[dev-dependencies]"] {
+        let text = read("host/Cargo.toml");
+        let mut before = "";
+        for line in lines_of(&text, table) {
+            if !line.starts_with('#') && !before.starts_with("# ") {
+                complaints.push(format!("host/Cargo.toml: no reason stands above {line}"));
+            }
+            before = line;
+        }
+    }
+    none(&complaints);
+}
+
+/// The sandbox and the terminal are large; only parts of them are asked for.
+#[test]
+fn large_dependencies_have_their_default_features_off() {
+    let text = read("host/Cargo.toml");
+    for name in ["wasmtime ", "wasmtime-wasi ", "sysinfo "] {
+        let line = lines_of(&text, "[dependencies]").find(|line| line.starts_with(name)).expect("a dependency");
+        assert!(line.contains("default-features = false"), "{line}");
+    }
+}
+
+fn sorted(manifest: &str, table: &str) -> Vec<String> {
+    let text = read(manifest);
+    let lines = lines_of(&text, table).filter(|line| !line.starts_with('#'));
+    let mut names: Vec<String> = lines.map(|line| line.split([' ', '.', '=']).next().unwrap_or_default().to_owned()).collect();
+    names.sort();
+    names
+}
+
+/// The lines of one table of a manifest that are not empty.
+fn lines_of<'a>(text: &'a str, table: &'a str) -> impl Iterator<Item = &'a str> {
+    let lines = text.lines().skip_while(move |line| *line != table).skip(1);
+    lines.take_while(|line| !line.starts_with('[')).filter(|line| !line.is_empty())
+}
