@@ -110,7 +110,13 @@ fn every_documented_setting_is_read_from_flag_environment_and_file() {
 
 #[track_caller]
 fn check(after: BTreeMap<String, (String, String)>, before: &BTreeMap<String, (String, String)>, key: &str, value: &str, origin: &str) {
-    assert_eq!(after[key], (value.to_owned(), origin.to_owned()), "{key}");
+    // What may be secret is not shown.
+    let wanted = match key {
+        "plugin-config" => "limit=(hidden)",
+        "grant-env" => "KEY=(hidden)",
+        _ => value,
+    };
+    assert_eq!(after[key], (wanted.to_owned(), origin.to_owned()), "{key}");
     for (other, setting) in &after {
         assert!(other == key || other == "output" || *setting == before[other], "{key} changed {other}: {setting:?}");
     }

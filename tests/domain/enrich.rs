@@ -73,7 +73,8 @@ fn edges_are_those_of_the_stored_tasks(input: &Input) {
     assert!(found == wanted, "{}: {:?}", input.name, found.symmetric_difference(&wanted).next());
     let (_, target) = wanted.first().expect("some task depends on another");
     let query = ["query", "--into", "edges", "--index", "to", "--equals", target, "--store", "rows.db", "--limit", "0"];
-    let rows = input.folder.atlas([&query[..], &["--output", "json"]].concat()).run().exits(0).json_lines();
+    let rows = input.folder.atlas([&query[..], &["--output", "json"]].concat()).run().exits(0).json();
+    let rows = rows.as_array().expect("a list");
     assert_eq!(rows.len(), wanted.iter().filter(|(_, to)| to == target).count(), "{}: edges to {target}", input.name);
 }
 

@@ -82,13 +82,13 @@ fn the_exit_codes_are_documented() {
 fn the_commands_and_their_flags_are_documented() {
     let mut command = Cli::command();
     command.build();
-    let verbs = command.get_subcommands().filter(|verb| verb.get_name() != "help");
-    let rows = verbs.clone().map(|verb| [code(verb.get_name()), about(verb)]);
+    let verbs: Vec<&clap::Command> = command.get_subcommands().filter(|verb| verb.get_name() != "help").collect();
+    let rows = verbs.iter().map(|verb| [code(verb.get_name()), about(verb)]);
     assert_part("README.md", "commands", &table(["command", "what it does"], rows));
 
     let mut text = String::from("## Flags of every command\n");
     text.push_str(&flags(&command, |_| true));
-    verbs.for_each(|verb| describe(verb, verb.get_name(), &mut text));
+    verbs.into_iter().for_each(|verb| describe(verb, verb.get_name(), &mut text));
     assert_part(REFERENCE, "flags", &text);
 }
 

@@ -75,7 +75,7 @@ pub struct JobArgs {
     #[arg(long, value_name = "SIZE", default_value = "8MiB", env = "ATLAS_MAX_LINE_BYTES", value_parser = units::bytes, help_heading = "Input")]
     pub max_line_bytes: usize,
 
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = "Store")]
     pub store: StoreArg,
     /// Store items in this collection
     #[arg(long, value_name = "COLLECTION", default_value = "items", env = "ATLAS_INTO", value_parser = name, help_heading = "Store")]
@@ -95,7 +95,7 @@ pub struct JobArgs {
     /// Keep each batch whole, or the whole run
     #[arg(long, value_name = "UNIT", default_value = "batch", env = "ATLAS_ATOMIC", help_heading = "Store")]
     pub atomic: AtomicArg,
-    /// full survives a power cut; normal may lose the last batches in one
+    /// Choose what a power cut may take: nothing (full), or the last batches (normal)
     #[arg(long, value_name = "KIND", default_value = "full", env = "ATLAS_DURABILITY", help_heading = "Store")]
     pub durability: DurabilityArg,
     /// Say where results go: storage, memory (to stdout, nothing stored), index (no items; indexes verified and rebuilt)
@@ -133,7 +133,7 @@ pub struct JobArgs {
     /// Write events as JSON lines to this file, or to stdout (-)
     #[arg(long, value_name = "FILE", env = "ATLAS_EVENTS", help_heading = "Watching")]
     pub events: Option<PathBuf>,
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = "Watching")]
     pub output: OutputArg,
 }
 

@@ -88,7 +88,8 @@ fn parse(path: &Path, text: &str, command: &Command) -> Result<ConfigFile> {
         let place = format!("{}:{line}", path.display());
         let name = key.into_inner();
         if name == "plugins" {
-            file.plugins = plugin_tables(text, &place)?;
+            let place_of = |offset: usize| format!("{}:{}", path.display(), line_of(offset));
+            file.plugins = plugin_tables(text, &place, &place_of)?;
             continue;
         }
         let known = settable(command).find(|arg| arg.get_long() == Some(&*name));
@@ -103,12 +104,13 @@ fn parse(path: &Path, text: &str, command: &Command) -> Result<ConfigFile> {
     Ok(file)
 }
 
-fn plugin_tables(text: &str, place: &str) -> Result<BTreeMap<String, PluginTable>> {
+fn plugin_tables(text: &str, place: &str, place_of: &dyn Fn(usize) -> String) -> Result<BTreeMap<String, PluginTable>> {
     #[derive(serde::Deserialize)]
     struct Plugins {
         plugins: BTreeMap<String, PluginTable>,
     }
     toml::from_str::<Plugins>(text).map(|tables| tables.plugins).map_err(|error| {
+        let place = error.span().map_or_else(|| place.to_owned(), |span| place_of(span.start));
         Error::new(Code::ConfigInvalid, format!("{place}: {}", error.message()))
             .hint("a [plugins.NAME] table may have source, role, digest, grant-dir, grant-env, grant-host, grant-collection, config")
     })

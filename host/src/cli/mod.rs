@@ -76,31 +76,18 @@ pub struct Cli {
 
 #[derive(Subcommand, Debug)]
 enum Verb {
-    /// Run plugins over items and store the results
     Run(Box<run::RunArgs>),
-    /// Check plugins, settings and input without writing anything
     Validate(Box<validate::ValidateArgs>),
-    /// Show what a component exports, imports and asks for
     Inspect(inspect::InspectArgs),
-    /// Search a collection by index, condition or SQL
     Query(query::QueryArgs),
-    /// Print items by id
     Get(get::GetArgs),
-    /// Print a whole collection, sorted by id
     Export(export::ExportArgs),
-    /// Add, drop, list, verify and rebuild indexes
     Index(index::IndexArgs),
-    /// List, show, retry and discard items that were not stored
     DeadLetters(dead_letters::DeadLettersArgs),
-    /// List and show runs
     Runs(runs::RunsArgs),
-    /// Check every invariant of a store
     Verify(verify::VerifyArgs),
-    /// Show the settings in force and where each comes from
     Config(config::ConfigArgs),
-    /// Print a completion script for a shell
     Completions(completions::CompletionsArgs),
-    /// Print the manual page
     Man(man::ManArgs),
 }
 

@@ -101,7 +101,12 @@ fn settings_json(layers: &Layers) -> String {
 
 fn delimiter(given: Option<char>) -> Result<Option<u8>> {
     given
-        .map(|c| u8::try_from(c).map_err(|_| invalid(format!("--delimiter {c:?} is not a single byte"))))
+        .map(|c| {
+            let byte = u8::try_from(c).ok().filter(u8::is_ascii);
+            byte.ok_or_else(|| {
+                invalid(format!("--delimiter {c:?} is no ASCII character")).hint("use one such as ',', ';' or '|'")
+            })
+        })
         .transpose()
 }
 

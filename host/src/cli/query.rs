@@ -47,7 +47,7 @@ pub struct QueryArgs {
     #[arg(long = "where", value_name = "SQL-EXPR", conflicts_with_all = ["index", "sql"], allow_hyphen_values = true)]
     pub condition: Option<String>,
     /// Run this SELECT over the whole store
-    #[arg(long, value_name = "SELECT", conflicts_with = "index")]
+    #[arg(long, value_name = "SELECT", conflicts_with = "index", allow_hyphen_values = true)]
     pub sql: Option<String>,
     /// Print so many rows at the most; 0 for all
     #[arg(long, value_name = "N", default_value = "100")]

@@ -19,9 +19,12 @@ use crate::processor::ProcessorKind;
 const EXAMPLES: &str = "\
 Examples:
   atlas-host run --input tickets.ndjson --id id
-  atlas-host run --input tickets.ndjson.gz --id id --validator rules.wasm --plugin tidy.wasm --index status
+  atlas-host run -i tickets.ndjson.gz --id id --validator rules.wasm --plugin tidy.wasm --index status
   zcat big.csv.gz | atlas-host run --input - --format csv --id key --store big.db --into rows
   atlas-host run --input tickets.ndjson --plugin tidy.wasm --processor memory > tidied.ndjson";
+
+/// Columns of the summary where no terminal bounds them: messages stay whole in logs.
+const WIDTH_OFF_TERMINAL: u16 = 200;
 
 /// Run plugins over items and store the results
 #[derive(Args, Debug)]
@@ -64,6 +67,7 @@ pub fn perform(host: &Host, mut job: Job, args: &JobArgs, talk: Talk, printer: &
         )
         .hint("write events to a file: --events FILE"));
     }
+    let reads_items = job.processor != ProcessorKind::Index;
     if results_on_stdout {
         job.output = Some(results());
     }
@@ -93,6 +97,7 @@ pub fn perform(host: &Host, mut job: Job, args: &JobArgs, talk: Talk, printer: &
     };
     if let Some(report) = &report {
         match &report.error {
+            _ if !talk.quiet && !reads_items => tell_indexes(report),
             _ if !talk.quiet => tell(report, &summary),
             // A stop is told even by a quiet run; what `error` holds is told by the caller.
             Some(stop) if error.is_none() => print::stop(stop),
@@ -104,12 +109,15 @@ pub fn perform(host: &Host, mut job: Job, args: &JobArgs, talk: Talk, printer: &
     }
     match (error, report) {
         (Some(error), _) => Err(error),
-        (None, Some(report)) if report.status == RunStatus::Interrupted && report.error.is_none() => {
-            Ok(watch.exit().unwrap_or(130))
-        }
+        (None, Some(report)) if stopped(&report) => Ok(watch.exit().unwrap_or_else(|| report.exit())),
         (None, Some(report)) => Ok(report.exit()),
         (None, None) => Ok(0),
     }
+}
+
+/// True if the run ended before its input did, and no error is why.
+fn stopped(report: &RunReport) -> bool {
+    matches!(report.status, RunStatus::Interrupted | RunStatus::RolledBack) && report.error.is_none()
 }
 
 fn tell(report: &RunReport, summary: &Watched<Summary>) {
@@ -126,8 +134,14 @@ fn tell(report: &RunReport, summary: &Watched<Summary>) {
         print::talk("Nothing was changed. Use --again to process it anew.");
         return;
     }
-    let width = print::stderr_width().unwrap_or(80);
+    let width = print::stderr_width().unwrap_or(WIDTH_OFF_TERMINAL);
     print::talk(summary.read(|summary| summary.summary().text(usize::from(width))).trim_end());
+}
+
+fn tell_indexes(report: &RunReport) {
+    let store = report.store.as_deref().unwrap_or_default();
+    print::talk(&format!("Every index of {store} agrees with its rows; one that did not was built anew, with a warning."));
+    print::talk("`atlas-host index list` shows them.");
 }
 
 /// Bodies as NDJSON: one line each, in input order. A closed stdout ends the writing, not the run.

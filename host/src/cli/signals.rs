@@ -25,7 +25,7 @@ impl Watch {
         let spawned = std::thread::Builder::new().name("atlas-signals".into()).spawn(move || {
             for signal in signals.forever() {
                 if first.compare_exchange(0, signal, Ordering::SeqCst, Ordering::SeqCst).is_ok() {
-                    print::talk("Stopping: what is under way is committed. A second signal leaves at once.");
+                    print::talk("Stopping: what is under way is finished first. A second signal leaves at once.");
                     control.stop();
                 } else {
                     // The open transaction is undone when the store is opened next; nothing acknowledged is lost.

@@ -48,12 +48,16 @@ pub(super) fn end(
     let failed = status == RunStatus::Failed;
     if context.holds {
         let keep = status.finished();
-        let settled = writer.release(context.key, move |processor| if keep { processor.commit() } else { processor.rollback() });
+        let settled = writer.release(context.key, move |processor| match keep {
+            true => processor.commit().inspect_err(|_| {
+                if let Err(second) = processor.rollback() {
+                    tracing::error!(code = second.code().as_str(), "The rollback failed too: {second}.");
+                }
+            }),
+            false => processor.rollback(),
+        });
         match settled {
-            Err(second) if keep => {
-                let _ = writer.ask(|processor| processor.rollback());
-                (status, error) = (RunStatus::RolledBack, Some(second));
-            }
+            Err(second) if keep => (status, error) = (RunStatus::RolledBack, Some(second)),
             Err(second) => tracing::error!(code = second.code().as_str(), "The rollback failed too: {second}."),
             Ok(()) => {}
         }

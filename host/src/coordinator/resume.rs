@@ -5,7 +5,7 @@ use super::job::{Input, Job};
 use super::start::{Slots, named};
 use crate::error::{Code, Error, Result};
 use crate::model::{Digest, RunNumber};
-use crate::source::{Cutter, InputPath, MissingId, fingerprint};
+use crate::source::{CsvOptions, Cutter, InputPath, MissingId, fingerprint};
 use crate::store::{RunHandle, RunRow};
 
 /// What makes two commands the same job, and two executions of it alike.
@@ -77,7 +77,7 @@ fn settings(job: &Job, slots: &Slots) -> Vec<(String, String)> {
         ("missing-id".to_owned(), if job.missing_id == MissingId::Reject { "reject" } else { "ordinal" }.to_owned()),
         ("format".to_owned(), job.read.format.map_or("by name", |format| format.name()).to_owned()),
         ("max-line-bytes".to_owned(), job.read.line_bytes_max.to_string()),
-        ("csv".to_owned(), format!("delimiter {:?}, header {}", job.read.csv.delimiter, job.read.csv.header)),
+        ("csv".to_owned(), csv(job.read.csv)),
         ("limit".to_owned(), job.limit.map_or_else(|| "none".to_owned(), |limit| limit.to_string())),
         ("on-existing".to_owned(), format!("{:?}", job.on_existing).to_lowercase()),
         ("atomic".to_owned(), job.atomic.as_str().to_owned()),
@@ -92,6 +92,11 @@ fn settings(job: &Job, slots: &Slots) -> Vec<(String, String)> {
         settings.push((format!("config of {}", slot.name()), Digest::of(config.join("\0").as_bytes()).to_string()));
     }
     settings
+}
+
+fn csv(options: CsvOptions) -> String {
+    let delimiter = options.delimiter.map_or_else(|| "by format".to_owned(), |byte| format!("{:?}", char::from(byte)));
+    format!("delimiter {delimiter}, {}", if options.header { "with a header" } else { "without a header" })
 }
 
 /// What an earlier run of this job means for this one.

@@ -76,11 +76,15 @@ impl Base for Committed {
 }
 
 /// State with this run's own uncommitted batches, for `--atomic run` and dry runs: through the writer.
-pub(super) struct Uncommitted(pub Arc<WriterService>);
+pub(super) struct Uncommitted {
+    pub writer: Arc<WriterService>,
+    /// Of the run, whose own transaction is read.
+    pub key: u64,
+}
 
 impl Uncommitted {
     fn with<T: Send + 'static>(&self, work: impl FnOnce(&dyn store::Lookup) -> Result<T> + Send + 'static) -> Result<T> {
-        self.0.ask(move |processor| match processor.lookup() {
+        self.writer.ask_for(self.key, move |processor| match processor.lookup() {
             Some(lookup) => work(lookup),
             None => Err(Error::new(Code::StoragePrerequisite, "this run has no store to read")),
         })

@@ -42,6 +42,7 @@ pub(super) fn run(host: &Host, mut job: Job) -> Result<RunReport, RunFailure> {
     let slots = Slots::fill(&job)?;
     slots.need_a_store(&job)?;
     let begun = Instant::now();
+    let key = host.next_key();
     let source = open(&mut job)?;
     let names: Arc<[String]> = source.names().into();
     let total_bytes = source.total_bytes();
@@ -59,14 +60,14 @@ pub(super) fn run(host: &Host, mut job: Job) -> Result<RunReport, RunFailure> {
     if resumed_at > 0 {
         resume::skip(&mut cutter, &handle, &job.control)?;
     }
-    let shared = Arc::new(shared(&job, slots, &handle, &writer)?);
+    let shared = Arc::new(shared(&job, slots, &handle, &writer, key)?);
     let monitors = std::mem::take(&mut job.monitors);
     let hub = EventHub::start(handle.run.0, Box::new(SystemClock::start()), monitors)?;
     let items_total = job.dead_letters.as_ref().map(|ids| ids.len() as u64);
     let mut teller = Teller::new(hub, Arc::clone(&shared), handle.run.0, job.slow_item, items_total);
     teller.emit(Event::RunStarted(Box::new(run_started(&job, &handle, &shared, &names, total_bytes, items_total))));
     let intake = Intake::start(cutter, job.control.flag())?;
-    let key = host.next_key();
+    let lanes = host.lanes()?;
     let holds = job.atomic == Atomicity::Run && !job.dry_run;
     if holds {
         writer.hold(key, |processor| processor.begin())?;
@@ -75,7 +76,7 @@ pub(super) fn run(host: &Host, mut job: Job) -> Result<RunReport, RunFailure> {
     let parts = RunParts {
         key,
         policy: Arc::new(WritePolicy { target: job.collection.clone(), on_existing: job.on_existing, sort: true }),
-        lanes: host.lanes()?,
+        lanes,
         writer: Arc::clone(&writer),
         intake,
         strategy,
@@ -279,10 +280,16 @@ fn run_start(job: &Job, identity: &Identity, slots: &Slots) -> RunStart {
     }
 }
 
-fn shared(job: &Job, slots: Slots, handle: &RunHandle, writer: &Arc<WriterService>) -> Result<RunShared> {
+fn shared(
+    job: &Job,
+    slots: Slots,
+    handle: &RunHandle,
+    writer: &Arc<WriterService>,
+    key: u64,
+) -> Result<RunShared> {
     let reads_store = slots.all().any(|slot| slot.reads_store());
     let view = match (&job.store, reads_store) {
-        (Some(path), true) if job.processor == ProcessorKind::Storage => Some(view(job, path, writer)?),
+        (Some(path), true) if job.processor == ProcessorKind::Storage => Some(view(job, path, writer, key)?),
         _ => None,
     };
     Ok(RunShared {
@@ -298,7 +305,7 @@ fn shared(job: &Job, slots: Slots, handle: &RunHandle, writer: &Arc<WriterServic
     })
 }
 
-fn view(job: &Job, path: &Path, writer: &Arc<WriterService>) -> Result<StoreView> {
+fn view(job: &Job, path: &Path, writer: &Arc<WriterService>, key: u64) -> Result<StoreView> {
     let declared = job.indexes.iter().filter(|index| index.unique).map(|index| {
         (index.collection.clone().unwrap_or_else(|| job.collection.clone()), index.name.clone())
     });
@@ -311,7 +318,7 @@ fn view(job: &Job, path: &Path, writer: &Arc<WriterService>) -> Result<StoreView
     unique.dedup();
     let path = path.to_owned();
     let base: Arc<dyn Base> = if job.dry_run || job.atomic == Atomicity::Run {
-        Arc::new(Uncommitted(Arc::clone(writer)))
+        Arc::new(Uncommitted { writer: Arc::clone(writer), key })
     } else {
         Arc::new(Committed::new(move || Reader::open(&path)))
     };

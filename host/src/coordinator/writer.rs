@@ -22,7 +22,8 @@ use crate::store::{BatchWrite, Receipt, RunHandle, WritePolicy};
 type Task = Box<dyn FnOnce(&mut dyn Processor) + Send>;
 
 enum Message {
-    Task(Task),
+    /// By a run, or by a stranger (none).
+    Task(Option<u64>, Task),
     /// From now on only this run is served, until the matching `Release`: it holds a transaction open.
     Hold(u64, Task),
     Release(u64, Task),
@@ -130,7 +131,16 @@ impl WriterService {
         &self,
         work: impl FnOnce(&mut dyn Processor) -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        self.ask_as(work, Message::Task)
+        self.ask_as(work, |task| Message::Task(None, task))
+    }
+
+    /// As [`WriterService::ask`], by a run: served also while that run is the holder.
+    pub fn ask_for<T: Send + 'static>(
+        &self,
+        key: u64,
+        work: impl FnOnce(&mut dyn Processor) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        self.ask_as(work, |task| Message::Task(Some(key), task))
     }
 
     /// As [`WriterService::ask`]; afterwards only the run with this key is served.
@@ -226,7 +236,7 @@ impl Loop {
     fn run(mut self) {
         while let Some(message) = self.next() {
             match message {
-                Message::Task(task) => self.task(task),
+                Message::Task(_, task) => self.task(task),
                 Message::Hold(key, task) => {
                     self.holder = Some(key);
                     self.task(task);
@@ -256,8 +266,9 @@ impl Loop {
             (None, _) => true,
             (Some(holder), Message::Release(key, _)) => holder == *key,
             (Some(holder), Message::Batch(request)) => holder == request.key,
-            // Reads of the holder are tasks; other runs' tasks wait for them in the same queue, harmlessly served.
-            (Some(_), Message::Task(_) | Message::Forget(_)) => true,
+            // A stranger's work would be undone with the holder's.
+            (Some(holder), Message::Task(key, _)) => *key == Some(holder),
+            (Some(_), Message::Forget(_)) => true,
             (Some(_), Message::Hold(..)) => false,
         }
     }

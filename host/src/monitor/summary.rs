@@ -209,15 +209,13 @@ impl RunSummary {
     fn headline(&self) -> String {
         let run = if self.run > 0 { format!("Run {}", self.run) } else { "The run".to_owned() };
         let items = words::counted(self.counts.read, "item");
+        let failed = words::count(self.counts.failed());
         match self.status {
+            RunStatus::Succeeded if self.dry_run => format!("Dry run: all {items} would have their place."),
+            RunStatus::Partial if self.dry_run => format!("Dry run: {failed} of {items} could not be stored."),
             RunStatus::Succeeded if self.counts.read == 0 => format!("{run} succeeded: there was no item to read."),
             RunStatus::Succeeded => format!("{run} succeeded: all {items} have their place."),
-            RunStatus::Partial => {
-                format!(
-                    "{run} came to its end, but {} of {items} could not be stored.",
-                    words::count(self.counts.failed())
-                )
-            }
+            RunStatus::Partial => format!("{run} came to its end, but {failed} of {items} could not be stored."),
             RunStatus::Failed => format!("{run} failed after {items}; what was committed stays."),
             RunStatus::RolledBack => format!("{run} was rolled back after {items}; nothing of it is kept."),
             RunStatus::Interrupted => format!("{run} was interrupted after {items}; what was committed stays."),
@@ -227,21 +225,16 @@ impl RunSummary {
 
     fn facts(&self) -> Vec<(&'static str, String)> {
         let (c, p) = (&self.counts, &self.performance);
-        let mut facts = vec![(
-            "Items",
-            joined(
-                "stored",
-                &[
-                    (c.stored, "stored"),
-                    (c.rejected, "rejected"),
-                    (c.dead_lettered, "dead-lettered"),
-                    (c.dropped, "dropped"),
-                ],
-            ),
-        )];
-        if self.dry_run {
-            facts.push(("Rows", "none written: this was a dry run".to_owned()));
-        } else if !self.store.is_empty() {
+        let undone = self.status == RunStatus::RolledBack;
+        let mut items = joined(
+            "stored",
+            &[(c.stored, "stored"), (c.rejected, "rejected"), (c.dead_lettered, "dead-lettered"), (c.dropped, "dropped")],
+        );
+        if undone {
+            items.push_str("; all of it undone");
+        }
+        let mut facts = vec![("Items", items)];
+        if !self.store.is_empty() && !undone {
             let rows = joined(
                 "inserted",
                 &[
@@ -252,7 +245,11 @@ impl RunSummary {
                     (c.deleted, "deleted"),
                 ],
             );
-            facts.push(("Rows", format!("{rows}, into {} of {}", self.collection, self.store)));
+            let place = format!("{} of {}", self.collection, self.store);
+            facts.push(match self.dry_run {
+                true => ("Forecast", format!("{rows}, in {place}; nothing was written")),
+                false => ("Rows", format!("{rows}, into {place}")),
+            });
         }
         let duration = words::duration(Duration::from_millis(self.duration_ms));
         facts.push(("Time", format!("{duration}, {} items/s", words::rate(p.items_per_s))));

@@ -99,7 +99,8 @@ pub(super) fn check(input: &InputPath) -> Result<Kind> {
         // A named pipe blocks when it is opened: the thread that reads it opens it too.
         return Ok(Kind::Stream);
     }
-    File::open(path).map_err(|e| cannot_open(input, e))?;
+    let mut file = File::open(path).map_err(|e| cannot_open(input, e))?;
+    read_head(&mut file).and_then(|(head, found)| agreed(input, &head, found)).map_err(|e| cannot_open(input, e))?;
     Ok(Kind::Regular(metadata.len()))
 }
 
@@ -132,16 +133,21 @@ fn reader(input: &InputPath, size_bytes: Option<u64>, counter: Arc<AtomicU64>) -
     };
     let mut counted = Counted { file, counter, read_bytes: 0, size_bytes };
     let (head, found) = read_head(&mut counted)?;
-    let compression = match input.path().and_then(Compression::of_path) {
+    let compression = agreed(input, &head, found)?;
+    let reader = compression.wrap(Cursor::new(head).chain(counted))?;
+    Ok(Opened { reader, sealed: compression != Compression::None })
+}
+
+/// What name and content agree on. Errors: the name promises another compression.
+fn agreed(input: &InputPath, head: &[u8], found: Compression) -> io::Result<Compression> {
+    match input.path().and_then(Compression::of_path) {
         Some(named) if named != found => {
             let what = if head.is_empty() { "empty" } else { found.name() };
             let message = format!("its name says {}, but its content is {what}", named.name());
-            return Err(io::Error::new(io::ErrorKind::InvalidData, message));
+            Err(io::Error::new(io::ErrorKind::InvalidData, message))
         }
-        _ => found,
-    };
-    let reader = compression.wrap(Cursor::new(head).chain(counted))?;
-    Ok(Opened { reader, sealed: compression != Compression::None })
+        _ => Ok(found),
+    }
 }
 
 /// Reads as many bytes as it takes to tell the compression.
@@ -270,8 +276,7 @@ mod tests {
             let path = dir.path().join(name);
             fs::write(&path, content).unwrap();
             let input = InputPath::File(path);
-            let kind = check(&input).unwrap();
-            let Err(error) = open(&input, kind, &Arc::default()) else { panic!("{name} was opened") };
+            let error = check(&input).unwrap_err();
             assert_eq!(error.code(), Code::InputCutShort);
             assert!(error.to_string().contains(&format!("its content is {found}")), "{error}");
         }

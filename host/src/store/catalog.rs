@@ -190,11 +190,21 @@ fn create_index(conn: &Connection, collection: &Name, spec: &IndexSpec) -> Resul
     Ok(())
 }
 
+/// Makes the SQLite index behind a declared one anew, also where it is gone or is another.
+pub(super) fn recreate_index(conn: &Connection, collection: &Name, index: &Index) -> Result<()> {
+    let (_, create) = column_and_index(collection, &index.name, &index.pointer, index.unique);
+    conn.execute_batch(&format!("DROP INDEX IF EXISTS \"{}\"; {create};", index_name(collection, &index.name))).or_code(
+        conn,
+        &format!("rebuild index `{}` of `{collection}`", index.name),
+        Code::IndexOperation,
+    )
+}
+
 /// Removes one index with its column; rows stay untouched. Must run inside a transaction.
 pub(super) fn drop_index(conn: &Connection, catalog: &mut Catalog, collection: &Name, name: &Name) -> Result<()> {
     catalog.index(collection, name)?;
     conn.execute_batch(&format!(
-        "DROP INDEX \"{}\"; ALTER TABLE {} DROP COLUMN {};",
+        "DROP INDEX IF EXISTS \"{}\"; ALTER TABLE {} DROP COLUMN {};",
         index_name(collection, name),
         quoted(collection),
         quoted(name)

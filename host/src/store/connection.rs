@@ -201,6 +201,17 @@ fn harden(conn: &Connection) -> Result<()> {
     Ok(())
 }
 
+/// Whoever only asks whether the lock is held holds it for an instant: such an instant is waited out.
+fn patiently(file: &File) -> Result<(), TryLockError> {
+    for _ in 0..20 {
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) => std::thread::sleep(std::time::Duration::from_millis(2)),
+            other => return other,
+        }
+    }
+    file.try_lock()
+}
+
 /// The right to write, as an OS lock on `<store>.lock`: the system frees it however the process ends.
 /// The file stays; removing it could free a name that another process has locked meanwhile.
 #[derive(Debug)]
@@ -217,7 +228,7 @@ impl Lock {
         };
         let mut file =
             File::options().read(true).write(true).create(true).truncate(false).open(&path).map_err(failed)?;
-        match file.try_lock() {
+        match patiently(&file) {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 let mut holder = String::new();

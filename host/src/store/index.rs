@@ -42,12 +42,7 @@ impl Writer {
     pub fn index_rebuild(&mut self, collection: &Name, name: &Name) -> Result<()> {
         self.within(|w| {
             let index = w.catalog.index(collection, name)?;
-            let doing = format!("rebuild index `{name}` of `{collection}`");
-            w.conn.execute_batch(&format!("REINDEX \"{}\"", index_name(collection, name))).or_code(
-                &w.conn,
-                &doing,
-                Code::IndexOperation,
-            )?;
+            catalog::recreate_index(&w.conn, collection, index)?;
             match check(&w.conn, collection, index)?.first() {
                 None => note_verified(&w.conn, collection, name),
                 Some(finding) => Err(Error::new(finding.code, finding.message.clone())
@@ -101,7 +96,11 @@ impl Reader {
                         |row| uint(row, 0),
                     )
                     .or_fail(&self.conn, doing)?;
-                let (entries, _) = entries(&self.conn, &collection, index).or_fail(&self.conn, doing)?;
+                // Where the index behind the declared one is gone, it has no entries; `index verify` says so.
+                let entries = match catalog::definition(&self.conn, &collection, index)? {
+                    Some(_) => 0,
+                    None => entries(&self.conn, &collection, index).or_fail(&self.conn, doing)?.0,
+                };
                 let Index { name, pointer, unique } = index.clone();
                 all.push(IndexRow {
                     collection: collection.clone(),

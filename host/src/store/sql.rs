@@ -71,7 +71,9 @@ impl Reader {
     }
 
     fn refusal(&self, error: rusqlite::Error) -> Error {
-        if error.sqlite_error_code() == Some(ErrorCode::AuthorizationForStatementDenied) {
+        // VACUUM passes the authorizer, and is stopped by the read-only connection.
+        let writes = [ErrorCode::AuthorizationForStatementDenied, ErrorCode::ReadOnly];
+        if error.sqlite_error_code().is_some_and(|code| writes.contains(&code)) {
             return Error::new(Code::ConfigInvalid, format!("the query does more than read: {}", text_of(&error)))
                 .hint("a query is one SELECT; use `atlas-host run` to write");
         }

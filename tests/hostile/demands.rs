@@ -1,0 +1,119 @@
+//! The guest `faulty`, asked for each of its faults.
+
+use super::{ITEMS, faults_cost_only_their_items, items, run, text};
+use crate::harness::{Folder, guest_arg};
+
+const AT: usize = 13;
+
+fn asked(fault: &str) -> Folder {
+    let folder = Folder::new();
+    let body = format!(r#"{{"id":"i-013","fault":"{fault}"}}"#);
+    folder.write("items.ndjson", items(ITEMS, &[(AT, body)]));
+    folder
+}
+
+#[test]
+fn each_fault_of_an_operation_has_its_code_and_costs_one_item() {
+    let plugin = guest_arg("faulty");
+    for (fault, code) in [
+        ("trap", "GUEST_10001"),
+        ("spin", "GUEST_10002"),
+        ("alloc", "GUEST_10003"),
+        ("recurse", "GUEST_10004"),
+        ("huge-output", "GUEST_10005"),
+        ("wrong-id", "GUEST_10005"),
+        ("emit(1001)", "GUEST_10005"),
+        ("short", "GUEST_10007"),
+        ("long", "GUEST_10007"),
+        ("bad-json", "GUEST_10008"),
+        ("deep-json", "GUEST_10008"),
+        ("reject", "FAULTY_REJECT"),
+        ("retry", "FAULTY_RETRY"),
+        ("transient(3)", "FAULTY_RETRY"),
+        ("big-message", "FAULTY_BIG"),
+        ("nonsense", "FAULTY_UNKNOWN"),
+    ] {
+        let flags = ["--plugin", &plugin, "--deadline", "300ms"];
+        faults_cost_only_their_items(fault, &asked(fault), &[(AT, code)], &flags);
+    }
+}
+
+#[test]
+fn each_fault_of_a_validator_has_its_code_and_costs_one_item() {
+    let plugin = guest_arg("faulty");
+    for (fault, code) in [
+        ("trap", "GUEST_10001"),
+        ("spin", "GUEST_10002"),
+        ("alloc", "GUEST_10003"),
+        ("recurse", "GUEST_10004"),
+        ("short", "GUEST_10007"),
+        ("long", "GUEST_10007"),
+        ("reject", "FAULTY_REJECT"),
+        ("reject(1000)", "FAULTY_REJECT"),
+        ("big-message", "FAULTY_BIG"),
+        ("nonsense", "FAULTY_UNKNOWN"),
+    ] {
+        let folder = asked(&format!("validator-{fault}"));
+        let flags = ["--validator", &plugin, "--plugin", &guest_arg("identity"), "--deadline", "300ms"];
+        faults_cost_only_their_items(fault, &folder, &[(AT, code)], &flags);
+    }
+}
+
+#[test]
+fn a_validator_that_refuses_with_nothing_still_refuses() {
+    let folder = asked("validator-reject(0)");
+    let flags = ["--validator", &guest_arg("faulty")];
+    faults_cost_only_their_items("no problems", &folder, &[(AT, "VALIDATION_4001")], &flags);
+}
+
+#[test]
+fn what_is_no_fault_is_stored() {
+    let plugin = guest_arg("faulty");
+    for fault in ["slow(5)", "flood", "transient(2)", "retry(1)"] {
+        let flags = ["--plugin", &plugin, "--deadline", "5s"];
+        faults_cost_only_their_items(fault, &asked(fault), &[], &flags);
+    }
+}
+
+#[test]
+fn drops_and_copies_are_counted_as_what_they_are() {
+    let plugin = guest_arg("faulty");
+    let left = run(&asked("drop"), "atlas.db", &["--plugin", &plugin]);
+    assert_eq!((left.code, left.report["dropped"].as_u64(), left.stored.len()), (Some(0), Some(1), ITEMS - 1));
+    let left = run(&asked("emit(1000)"), "atlas.db", &["--plugin", &plugin]);
+    assert_eq!((left.code, left.report["stored"].as_u64()), (Some(0), Some(ITEMS as u64)));
+    assert_eq!(left.stored.len(), ITEMS - 1 + 1000);
+    let left = run(&asked("emit(0)"), "atlas.db", &["--plugin", &plugin]);
+    assert_eq!((left.code, left.report["dropped"].as_u64(), left.stored.len()), (Some(0), Some(1), ITEMS - 1));
+}
+
+#[test]
+fn a_message_too_long_is_cut_and_its_length_is_kept() {
+    let left = run(&asked("big-message"), "atlas.db", &["--plugin", &guest_arg("faulty")]);
+    let message = text(&left.letters[0]["problems"][0], "message");
+    assert!(message.starts_with("xxxx") && message.ends_with("(131072 bytes in all)"), "{}", message.len());
+    assert!(message.len() < 4200, "{} bytes are kept", message.len());
+}
+
+#[test]
+fn problems_beyond_their_bound_are_left_out() {
+    let left = run(&asked("validator-reject(1000)"), "atlas.db", &["--validator", &guest_arg("faulty")]);
+    assert_eq!(left.letters[0]["problems"].as_array().expect("a list").len(), 100);
+}
+
+#[test]
+fn a_flood_of_log_lines_is_cut_and_counted() {
+    let folder = asked("flood");
+    let plugin = guest_arg("faulty");
+    let run = ["run", "-v", "--input", "items.ndjson", "--id", "id", "--plugin", &plugin, "--events", "events.ndjson"];
+    let ran = folder.atlas([&run[..], &["--batch-size", "10", "--lanes", "1"]].concat()).run().exits(0);
+    assert_eq!(ran.stderr.matches("of a flood").count(), 100, "{}", ran.stderr);
+    let dropped: Vec<serde_json::Value> = folder
+        .read("events.ndjson")
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("JSON"))
+        .filter(|event: &serde_json::Value| event["event"] == "log-dropped")
+        .collect();
+    assert_eq!(dropped.len(), 1, "{dropped:?}");
+    assert_eq!((&dropped[0]["lines"], &dropped[0]["slot"]), (&100.into(), &"faulty".into()));
+}

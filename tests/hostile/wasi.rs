@@ -1,0 +1,321 @@
+//! WASI: nothing behind it but what was granted, and nothing in it that lasts.
+
+use std::net::TcpListener;
+
+use super::component::{Module, POISON, reject, replace, when_poisoned};
+use super::{ITEMS, faults_cost_only_their_items, folder, items, run, text};
+use crate::harness::Folder;
+
+const IO: &str = "package wasi:io@0.2.0;
+interface error { resource error; }
+interface poll { resource pollable { block: func(); } }
+interface streams {
+    use error.{error};
+    variant stream-error { last-operation-failed(error), closed }
+    resource output-stream { blocking-write-and-flush: func(contents: list<u8>) -> result<_, stream-error>; }
+    resource input-stream { blocking-read: func(len: u64) -> result<list<u8>, stream-error>; }
+}";
+const CLOCKS: &str = "package wasi:clocks@0.2.0;
+interface monotonic-clock {
+    use wasi:io/poll@0.2.0.{pollable};
+    subscribe-duration: func(when: u64) -> pollable;
+}";
+const CLI: &str = "package wasi:cli@0.2.0;
+interface stdout { use wasi:io/streams@0.2.0.{output-stream}; get-stdout: func() -> output-stream; }
+interface stderr { use wasi:io/streams@0.2.0.{output-stream}; get-stderr: func() -> output-stream; }
+interface stdin { use wasi:io/streams@0.2.0.{input-stream}; get-stdin: func() -> input-stream; }
+interface environment { get-environment: func() -> list<tuple<string, string>>; get-arguments: func() -> list<string>; }
+interface exit { exit: func(status: result); }";
+const FILES: &str = "package wasi:filesystem@0.2.0;
+interface types {
+    enum error-code { access, would-block, already, bad-descriptor, busy, deadlock, quota, exist, file-too-large,
+        illegal-byte-sequence, in-progress, interrupted, invalid, io, is-directory, loop, too-many-links, message-size,
+        name-too-long, no-device, no-entry, no-lock, insufficient-memory, insufficient-space, not-directory, not-empty,
+        not-recoverable, unsupported, no-tty, no-such-device, overflow, not-permitted, pipe, read-only, invalid-seek,
+        text-file-busy, cross-device }
+    flags path-flags { symlink-follow }
+    flags open-flags { create, directory, exclusive, truncate }
+    flags descriptor-flags { read, write, file-integrity-sync, data-integrity-sync, requested-write-sync, mutate-directory }
+    resource descriptor {
+        open-at: func(path-flags: path-flags, path: string, open-flags: open-flags, %flags: descriptor-flags)
+            -> result<descriptor, error-code>;
+        read: func(length: u64, offset: u64) -> result<tuple<list<u8>, bool>, error-code>;
+        write: func(buffer: list<u8>, offset: u64) -> result<u64, error-code>;
+    }
+}
+interface preopens { use types.{descriptor}; get-directories: func() -> list<tuple<descriptor, string>>; }";
+
+fn plugin(world: &str, imports: &str, fields: &str, each: &str) -> Vec<u8> {
+    Module { world, packages: &[IO, CLOCKS, CLI, FILES], imports, fields, each, ..Module::default() }.component()
+}
+
+const SLEEP_WORLD: &str = "import wasi:clocks/monotonic-clock@0.2.0; import wasi:io/poll@0.2.0;";
+const SLEEP: &str = r#"(import "wasi:clocks/monotonic-clock@0.2.0" "subscribe-duration" (func $after (param i64) (result i32)))
+    (import "wasi:io/poll@0.2.0" "[method]pollable.block" (func $block (param i32)))"#;
+
+#[test]
+fn sleeping_for_ever_ends_with_the_deadline() {
+    let each = when_poisoned("(call $block (call $after (i64.const 3600000000000)))");
+    let folder = folder(&plugin(SLEEP_WORLD, SLEEP, "", &each), &items(ITEMS, &[]));
+    let flags = ["--plugin", "plugin.wasm", "--deadline", "300ms"];
+    faults_cost_only_their_items("an hour's sleep", &folder, &[(POISON as usize, "GUEST_10002")], &flags);
+}
+
+#[test]
+fn handles_without_end_cost_one_item() {
+    let each = when_poisoned("(loop $more (drop (call $after (i64.const 1))) (br $more))");
+    let folder = folder(&plugin(SLEEP_WORLD, SLEEP, "", &each), &items(ITEMS, &[]));
+    faults_cost_only_their_items("handles", &folder, &[(POISON as usize, "GUEST_10009")], &["--plugin", "plugin.wasm"]);
+}
+
+#[test]
+fn a_flood_on_standard_output_is_cut_and_stops_nothing() {
+    for (stream, get) in [("stdout", "get-stdout"), ("stderr", "get-stderr")] {
+        let imports = format!(
+            r#"(import "wasi:cli/{stream}@0.2.0" "{get}" (func $get (result i32)))
+            (import "wasi:io/streams@0.2.0" "[method]output-stream.blocking-write-and-flush" (func $write (param i32 i32 i32 i32)))
+            (import "wasi:io/streams@0.2.0" "[resource-drop]output-stream" (func $drop (param i32)))"#
+        );
+        let each = when_poisoned(
+            "(local.set $a (call $get)) (local.set $b (i32.const 5000))
+             (loop $more
+               (call $write (local.get $a) (i32.const 4096) (i32.const 17) (i32.const 1024))
+               (local.set $b (i32.sub (local.get $b) (i32.const 1)))
+               (br_if $more (local.get $b)))
+             (call $drop (local.get $a))",
+        );
+        let world = format!("import wasi:cli/{stream}@0.2.0; import wasi:io/streams@0.2.0;");
+        let bytes = plugin(&world, &imports, r#"(data (i32.const 4096) "flooding\1b[31m all\0a")"#, &each);
+        let folder = folder(&bytes, &items(ITEMS, &[]));
+        faults_cost_only_their_items(stream, &folder, &[], &["--plugin", "plugin.wasm"]);
+        let left = run(&folder, "talk.db", &["-v", "--plugin", "plugin.wasm"]);
+        let lines = left.stderr.matches("flooding").count();
+        assert!((1..=100).contains(&lines), "{stream}: {lines} lines of the flood");
+        assert!(!left.stderr.contains('\u{1b}'), "{stream}: a terminal escape got through");
+    }
+}
+
+#[test]
+fn leaving_the_process_costs_one_item() {
+    let imports = r#"(import "wasi:cli/exit@0.2.0" "exit" (func $exit (param i32)))"#;
+    for status in ["0", "1"] {
+        let each = when_poisoned(&format!("(call $exit (i32.const {status}))"));
+        let folder = folder(&plugin("import wasi:cli/exit@0.2.0;", imports, "", &each), &items(ITEMS, &[]));
+        faults_cost_only_their_items("exit", &folder, &[(POISON as usize, "GUEST_10001")], &["--plugin", "plugin.wasm"]);
+    }
+}
+
+#[test]
+fn standard_input_is_empty_and_no_arguments_are_seen() {
+    let imports = r#"(import "wasi:cli/stdin@0.2.0" "get-stdin" (func $get (result i32)))
+        (import "wasi:io/streams@0.2.0" "[method]input-stream.blocking-read" (func $read (param i32 i64 i32)))
+        (import "wasi:cli/environment@0.2.0" "get-arguments" (func $arguments (param i32)))"#;
+    // Anything but a closed stream, or any argument, drops the item.
+    let each = when_poisoned(
+        "(call $read (call $get) (i64.const 10) (i32.const 1024))
+         (call $arguments (i32.const 1040))
+         (if (i32.or (i32.eqz (i32.load8_u (i32.const 1024))) (i32.or (i32.ne (i32.load8_u (i32.const 1028)) (i32.const 1)) (i32.load (i32.const 1044))))
+           (then (i32.store8 (local.get $one) (i32.const 3))))",
+    );
+    let world = "import wasi:cli/stdin@0.2.0; import wasi:io/streams@0.2.0; import wasi:cli/environment@0.2.0;";
+    let folder = folder(&plugin(world, imports, "", &each), &items(ITEMS, &[]));
+    faults_cost_only_their_items("input", &folder, &[], &["--plugin", "plugin.wasm"]);
+}
+
+/// Every body becomes the first variable's value; where there is none, the item is refused with `NONE`.
+fn environment() -> Vec<u8> {
+    let each = format!(
+        "(call $environment (i32.const 1024))
+         (if (i32.load (i32.const 1028))
+           (then (local.set $a (i32.load (i32.const 1024))) {})
+           (else {}))",
+        replace("(i32.load offset=8 (local.get $a))", "(i32.load offset=12 (local.get $a))"),
+        reject("(i32.const 4096)", "(i32.const 4)")
+    );
+    let imports = r#"(import "wasi:cli/environment@0.2.0" "get-environment" (func $environment (param i32)))"#;
+    plugin("import wasi:cli/environment@0.2.0;", imports, r#"(data (i32.const 4096) "NONE")"#, &each)
+}
+
+#[test]
+fn the_environment_is_empty_but_for_what_is_granted() {
+    let folder = folder(&environment(), &items(3, &[]));
+    let left = run(&folder, "none.db", &["--plugin", "plugin.wasm"]);
+    assert_eq!(left.letters.iter().map(|letter| text(letter, "code")).collect::<Vec<_>>(), ["NONE"; 3]);
+    let grant = ["--plugin", "plugin.wasm", "--grant-env", "GREETING=\"hello\""];
+    let left = run(&folder, "granted.db", &grant);
+    assert_eq!(left.stored.values().collect::<Vec<_>>(), ["\"hello\""; 3]);
+}
+
+const FILES_WORLD: &str = "import wasi:filesystem/preopens@0.2.0; import wasi:filesystem/types@0.2.0;";
+const FILES_IMPORTS: &str = r#"(import "wasi:filesystem/preopens@0.2.0" "get-directories" (func $directories (param i32)))
+    (import "wasi:filesystem/types@0.2.0" "[method]descriptor.open-at" (func $open (param i32 i32 i32 i32 i32 i32 i32)))
+    (import "wasi:filesystem/types@0.2.0" "[method]descriptor.read" (func $read (param i32 i64 i64 i32)))
+    (import "wasi:filesystem/types@0.2.0" "[method]descriptor.write" (func $write (param i32 i32 i32 i64 i32)))
+    (import "wasi:filesystem/types@0.2.0" "[resource-drop]descriptor" (func $drop (param i32)))"#;
+
+/// Opens `path` in the first directory, with these open and descriptor flags, and goes on with `then` (`$b` is the file).
+/// Refusals: `NONE` without a directory, `O` and a letter for the error code of opening.
+fn opening(path: &str, open: u32, flags: u32, then: &str) -> Vec<u8> {
+    let bytes = path.len();
+    let each = format!(
+        "(call $directories (i32.const 1024))
+         (if (i32.eqz (i32.load (i32.const 1028))) (then {none})
+           (else
+             (local.set $a (i32.load (i32.load (i32.const 1024))))
+             (call $open (local.get $a) (i32.const 1) (i32.const 5000) (i32.const {bytes}) (i32.const {open}) (i32.const {flags}) (i32.const 1040))
+             (if (i32.load8_u (i32.const 1040))
+               (then (i32.store8 (i32.const 4101) (i32.add (i32.const 65) (i32.load8_u (i32.const 1044)))) {refused})
+               (else (local.set $b (i32.load (i32.const 1044))) {then} (call $drop (local.get $b))))
+             (call $drop (local.get $a))))",
+        none = reject("(i32.const 4096)", "(i32.const 4)"),
+        refused = reject("(i32.const 4100)", "(i32.const 2)"),
+    );
+    let fields = format!(r#"(data (i32.const 4096) "NONEO?W?") (data (i32.const 5000) "{path}")"#);
+    plugin(FILES_WORLD, FILES_IMPORTS, &fields, &each)
+}
+
+/// A plugin whose every body becomes the content of `path`.
+fn reading(path: &str) -> Vec<u8> {
+    let read = format!(
+        "(call $read (local.get $b) (i64.const 100) (i64.const 0) (i32.const 1056)) {}",
+        replace("(i32.load (i32.const 1060))", "(i32.load (i32.const 1064))")
+    );
+    opening(path, 0, 1, &read)
+}
+
+/// A folder with the plugin, one item, and a folder `shared` beside which there is a secret.
+fn with_files(plugin: &[u8]) -> Folder {
+    let folder = folder(plugin, &items(1, &[]));
+    std::fs::create_dir(folder.at("shared")).expect("a folder");
+    folder.write("shared/open.json", "\"shared\"");
+    folder.write("secret.json", "\"secret\"");
+    std::os::unix::fs::symlink("../secret.json", folder.at("shared/link.json")).expect("a link");
+    std::os::unix::fs::symlink(folder.at("secret.json"), folder.at("shared/absolute.json")).expect("a link");
+    folder
+}
+
+#[test]
+fn no_directory_is_there_without_a_grant() {
+    let left = run(&with_files(&reading("open.json")), "atlas.db", &["--plugin", "plugin.wasm"]);
+    assert_eq!(left.letters.iter().map(|letter| text(letter, "code")).collect::<Vec<_>>(), ["NONE"]);
+}
+
+#[test]
+fn a_granted_directory_can_be_read_and_nothing_beside_it() {
+    let grant = ["--plugin", "plugin.wasm", "--grant-dir", "shared::data"];
+    let left = run(&with_files(&reading("open.json")), "atlas.db", &grant);
+    assert_eq!(left.stored.values().collect::<Vec<_>>(), ["\"shared\""], "{:?}", left.letters);
+    for path in ["../secret.json", "link.json", "absolute.json", "/etc/passwd", "a/../../secret.json", "//etc/passwd"] {
+        let left = run(&with_files(&reading(path)), "atlas.db", &grant);
+        assert!(left.stored.is_empty(), "{path} was read: {:?}", left.stored);
+        assert!(text(&left.letters[0], "code").starts_with('O'), "{path}: {:?}", left.letters);
+    }
+}
+
+#[test]
+fn a_granted_directory_can_be_written_only_if_that_was_granted() {
+    let write = "(call $write (local.get $b) (i32.const 4096) (i32.const 4) (i64.const 0) (i32.const 1056))";
+    let (create, read_write) = (1, 2);
+    let plugin = opening("made.txt", create, read_write, write);
+    let folder = with_files(&plugin);
+    let left = run(&folder, "read.db", &["--plugin", "plugin.wasm", "--grant-dir", "shared::data"]);
+    assert!(text(&left.letters[0], "code").starts_with('O'), "{:?}", left.letters);
+    assert!(!folder.at("shared/made.txt").exists());
+    let left = run(&folder, "write.db", &["--plugin", "plugin.wasm", "--grant-dir", "shared::data:rw"]);
+    assert_eq!(left.stored.len(), 1, "{:?}", left.letters);
+    assert_eq!(folder.read("shared/made.txt"), "NONE");
+}
+
+#[test]
+fn a_granted_directory_that_is_not_there_is_refused_at_the_start() {
+    let folder = with_files(&reading("open.json"));
+    let run = ["run", "-q", "--input", "items.ndjson", "--plugin", "plugin.wasm", "--grant-dir", "absent::data"];
+    let ran = folder.atlas(run).run();
+    assert!(matches!(ran.code, Some(2 | 4)) && ran.stderr.contains("absent"), "{ran:?}");
+}
+
+const SOCKETS: &str = "package wasi:sockets@0.2.0;
+interface network {
+    resource network;
+    enum error-code { unknown, access-denied, not-supported, invalid-argument, out-of-memory, timeout, concurrency-conflict,
+        not-in-progress, would-block, invalid-state, new-socket-limit, address-not-bindable, address-in-use,
+        remote-unreachable, connection-refused, connection-reset, connection-aborted, datagram-too-large,
+        name-unresolvable, temporary-resolver-failure, permanent-resolver-failure }
+    enum ip-address-family { ipv4, ipv6 }
+    type ipv4-address = tuple<u8, u8, u8, u8>;
+    type ipv6-address = tuple<u16, u16, u16, u16, u16, u16, u16, u16>;
+    record ipv4-socket-address { port: u16, address: ipv4-address }
+    record ipv6-socket-address { port: u16, flow-info: u32, address: ipv6-address, scope-id: u32 }
+    variant ip-socket-address { ipv4(ipv4-socket-address), ipv6(ipv6-socket-address) }
+}
+interface instance-network { use network.{network}; instance-network: func() -> network; }
+interface tcp {
+    use wasi:io/poll@0.2.0.{pollable};
+    use wasi:io/streams@0.2.0.{input-stream, output-stream};
+    use network.{network, error-code, ip-socket-address};
+    resource tcp-socket {
+        start-connect: func(network: borrow<network>, remote-address: ip-socket-address) -> result<_, error-code>;
+        finish-connect: func() -> result<tuple<input-stream, output-stream>, error-code>;
+        subscribe: func() -> pollable;
+    }
+}
+interface tcp-create-socket {
+    use network.{error-code, ip-address-family};
+    use tcp.{tcp-socket};
+    create-tcp-socket: func(address-family: ip-address-family) -> result<tcp-socket, error-code>;
+}";
+
+/// Connects to a port of this machine. Refusals: `C`, `S`, `F` (creating, starting, finishing) and a letter for the error.
+fn connecting(port: u16) -> Vec<u8> {
+    let world = "import wasi:sockets/network@0.2.0; import wasi:sockets/instance-network@0.2.0; import wasi:sockets/tcp@0.2.0;
+        import wasi:sockets/tcp-create-socket@0.2.0; import wasi:io/poll@0.2.0; import wasi:io/streams@0.2.0;";
+    let imports = r#"(import "wasi:sockets/instance-network@0.2.0" "instance-network" (func $network (result i32)))
+        (import "wasi:sockets/tcp-create-socket@0.2.0" "create-tcp-socket" (func $create (param i32 i32)))
+        (import "wasi:sockets/tcp@0.2.0" "[method]tcp-socket.start-connect"
+          (func $start (param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32)))
+        (import "wasi:sockets/tcp@0.2.0" "[method]tcp-socket.finish-connect" (func $finish (param i32 i32)))
+        (import "wasi:sockets/tcp@0.2.0" "[method]tcp-socket.subscribe" (func $subscribe (param i32) (result i32)))
+        (import "wasi:io/poll@0.2.0" "[method]pollable.block" (func $block (param i32)))"#;
+    let failed = |letter: char, at: u32| {
+        format!(
+            "(i32.store8 (i32.const 4096) (i32.const {})) \
+             (i32.store8 (i32.const 4097) (i32.add (i32.const 65) (i32.load8_u (i32.const {at})))) {}",
+            u32::from(letter),
+            reject("(i32.const 4096)", "(i32.const 2)")
+        )
+    };
+    let zeros = "(i32.const 0) ".repeat(6);
+    let each = format!(
+        "(call $create (i32.const 0) (i32.const 1024))
+         (if (i32.load8_u (i32.const 1024)) (then {creating}) (else
+           (local.set $a (i32.load (i32.const 1028)))
+           (call $start (local.get $a) (call $network) (i32.const 0) (i32.const {port})
+             (i32.const 127) (i32.const 0) (i32.const 0) (i32.const 1) {zeros} (i32.const 1040))
+           (if (i32.load8_u (i32.const 1040)) (then {starting}) (else
+             (call $block (call $subscribe (local.get $a)))
+             (call $finish (local.get $a) (i32.const 1056))
+             (if (i32.load8_u (i32.const 1056)) (then {finishing}))))))",
+        creating = failed('C', 1028),
+        starting = failed('S', 1041),
+        finishing = failed('F', 1060),
+    );
+    Module { world, packages: &[IO, SOCKETS], imports, each: &each, ..Module::default() }.component()
+}
+
+#[test]
+fn a_host_can_be_connected_to_only_if_that_was_granted() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    let folder = folder(&connecting(port), &items(1, &[]));
+    let left = run(&folder, "denied.db", &["--plugin", "plugin.wasm"]);
+    // `access-denied` is the second case of the error, wherever it is said.
+    assert!(text(&left.letters[0], "code").ends_with('B'), "{:?}", left.letters);
+    let other = run(&folder, "other.db", &["--plugin", "plugin.wasm", "--grant-host", "127.0.0.1:1"]);
+    assert!(text(&other.letters[0], "code").ends_with('B'), "{:?}", other.letters);
+    listener.set_nonblocking(true).expect("a listener");
+    assert!(listener.accept().is_err(), "a connection came without a grant");
+    let address = format!("127.0.0.1:{port}");
+    let left = run(&folder, "granted.db", &["--plugin", "plugin.wasm", "--grant-host", &address]);
+    assert_eq!(left.stored.len(), 1, "{:?}", left.letters);
+    assert!(listener.accept().is_ok(), "the connection never came");
+}

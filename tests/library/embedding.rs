@@ -1,0 +1,187 @@
+//! What an embedding program brings itself: sources, monitors, observers, settings.
+
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
+use atlas_host::coordinator::{Input, Job};
+use atlas_host::error::{Code, Result};
+use atlas_host::event::{Envelope, Event};
+use atlas_host::model::{Decision, Position, RunStatus};
+use atlas_host::monitor::Monitor;
+use atlas_host::source::{Next, Raw, Source};
+
+use super::{demand, host, items, letters, planned, rows};
+use crate::harness::Folder;
+
+/// Counts down, brings ids of its own, and has a blank line behind each third record.
+struct Countdown {
+    names: [String; 1],
+    left: u64,
+    blank: bool,
+    text: String,
+    id: String,
+}
+
+impl Countdown {
+    fn from(left: u64) -> Self {
+        Self { names: ["countdown".to_owned()], left, blank: false, text: String::new(), id: String::new() }
+    }
+}
+
+impl Source for Countdown {
+    fn next(&mut self, _: Option<Instant>) -> Result<Next<'_>> {
+        if std::mem::take(&mut self.blank) {
+            return Ok(Next::Blank(1));
+        }
+        if self.left == 0 {
+            return Ok(Next::End);
+        }
+        self.left -= 1;
+        self.blank = self.left.is_multiple_of(3);
+        self.id = format!("own-{:03}", self.left);
+        // The last but one is no JSON.
+        self.text = if self.left == 1 { "{".to_owned() } else { format!(r#"{{"id":"other","left":{}}}"#, self.left) };
+        let position = Position { input: 0, line: 1000 - self.left, offset: 7 * self.left };
+        Ok(Next::Record(Raw { bytes: self.text.as_bytes(), id: Some(&self.id), position }))
+    }
+
+    fn names(&self) -> &[String] {
+        &self.names
+    }
+
+    fn total_bytes(&self) -> Option<u64> {
+        None
+    }
+
+    fn bytes_read(&self) -> u64 {
+        0
+    }
+}
+
+#[test]
+fn a_source_of_the_embedding_program_brings_items_ids_and_positions() {
+    let folder = Folder::new();
+    let store = folder.at("out.db");
+    let input = Input::Source { source: Box::new(Countdown::from(30)), resumable: None };
+    let job = Job::new(input, Some(store.clone())).id("id").expect("a job");
+    let report = host(1).run(planned(job, "concurrent", 7, 1)).expect("a run");
+    assert_eq!((report.counts.read, report.counts.stored, report.counts.dead_lettered), (30, 29, 1));
+    assert_eq!(report.blank_lines, 10);
+    let ids: Vec<String> = rows(&store, "items").into_iter().map(|(id, _)| id).collect();
+    let wanted: Vec<String> = (0..30).filter(|n| *n != 1).map(|n| format!("own-{n:03}")).collect();
+    assert_eq!(ids, wanted, "the source's ids win over the pointer");
+    let letter = &letters(&store)[0];
+    assert_eq!((letter.ordinal, letter.line, letter.offset, letter.input.as_str()), (28, 999, 7, "countdown"));
+    assert_eq!((letter.code.as_str(), letter.original.as_deref()), ("VALIDATION_4004", Some(&b"{"[..])));
+}
+
+/// Keeps the names of events, and whether it was told of the end.
+#[derive(Clone, Default)]
+struct Diary(Arc<Mutex<(Vec<u64>, bool)>>);
+
+impl Monitor for Diary {
+    fn name(&self) -> &'static str {
+        "diary"
+    }
+
+    fn observe(&mut self, event: &Envelope) {
+        if let Event::BatchCommitted(done) = &event.event {
+            self.0.lock().expect("no panic").0.push(done.batch);
+        }
+    }
+
+    fn finish(&mut self) {
+        self.0.lock().expect("no panic").1 = true;
+    }
+}
+
+#[test]
+fn a_monitor_of_the_embedding_program_has_seen_everything_when_the_run_returns() {
+    let folder = Folder::new();
+    let diary = Diary::default();
+    let job = Job::of_items(items(0, 40), folder.at("out.db"), "items").expect("a job").monitor(diary.clone());
+    host(1).run(planned(job, "concurrent", 10, 1)).expect("a run");
+    assert_eq!(*diary.0.lock().expect("no panic"), (vec![0, 1, 2, 3], true));
+}
+
+#[test]
+fn an_observer_sees_every_decision_of_every_batch_in_input_order() {
+    let folder = Folder::new();
+    let seen: Arc<Mutex<Vec<(u64, &str)>>> = Arc::default();
+    let bodies = (0..10).map(|n| format!(r#"{{"fault":"{}"}}"#, ["none", "drop", "reject", "emit(1)", "replace"][n % 5]));
+    let mut job = Job::of_items(bodies, folder.at("out.db"), "items").expect("a job").operation(demand::operate);
+    let notes = Arc::clone(&seen);
+    job.observer = Some(Box::new(move |first, decisions| {
+        let names = decisions.iter().map(|decision| match decision {
+            Decision::Keep => "keep",
+            Decision::Replace(_) => "replace",
+            Decision::Emit(_) => "emit",
+            Decision::Drop => "drop",
+            Decision::Refuse(_) => "refuse",
+        });
+        notes.lock().expect("no panic").extend((first..).zip(names));
+    }));
+    host(2).run(planned(job, "concurrent", 3, 2)).expect("a run");
+    let wanted = ["keep", "drop", "refuse", "emit", "replace"];
+    let wanted: Vec<(u64, &str)> = (0..10).map(|n| (n, wanted[n as usize % 5])).collect();
+    assert_eq!(*seen.lock().expect("no panic"), wanted);
+}
+
+#[test]
+fn results_in_memory_come_in_input_order_and_leave_no_file() {
+    let folder = Folder::new();
+    let seen: Arc<Mutex<Vec<String>>> = Arc::default();
+    let mut job = Job::of_items(items(0, 500), folder.at("never.db"), "items").and_then(|job| job.id("id")).expect("a job");
+    job.processor = atlas_host::processor::ProcessorKind::Memory;
+    job.store = None;
+    let notes = Arc::clone(&seen);
+    job.output = Some(Box::new(move |_, _, body| {
+        notes.lock().expect("no panic").push(body.to_owned());
+        Ok(())
+    }));
+    let report = host(2).run(planned(job, "concurrent", 20, 2)).expect("a run");
+    assert_eq!((report.status, report.run, report.store), (RunStatus::Succeeded, 0, None));
+    assert_eq!(*seen.lock().expect("no panic"), items(0, 500).collect::<Vec<_>>());
+    assert!(!folder.at("never.db").exists());
+}
+
+#[test]
+fn a_dry_run_tells_what_would_change_and_changes_nothing() {
+    let folder = Folder::new();
+    let store = folder.at("out.db");
+    let host = host(1);
+    let job = |first, count| Job::of_items(items(first, count), &store, "items").and_then(|job| job.id("id")).expect("a job");
+    host.run(job(0, 10)).expect("a run");
+    let mut dry = job(5, 10);
+    dry.dry_run = true;
+    let report = host.run(dry).expect("a run");
+    assert!(report.dry_run);
+    assert_eq!((report.counts.stored, report.counts.inserted, report.counts.unchanged), (10, 5, 5));
+    assert_eq!(rows(&store, "items").len(), 10);
+}
+
+#[test]
+fn settings_that_cannot_be_are_refused_by_name_before_anything_is_made() {
+    let folder = Folder::new();
+    let store = folder.at("never.db");
+    let job = || Job::of_items(items(0, 1), &store, "items").expect("a job");
+    let refused = |job: Job, word: &str| {
+        let error = host(1).run(job).expect_err(word).error;
+        assert_eq!(error.code(), Code::ConfigInvalid, "{word}");
+        assert!(error.to_string().contains(word), "{word}: {error}");
+    };
+    let mut attempts = job();
+    attempts.attempts = 0;
+    refused(attempts, "attempts");
+    let mut strategy = job();
+    strategy.strategy = "sequentail".to_owned();
+    refused(strategy, "sequentail");
+    refused(planned(job(), "sequential", 2_000_000, 1), "batch size");
+    refused(planned(job(), "sequential", 1, 100_000), "lanes");
+    let mut deadline = job();
+    deadline.deadline = std::time::Duration::ZERO;
+    refused(deadline, "deadline");
+    assert!(Job::of_items(items(0, 1), &store, "no such name").is_err());
+    assert!(job().id("").is_err());
+    assert!(!store.exists());
+}
