@@ -193,7 +193,10 @@ fn a_plugin_that_imports_all_of_the_contract_starts_and_is_called() {
             })
             .collect();
         for name in ["config", "context", "log", "store"] {
-            assert!(imports.contains(format!("atlas:batch/{name}@0.1.0").as_str()), "{world} lacks {name}: {imports:?}");
+            assert!(
+                imports.contains(format!("atlas:batch/{name}@0.1.0").as_str()),
+                "{world} lacks {name}: {imports:?}"
+            );
         }
         // Starting it links every function of every import against the host's types; calling it checks those of the export.
         folder.atlas([&["run", "-q", "--input", "items.ndjson"][..], flags].concat()).run().exits(3);
@@ -270,8 +273,7 @@ fn every_guest_is_what_its_row_in_the_readme_says_and_fits_the_contract() {
         }
         // Types are a part of every plugin, and no power.
         found.remove("types");
-        let said: BTreeSet<String> =
-            imports.split(", ").filter(|name| *name != "–").map(str::to_owned).collect();
+        let said: BTreeSet<String> = imports.split(", ").filter(|name| *name != "–").map(str::to_owned).collect();
         assert_eq!(found, said, "{name}: imports and what the README says of them");
         let world = resolve.select_world(&[package], Some(world)).expect("a world of the contract");
         let bytes = std::fs::read(&file).expect("a guest");

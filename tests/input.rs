@@ -12,7 +12,6 @@ use crate::library::{letters, rows, sound};
 struct Sample {
     bytes: Vec<u8>,
     bad: Vec<Bad>,
-    records: u64,
 }
 
 #[derive(Debug, PartialEq)]
@@ -47,7 +46,7 @@ fn wanted() -> Vec<(String, String)> {
 
 /// Lines with blank ones between them; `good` writes a good record, `bad` are records that are none.
 fn lines(head: &str, good: impl Fn(u64) -> String, bad: &[&[u8]], end: &str, blank_counts: bool) -> Sample {
-    let mut sample = Sample { bytes: head.as_bytes().to_vec(), bad: Vec::new(), records: RECORDS };
+    let mut sample = Sample { bytes: head.as_bytes().to_vec(), bad: Vec::new() };
     let mut line = 0;
     for n in 0..RECORDS {
         if n % 7 == 3 {
@@ -83,7 +82,7 @@ fn tsv(end: &str) -> Sample {
 
 fn json_array() -> Sample {
     let bad: [&[u8]; 3] = [b"{\"id\":}", b"nope", b"{\"id\":\"\xff\"}"];
-    let mut sample = Sample { bytes: b"[\n".to_vec(), bad: Vec::new(), records: RECORDS };
+    let mut sample = Sample { bytes: b"[\n".to_vec(), bad: Vec::new() };
     for n in 0..RECORDS {
         sample.bytes.extend_from_slice(if n == 0 { b"  " } else { b"\n ,\t" });
         let offset = sample.bytes.len() as u64;
@@ -202,7 +201,8 @@ fn ordinals_count_on_over_several_inputs_and_each_letter_names_its_own() {
 
     // Without --id the ordinal is the id.
     let stored = rows(&folder.at("atlas.db"), "items");
-    let mut found: Vec<(u64, &str)> = stored.iter().map(|(id, body)| (id.parse().expect("a number"), &**body)).collect();
+    let mut found: Vec<(u64, &str)> =
+        stored.iter().map(|(id, body)| (id.parse().expect("a number"), &**body)).collect();
     found.sort_unstable();
     let objects: Vec<String> = (0..RECORDS).map(object).collect();
     let wanted = (0..4 * RECORDS).filter(|n| !is_bad(n % RECORDS)).map(|n| (n, &*objects[(n % RECORDS) as usize]));
@@ -332,7 +332,8 @@ fn an_input_that_is_not_there_ends_with_7_and_makes_no_store() {
 #[test]
 fn a_pipe_that_ends_in_the_middle_of_a_line_ends_with_7_and_keeps_the_lines_before() {
     let folder = Folder::new();
-    let ran = folder.atlas(["run", "--input", "-", "--id", "id"]).stdin("{\"id\":\"a\"}\n{\"id\":\"b\"}\n{\"id\":\"c").run();
+    let ran =
+        folder.atlas(["run", "--input", "-", "--id", "id"]).stdin("{\"id\":\"a\"}\n{\"id\":\"b\"}\n{\"id\":\"c").run();
     ran.exits(7);
     assert_eq!(rows(&folder.at("atlas.db"), "items").len(), 2);
 }

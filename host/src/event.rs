@@ -38,8 +38,11 @@ pub enum Event {
     /// The strategy gave another plan than before, or its first. `batch` is the first one cut by it.
     PlanChosen {
         batch: u64,
+        /// Items at the most.
         batch_size: u64,
+        /// Chunks computed at the same time, at the most.
         lanes: u64,
+        /// What the plan before said; absent for the first.
         #[serde(default)]
         old_batch_size: Option<u64>,
         #[serde(default)]
@@ -48,7 +51,12 @@ pub enum Event {
         reason: String,
     },
     /// Bounds were changed while the run was under way; in force from the next plan.
-    BoundsChanged { setting: String, value: String },
+    BoundsChanged {
+        /// Which one, as its flag is called.
+        setting: String,
+        /// What it is now.
+        value: String,
+    },
     /// A batch was cut and goes to the lanes.
     BatchStarted {
         batch: u64,
@@ -70,11 +78,19 @@ pub enum Event {
     /// It committed.
     TransactionCommitted { group: u64, duration_us: u64 },
     /// It was rolled back; nothing of it is kept.
-    TransactionRolledBack { group: u64, reason: String },
+    TransactionRolledBack {
+        group: u64,
+        /// In words.
+        reason: String,
+    },
     /// COMMIT returned: the batch survives kill -9, and power loss under `--durability full`.
     BatchCommitted(Box<BatchCommitted>),
     /// The batch was given up before its commit; its items are read again by the next run.
-    BatchAbandoned { batch: u64, reason: String },
+    BatchAbandoned {
+        batch: u64,
+        /// In words.
+        reason: String,
+    },
     /// One item that was rejected or dead-lettered; follows its batch's `batch-committed`.
     ItemFailed {
         batch: u64,
@@ -88,48 +104,75 @@ pub enum Event {
         attempts: u32,
         #[serde(default)]
         slot: Option<String>,
-        /// Input file, line and byte offset it came from.
+        /// Input it came from.
         input: String,
+        /// Its line there, from 1; for CSV, TSV and JSON arrays its number.
         line: u64,
+        /// Its first byte there, after decompression, from 0.
         offset: u64,
     },
     /// Log lines of a plugin beyond their bound were dropped.
-    LogDropped { batch: u64, slot: String, lines: u64 },
+    LogDropped {
+        batch: u64,
+        slot: String,
+        /// How many.
+        lines: u64,
+    },
     /// A condition began. Raised once until it is cleared.
     AlertRaised {
         /// Such as `SLOW_BATCH_PROCESSING`.
         alert: String,
         batch: u64,
-        /// What was measured and what it was compared with, in milliseconds where the alert is about time, else 0..1.
+        /// What was measured, in milliseconds where the alert is about time, else 0..1.
         value: f64,
+        /// What it was compared with.
         threshold: f64,
         message: String,
     },
     /// The condition ended.
-    AlertCleared { alert: String, batch: u64, value: f64, threshold: f64 },
+    AlertCleared {
+        /// The alert that was raised.
+        alert: String,
+        batch: u64,
+        /// What was measured now.
+        value: f64,
+        /// What it was compared with.
+        threshold: f64,
+    },
     /// The host's health, when it was sampled. Shares are 0..1; absent where a sensor gave nothing.
     HealthSampled {
+        /// The judgement over all of them.
         status: HealthStatus,
+        /// Of all cores of the machine.
         #[serde(default)]
         cpu_share: Option<f64>,
+        /// Of the machine's memory in use, by whomever.
         #[serde(default)]
         memory_share: Option<f64>,
+        /// Memory of this process.
         #[serde(default)]
         process_bytes: Option<u64>,
+        /// Rejected and dead-lettered items among those of late.
         error_share: f64,
     },
     /// How far the run is. Never goes backwards.
     Progressed {
+        /// Items that have their fate.
         items: u64,
+        /// Bytes of the input read for them, as it lies on disk.
         bytes: u64,
+        /// Items of the input, where that is known.
         #[serde(default)]
         total_items: Option<u64>,
+        /// Bytes of the input as it lies on disk; absent for pipes.
         #[serde(default)]
         total_bytes: Option<u64>,
         /// 0..1 where a total is known; 1 exactly at the end of a finished run.
         #[serde(default)]
         share: Option<f64>,
+        /// Of late.
         items_per_s: f64,
+        /// Until the end at this speed, where a total is known.
         #[serde(default)]
         remaining_ms: Option<u64>,
     },
@@ -141,25 +184,41 @@ pub enum Event {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
 #[serde(default)]
 pub struct RunStarted {
+    /// Name of the run, sorted by time; unlike its number the same in no other store.
     pub uuid: String,
     /// Path of the store; empty where nothing is stored.
     pub store: String,
+    /// Collection that items go to.
     pub collection: String,
+    /// Inputs in the order in which they are read.
     pub inputs: Vec<String>,
+    /// Its name, as `--strategy` takes it.
     pub strategy: String,
+    /// Its name, as `--processor` takes it.
     pub processor: String,
     /// `batch` or `run`.
     pub atomic: String,
+    /// True if everything will be undone at the end.
     pub dry_run: bool,
     /// Ordinal at which it goes on; 0 for a new run.
     pub resumed_at: u64,
+    /// False where the input cannot be read a second time, so that no command continues this run.
+    pub resumable: bool,
+    /// Items of the input, where that is known.
     pub total_items: Option<u64>,
+    /// Bytes of the input as it lies on disk; none for pipes.
     pub total_bytes: Option<u64>,
+    /// Bounds of every plan, in items.
     pub batch_size_min: u64,
+    /// The other bound.
     pub batch_size_max: u64,
+    /// Bounds of every plan, in lanes.
     pub lanes_min: u64,
+    /// The other bound.
     pub lanes_max: u64,
+    /// Attempts per item at the most.
     pub attempts: u32,
+    /// Validators first, then the operation.
     pub plugins: Vec<PluginUsed>,
 }
 
@@ -191,13 +250,16 @@ pub struct BatchCommitted {
     pub digests: Vec<(String, String)>,
     /// Ordinal at which a continued run goes on.
     pub checkpoint: u64,
+    /// Times and sizes.
     pub metrics: BatchMetrics,
 }
 
 /// See [`Event::RunEnded`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RunEnded {
+    /// The word for it.
     pub status: RunStatus,
+    /// True if nothing failed and nothing was rejected.
     pub success: bool,
     #[serde(flatten)]
     pub counts: Counts,
@@ -205,6 +267,7 @@ pub struct RunEnded {
     pub blank_lines: u64,
     pub batches: u64,
     pub duration_ms: u64,
+    /// What stopped it, if something did.
     #[serde(default)]
     pub error: Option<ErrorReport>,
 }
@@ -217,6 +280,7 @@ pub struct ErrorReport {
     /// The causes, outermost first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub causes: Vec<String>,
+    /// What to do next.
     pub hint: String,
 }
 

@@ -36,7 +36,10 @@ fn a_command_repeated_exits_as_the_run_did() {
     plain_run(&folder, &faulty).run().exits(3);
     plain_run(&folder, &faulty).run().exits(3).says("Already complete").says("18 stored, 2 rejected");
     // Settings that decide no result may differ.
-    plain_run(&folder, &format!("{faulty} --batch-size 3 --strategy sequential --lanes 1")).run().exits(3).says("Already complete");
+    plain_run(&folder, &format!("{faulty} --batch-size 3 --strategy sequential --lanes 1"))
+        .run()
+        .exits(3)
+        .says("Already complete");
 }
 
 #[test]
@@ -74,7 +77,10 @@ fn stopped() -> (Folder, String) {
 #[test]
 fn too_many_rejects_stop_the_run_at_the_border_of_the_batch_and_it_can_be_continued() {
     let (folder, further) = stopped();
-    assert_eq!(sql(&folder, "SELECT status, read, stored, rejected, batches FROM atlas_runs"), ["interrupted,40,36,4,4"]);
+    assert_eq!(
+        sql(&folder, "SELECT status, read, stored, rejected, batches FROM atlas_runs"),
+        ["interrupted,40,36,4,4"]
+    );
     assert_eq!(sql(&folder, "SELECT next FROM atlas_checkpoints"), ["40"]);
     words(&folder, "verify").exits(0);
     let report = plain_run(&folder, &format!("{further} --max-rejects 50 --output json")).run().exits(3).json();
@@ -93,7 +99,10 @@ fn a_share_of_rejects_is_a_bound_too() {
     let further = format!("--plugin {} --batch-size 20", guest_arg("faulty"));
     plain_run(&folder, &format!("{further} --max-rejects 25%")).run().exits(3);
     assert_eq!(sql(&folder, "SELECT status FROM atlas_runs"), ["partial"]);
-    plain_run(&folder, &format!("{further} --max-rejects 10% --store b.db")).run().exits(3).says("stopped by --max-rejects");
+    plain_run(&folder, &format!("{further} --max-rejects 10% --store b.db"))
+        .run()
+        .exits(3)
+        .says("stopped by --max-rejects");
 }
 
 #[test]
@@ -117,10 +126,15 @@ fn going_on_with_another_plugin_or_setting_is_refused_by_name() {
         .exits(2)
         .says("on-existing was replace, is reject");
     let without = plain_run(&folder, "").run().exits(2);
-    assert!(without.stderr.contains("operation work was") && without.stderr.contains("is not given"), "{}", without.stderr);
+    assert!(
+        without.stderr.contains("operation work was") && without.stderr.contains("is not given"),
+        "{}",
+        without.stderr
+    );
     assert_eq!(sql(&folder, "SELECT read, batches FROM atlas_runs"), ["40,4"]);
     // How the work is cut up decides nothing.
-    let report = plain_run(&folder, &format!("{identity} --accept-change --output json --lanes 2")).run().exits(3).json();
+    let report =
+        plain_run(&folder, &format!("{identity} --accept-change --output json --lanes 2")).run().exits(3).json();
     assert_eq!((&report["run"], &report["resumed_at"], &report["stored"]), (&1.into(), &40.into(), &96.into()));
     let shown: Value = words(&folder, "runs show 1 --output json").exits(0).json();
     let plugins: Vec<(&str, u64)> = shown["plugins"]
@@ -145,7 +159,11 @@ fn an_input_that_is_another_before_the_checkpoint_is_refused() {
     let (folder, further) = stopped();
     let text = folder.read("in.ndjson");
     folder.write("in.ndjson", text.replace("\"n\":5}", "\"n\":6}"));
-    plain_run(&folder, &further).run().exits(2).says("error[CONFIG_3001]: the first 40 records of in.ndjson").says("hint: restore the input");
+    plain_run(&folder, &further)
+        .run()
+        .exits(2)
+        .says("error[CONFIG_3001]: the first 40 records of in.ndjson")
+        .says("hint: restore the input");
     folder.write("in.ndjson", &text[..text.len() / 10]);
     let ran = plain_run(&folder, &further).run();
     assert!(matches!(ran.code, Some(2 | 5)), "{ran:?}");

@@ -9,7 +9,17 @@ use crate::harness::{Folder, guest_arg, tickets};
 
 const FATES: [&str; 4] = ["stored", "rejected", "dead_lettered", "dropped"];
 const COUNTS: [&str; 11] = [
-    "read", "stored", "rejected", "dead_lettered", "dropped", "inserted", "replaced", "unchanged", "ignored", "deleted", "retries",
+    "read",
+    "stored",
+    "rejected",
+    "dead_lettered",
+    "dropped",
+    "inserted",
+    "replaced",
+    "unchanged",
+    "ignored",
+    "deleted",
+    "retries",
 ];
 
 fn number(value: &Value, name: &str) -> u64 {
@@ -45,7 +55,8 @@ fn well_formed(events: &[Value]) {
         next = number(batch, "last_ordinal") + 1;
         assert_eq!(number(batch, "checkpoint"), next, "{batch}");
         let spans = batch["fates"].as_array().expect("a list");
-        let covered: u64 = spans.iter().map(|span| span[2].as_u64().expect("last") - span[1].as_u64().expect("first") + 1).sum();
+        let covered: u64 =
+            spans.iter().map(|span| span[2].as_u64().expect("last") - span[1].as_u64().expect("first") + 1).sum();
         assert_eq!(covered, number(batch, "read"), "{batch}");
         for name in COUNTS {
             *sums.entry(name).or_default() += number(batch, name);
@@ -67,21 +78,29 @@ fn the_books_of_events_database_and_report_agree() {
     folder.write("in.ndjson", tickets(3000, 7));
     let plugins = format!("--validator {} --plugin {}", guest_arg("ticket-rules"), guest_arg("ticket-tidy"));
     for (strategy, store) in [("sequential", "s.db"), ("concurrent", "c.db"), ("adaptive", "a.db")] {
-        let further = format!("{plugins} --strategy {strategy} --store {store} --events {store}.ndjson --output json --batch-size 1..400");
+        let further = format!(
+            "{plugins} --strategy {strategy} --store {store} --events {store}.ndjson --output json --batch-size 1..400"
+        );
         let report = plain_run(&folder, &further).run().exits(3).json();
         let events = lines(&folder.read(&format!("{store}.ndjson")));
         well_formed(&events);
         let ended = events.last().expect("an event");
         let columns = COUNTS.join(", ");
         let select = format!("SELECT {columns} FROM atlas_runs");
-        let row = folder.atlas(["query", "--store", store, "--sql", &select, "--output", "ndjson"]).run().exits(0).json();
+        let row =
+            folder.atlas(["query", "--store", store, "--sql", &select, "--output", "ndjson"]).run().exits(0).json();
         for name in COUNTS {
-            assert_eq!((number(ended, name), number(&row, name)), (number(&report, name), number(&report, name)), "{strategy}: {name}");
+            assert_eq!(
+                (number(ended, name), number(&row, name)),
+                (number(&report, name), number(&report, name)),
+                "{strategy}: {name}"
+            );
         }
         assert_eq!(ended["status"], "partial");
         assert_eq!(number(ended, "batches"), number(&report, "batches"));
         let select = "SELECT sum(read) AS read, count(*) AS batches FROM atlas_batches";
-        let sums = folder.atlas(["query", "--store", store, "--sql", select, "--output", "ndjson"]).run().exits(0).json();
+        let sums =
+            folder.atlas(["query", "--store", store, "--sql", select, "--output", "ndjson"]).run().exits(0).json();
         assert_eq!((number(&sums, "read"), number(&sums, "batches")), (3000, number(&report, "batches")));
     }
 }
@@ -106,8 +125,12 @@ fn each_failed_item_is_an_event_with_its_place_and_problem() {
     ];
     assert_eq!(failed, wanted);
     let started = &events[0];
-    assert_eq!((text(started, "strategy"), text(started, "store"), text(started, "collection")), ("sequential", "atlas.db", "items"));
-    let slots: Vec<&str> = started["plugins"].as_array().expect("a list").iter().map(|plugin| text(plugin, "slot")).collect();
+    assert_eq!(
+        (text(started, "strategy"), text(started, "store"), text(started, "collection")),
+        ("sequential", "atlas.db", "items")
+    );
+    let slots: Vec<&str> =
+        started["plugins"].as_array().expect("a list").iter().map(|plugin| text(plugin, "slot")).collect();
     assert_eq!(slots, ["rules", "work"]);
     assert!(ran.stderr.contains("Run 1 came to its end"), "{}", ran.stderr);
 }
@@ -130,11 +153,15 @@ fn plans_are_told_with_their_reason() {
 #[test]
 fn a_repeated_attempt_is_an_event_and_a_count() {
     let folder = Folder::new();
-    folder.write("in.ndjson", "{\"id\":\"a\",\"fault\":\"retry(1)\"}\n{\"id\":\"b\"}\n{\"id\":\"c\",\"fault\":\"retry\"}\n");
+    folder.write(
+        "in.ndjson",
+        "{\"id\":\"a\",\"fault\":\"retry(1)\"}\n{\"id\":\"b\"}\n{\"id\":\"c\",\"fault\":\"retry\"}\n",
+    );
     let faulty = guest_arg("faulty");
     let events = plain_run(&folder, &format!("--events - --plugin {faulty} --attempts 3")).run().exits(3).json_lines();
     well_formed(&events);
-    let retried: Vec<(&str, u64)> = of(&events, "item-retried").map(|e| (text(e, "id"), number(e, "attempt"))).collect();
+    let retried: Vec<(&str, u64)> =
+        of(&events, "item-retried").map(|e| (text(e, "id"), number(e, "attempt"))).collect();
     assert_eq!(retried.iter().filter(|(id, _)| *id == "a").count(), 1, "{retried:?}");
     assert_eq!(retried.iter().filter(|(id, _)| *id == "c").count(), 2, "{retried:?}");
     let ended = events.last().expect("an event");
@@ -150,7 +177,11 @@ fn events_go_to_a_file_that_is_written_anew() {
     folder.write("events.ndjson", "old\n");
     plain_run(&folder, "--events events.ndjson").run().exits(0);
     well_formed(&lines(&folder.read("events.ndjson")));
-    plain_run(&folder, "--events no/such/events.ndjson --store other.db").run().exits(2).says("no/such/events.ndjson").says("hint: ");
+    plain_run(&folder, "--events no/such/events.ndjson --store other.db")
+        .run()
+        .exits(2)
+        .says("no/such/events.ndjson")
+        .says("hint: ");
     assert!(!folder.at("other.db").exists());
 }
 

@@ -21,7 +21,9 @@ pub fn golden(name: &str, text: &str) {
     let wanted = std::fs::read_to_string(&path)
         .unwrap_or_else(|error| panic!("{}: {error}; UPDATE=1 writes it. It would be:\n{text}", path.display()));
     if let Some((number, (wanted, found))) = first_difference(&wanted, text) {
-        panic!("{name} line {number} is another (UPDATE=1 rewrites it)\nwanted: {wanted}\n found: {found}\n\nall of it:\n{text}");
+        panic!(
+            "{name} line {number} is another (UPDATE=1 rewrites it)\nwanted: {wanted}\n found: {found}\n\nall of it:\n{text}"
+        );
     }
 }
 
@@ -157,10 +159,7 @@ fn is_number(text: &str) -> bool {
 fn what_differs_from_run_to_run_is_replaced_and_nothing_else() {
     let text = "  Time        34 ms, 6,574 items/s\n  Items       188 stored, at 2026-01-02T03:04:05Z (blake3:0a1b2c…)";
     let redact = Redact { folders: vec![("/tmp/x".to_owned(), "<folder>")] };
-    assert_eq!(
-        redact.text(text),
-        "  Time  <n> s, <n> items/s\n  Items  188 stored, at <time> (blake3:<digest>…)"
-    );
+    assert_eq!(redact.text(text), "  Time  <n> s, <n> items/s\n  Items  188 stored, at <time> (blake3:<digest>…)");
     assert_eq!(redact.text("lies in /tmp/x/a.db, 12 s"), "lies in <folder>/a.db, <n> s");
     let json = serde_json::json!({ "duration_ms": 12, "read": 5, "store": "/tmp/x/a.db" });
     let wanted = "{\n  \"duration_ms\": \"<duration_ms>\",\n  \"read\": 5,\n  \"store\": \"<folder>/a.db\"\n}\n";

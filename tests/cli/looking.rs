@@ -11,7 +11,10 @@ use crate::harness::{Folder, guest, guest_arg};
 fn keep(folder: &Folder, name: &str, line: &str, code: i32) {
     let ran = words(folder, line).exits(code);
     let redact = Redact::new(folder.path());
-    golden(&format!("{name}.txt"), &format!("$ atlas-host {line}\n{}--- stderr\n{}", redact.text(&ran.stdout), redact.text(&ran.stderr)));
+    golden(
+        &format!("{name}.txt"),
+        &format!("$ atlas-host {line}\n{}--- stderr\n{}", redact.text(&ran.stdout), redact.text(&ran.stderr)),
+    );
 }
 
 /// The same with JSON: one document, or one per line.
@@ -44,7 +47,8 @@ fn inspect_shows_what_a_component_is() {
 #[test]
 fn inspect_takes_several_files_and_stops_at_none_that_fits_no_role() {
     let folder = Folder::new();
-    let ran = folder.atlas(["inspect", "--output", "json", &guest_arg("identity"), &guest_arg("faulty")]).run().exits(0);
+    let ran =
+        folder.atlas(["inspect", "--output", "json", &guest_arg("identity"), &guest_arg("faulty")]).run().exits(0);
     let roles: Vec<(bool, bool)> = ran
         .json_lines()
         .iter()
@@ -140,7 +144,11 @@ fn export_prints_the_collection_or_writes_a_file_that_is_whole() {
     let with_id = words(&folder, "export --with-id").exits(0).json_lines();
     assert_eq!(with_id[1]["id"], "g");
     assert_eq!(with_id[1]["body"]["number"], 7);
-    words(&folder, "export --to no/such/out.ndjson").exits(5).says("error[STORAGE_2002]").says("no/such/out.ndjson").says("hint: ");
+    words(&folder, "export --to no/such/out.ndjson")
+        .exits(5)
+        .says("error[STORAGE_2002]")
+        .says("no/such/out.ndjson")
+        .says("hint: ");
     words(&folder, "export --to atlas.db").exits(2).says("is the store itself");
     assert_eq!(sql(&folder, "SELECT count(*) FROM items"), ["3"]);
 }
@@ -174,11 +182,21 @@ fn dead_letters_are_listed_and_shown() {
     let raw = words(&folder, &format!("dead-letters show --raw {}", broken[0])).exits(0).stdout;
     assert_eq!(raw, r#"{"id":"e","status":"#);
     words(&folder, "dead-letters show 99").exits(3).says("no dead letter 99");
-    for (filter, count) in [("--phase validate", 1), ("--phase operate", 1), ("--phase decode", 1), ("--phase store", 1), ("--run 1", 4), ("--run 2", 0), ("--slot work", 1)] {
+    for (filter, count) in [
+        ("--phase validate", 1),
+        ("--phase operate", 1),
+        ("--phase decode", 1),
+        ("--phase store", 1),
+        ("--run 1", 4),
+        ("--run 2", 0),
+        ("--slot work", 1),
+    ] {
         let found = words(&folder, &format!("dead-letters list --output json {filter}")).exits(0).json_lines().len();
         assert_eq!(found, count, "{filter}");
     }
-    words(&folder, "dead-letters list --phase nowhere").exits(2).says("the phases are decode, validate, operate, store");
+    words(&folder, "dead-letters list --phase nowhere")
+        .exits(2)
+        .says("the phases are decode, validate, operate, store");
 }
 
 #[test]
@@ -188,7 +206,10 @@ fn index_list_shows_what_is_indexed() {
     let rows: Vec<Vec<&str>> = list.lines().skip(1).map(|line| line.split_whitespace().take(5).collect()).collect();
     assert_eq!(rows, [["items", "number", "/number", "yes", "3"], ["items", "status", "/status", "no", "3"]], "{list}");
     let json = words(&folder, "index list --output json").exits(0).json_lines();
-    assert_eq!((&json[0]["name"], &json[0]["unique"], &json[0]["entries"]), (&"number".into(), &true.into(), &3.into()));
+    assert_eq!(
+        (&json[0]["name"], &json[0]["unique"], &json[0]["entries"]),
+        (&"number".into(), &true.into(), &3.into())
+    );
 }
 
 #[test]
@@ -203,7 +224,17 @@ fn verify_finds_that_everything_holds() {
 fn looking_changes_not_a_byte_of_the_store() {
     let folder = with_store();
     let before = std::fs::read(folder.at("atlas.db")).expect("a store");
-    for line in ["runs list", "runs show", "dead-letters list", "dead-letters show 1", "index list", "query", "get a", "export", "verify"] {
+    for line in [
+        "runs list",
+        "runs show",
+        "dead-letters list",
+        "dead-letters show 1",
+        "index list",
+        "query",
+        "get a",
+        "export",
+        "verify",
+    ] {
         words(&folder, line).exits(0);
     }
     assert_eq!(std::fs::read(folder.at("atlas.db")).expect("a store"), before);
@@ -212,10 +243,20 @@ fn looking_changes_not_a_byte_of_the_store() {
 #[test]
 fn an_unknown_name_brings_the_nearest_known_one() {
     let folder = with_store();
-    words(&folder, "query --into itemz").exits(2).says("error[CONFIG_3001]").says("itemz").says("did you mean").says("items");
+    words(&folder, "query --into itemz")
+        .exits(2)
+        .says("error[CONFIG_3001]")
+        .says("itemz")
+        .says("did you mean")
+        .says("items");
     words(&folder, "get a --into itemz").exits(2).says("itemz").says("items");
     words(&folder, "export --into itemz").exits(2).says("itemz").says("items");
-    words(&folder, "query --index statos --equals x").exits(2).says("error[INDEX_7001]").says("statos").says("did you mean").says("status");
+    words(&folder, "query --index statos --equals x")
+        .exits(2)
+        .says("error[INDEX_7001]")
+        .says("statos")
+        .says("did you mean")
+        .says("status");
     words(&folder, "index drop statos").exits(2).says("error[INDEX_7001]").says("status");
     words(&folder, "index verify statos").exits(2).says("error[INDEX_7001]").says("status");
     words(&folder, "index rebuild statos").exits(2).says("error[INDEX_7001]").says("status");

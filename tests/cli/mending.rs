@@ -20,7 +20,11 @@ fn an_index_is_added_used_and_dropped() {
 #[test]
 fn a_unique_index_that_the_items_break_is_not_added() {
     let folder = with_store();
-    words(&folder, "index add --unique again=status").exits(5).says("error[INDEX_7004]").says("`again`").says("hint: two rows share a value");
+    words(&folder, "index add --unique again=status")
+        .exits(5)
+        .says("error[INDEX_7004]")
+        .says("`again`")
+        .says("hint: two rows share a value");
     let names = sql(&folder, "SELECT name FROM atlas_indexes ORDER BY name");
     assert_eq!(names, ["number", "status"]);
     words(&folder, "verify").exits(0);

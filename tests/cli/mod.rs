@@ -31,7 +31,8 @@ pub const MIXED: &str = r#"{"id":"a","status":"open","number":1}
 /// Arguments of `run` for [`MIXED`].
 pub fn mixed_arguments() -> Vec<String> {
     let faulty = guest_arg("faulty");
-    let fixed = "run --input mixed.ndjson --id id --index status --unique number --strategy sequential --lanes 1 --seed 7";
+    let fixed =
+        "run --input mixed.ndjson --id id --index status --unique number --strategy sequential --lanes 1 --seed 7";
     let mut arguments: Vec<String> = fixed.split(' ').map(str::to_owned).collect();
     arguments.extend(["--validator".to_owned(), format!("rules={faulty}")]);
     arguments.extend(["--plugin".to_owned(), format!("work={faulty}")]);

@@ -20,7 +20,8 @@ fn memory_prints_results_in_input_order_and_stores_nothing() {
     let stored: Vec<&str> = export.lines().collect();
     let ids: Vec<String> = ran.json_lines().iter().map(|body| body["id"].to_string()).collect();
     let text = String::from_utf8(tickets(500, 10)).expect("tickets are text");
-    let inputs = text.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).expect("JSON")["id"].to_string());
+    let inputs =
+        text.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).expect("JSON")["id"].to_string());
     assert!(inputs.filter(|id| ids.contains(id)).eq(ids.iter().cloned()), "not in the order of the input");
     printed.sort_unstable();
     let mut sorted = stored.clone();
@@ -34,7 +35,12 @@ fn memory_cannot_keep_a_unique_index() {
     folder.write("mixed.ndjson", MIXED);
     let mut arguments = mixed_arguments();
     arguments.extend(["--processor".to_owned(), "memory".to_owned()]);
-    folder.atlas(arguments).run().exits(2).says("error[CONFIG_3001]: unique index number").says("hint: use --processor storage");
+    folder
+        .atlas(arguments)
+        .run()
+        .exits(2)
+        .says("error[CONFIG_3001]: unique index number")
+        .says("hint: use --processor storage");
 }
 
 #[test]
@@ -52,8 +58,17 @@ fn index_reads_no_items_and_finds_the_indexes_right() {
 fn an_unknown_processor_or_strategy_is_refused_with_those_there_are() {
     let folder = Folder::new();
     folder.write("in.ndjson", numbered(1));
-    plain_run(&folder, "--processor disk").run().exits(2).says("error[CONFIG_3001]: no processor is called \"disk\"").says("storage, memory, index");
-    plain_run(&folder, "--strategy fast").run().exits(2).says("error[CONFIG_3001]").says("fast").says("sequential, concurrent, adaptive");
+    plain_run(&folder, "--processor disk")
+        .run()
+        .exits(2)
+        .says("error[CONFIG_3001]: no processor is called \"disk\"")
+        .says("storage, memory, index");
+    plain_run(&folder, "--strategy fast")
+        .run()
+        .exits(2)
+        .says("error[CONFIG_3001]")
+        .says("fast")
+        .says("sequential, concurrent, adaptive");
     assert!(!folder.at("atlas.db").exists());
 }
 
@@ -62,7 +77,11 @@ fn standard_output_is_for_one_thing_only() {
     let folder = Folder::new();
     folder.write("in.ndjson", numbered(1));
     for both in ["--processor memory --events -", "--events - --output json", "--processor memory --output json"] {
-        plain_run(&folder, both).run().exits(2).says("error[CONFIG_3001]: standard output is asked for twice").says("hint: write events to a file");
+        plain_run(&folder, both)
+            .run()
+            .exits(2)
+            .says("error[CONFIG_3001]: standard output is asked for twice")
+            .says("hint: write events to a file");
         assert!(!folder.at("atlas.db").exists());
     }
 }

@@ -77,7 +77,10 @@ fn several_inputs_are_read_one_after_another() {
 #[test]
 fn records_come_from_a_pipe_with_and_without_being_asked() {
     let folder = Folder::new();
-    for (store, line) in [("a.db", "run --input - --id id --store a.db --output json"), ("b.db", "run --id id --store b.db --output json")] {
+    for (store, line) in [
+        ("a.db", "run --input - --id id --store a.db --output json"),
+        ("b.db", "run --id id --store b.db --output json"),
+    ] {
         let ran = folder.atlas(line.split(' ')).stdin(numbered(50)).run().exits(0);
         assert_eq!(counts(&ran.json())[1], 50, "{store}");
     }
@@ -103,7 +106,8 @@ fn a_dry_run_forecasts_the_run_and_leaves_no_trace() {
         arguments.extend(dry.then(|| "--dry-run".to_owned()));
         folder.atlas(arguments).run()
     };
-    let forecast = run(true, &folder).exits(3).says("Dry run: 4 of 8 items could not be stored.").says("nothing was written");
+    let forecast =
+        run(true, &folder).exits(3).says("Dry run: 4 of 8 items could not be stored.").says("nothing was written");
     assert!(!folder.at("atlas.db").exists() && !folder.at("atlas.db.lock").exists(), "a dry run made a store");
     let real = run(false, &folder).exits(3);
     for name in COUNTS.iter().chain(&["inserted", "replaced", "unchanged", "ignored", "deleted", "fates"]) {
@@ -163,11 +167,26 @@ fn what_happens_to_a_key_that_is_there_is_chosen() {
 #[test]
 fn changes_may_go_to_declared_collections_only() {
     let folder = Folder::new();
-    folder.write("in.ndjson", r#"{"path":"a","name":"A","dependencies":[]}
+    folder.write(
+        "in.ndjson",
+        r#"{"path":"a","name":"A","dependencies":[]}
 {"path":"b","name":"B","dependencies":["a"]}
-"#);
+"#,
+    );
     let enrich = guest_arg("task-enrich");
-    let base = ["run", "--input", "in.ndjson", "--id", "/path", "--into", "tasks", "--plugin", &enrich, "--plugin-config", "edges=edges"];
+    let base = [
+        "run",
+        "--input",
+        "in.ndjson",
+        "--id",
+        "/path",
+        "--into",
+        "tasks",
+        "--plugin",
+        &enrich,
+        "--plugin-config",
+        "edges=edges",
+    ];
     let ran = folder.atlas(base.iter().chain(&["--store", "without.db"])).run();
     assert_eq!(ran.code, Some(3), "{}", ran.stderr);
     folder.atlas(base.iter().chain(&["--collection", "edges"])).run().exits(0);

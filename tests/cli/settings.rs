@@ -69,7 +69,11 @@ fn shown(ran: Ran) -> BTreeMap<String, (String, String)> {
     let text = |value: &Value| value.as_str().expect("a text").to_owned();
     let list = |value: &Value| value.as_array().expect("a list").iter().map(text).collect::<Vec<_>>().join(",");
     let all = ran.json();
-    all.as_array().expect("a list").iter().map(|one| (text(&one["key"]), (list(&one["value"]), text(&one["origin"])))).collect()
+    all.as_array()
+        .expect("a list")
+        .iter()
+        .map(|one| (text(&one["key"]), (list(&one["value"]), text(&one["origin"]))))
+        .collect()
 }
 
 fn show(folder: &Folder) -> Atlas {
@@ -90,7 +94,8 @@ fn every_documented_setting_is_read_from_flag_environment_and_file() {
         let is_switch = SWITCHES.contains(key);
         let flag = if is_switch { format!("--{key}") } else { format!("--{key}={value}") };
         // `--output json` is what the other settings are shown by.
-        let shown_by = if *key == "output" { vec!["config", "show"] } else { vec!["config", "show", "--output", "json"] };
+        let shown_by =
+            if *key == "output" { vec!["config", "show"] } else { vec!["config", "show", "--output", "json"] };
         let mut arguments = shown_by.clone();
         arguments.push(&flag);
         check(shown(folder.atlas(&arguments).run()), &before, key, value, "flag");
@@ -101,7 +106,11 @@ fn every_documented_setting_is_read_from_flag_environment_and_file() {
         if *key == "config" {
             continue;
         }
-        let text = if is_switch { format!("# a comment\n\n{key} = true\n") } else { format!("# a comment\n\n{key} = {value:?}\n") };
+        let text = if is_switch {
+            format!("# a comment\n\n{key} = true\n")
+        } else {
+            format!("# a comment\n\n{key} = {value:?}\n")
+        };
         folder.write("atlas.toml", text);
         check(shown(folder.atlas(&shown_by).run()), &before, key, value, "atlas.toml:3");
         std::fs::remove_file(folder.at("atlas.toml")).expect("the file is there");
@@ -109,7 +118,13 @@ fn every_documented_setting_is_read_from_flag_environment_and_file() {
 }
 
 #[track_caller]
-fn check(after: BTreeMap<String, (String, String)>, before: &BTreeMap<String, (String, String)>, key: &str, value: &str, origin: &str) {
+fn check(
+    after: BTreeMap<String, (String, String)>,
+    before: &BTreeMap<String, (String, String)>,
+    key: &str,
+    value: &str,
+    origin: &str,
+) {
     // What may be secret is not shown.
     let wanted = match key {
         "plugin-config" => "limit=(hidden)",
@@ -155,7 +170,10 @@ fn config_show_as_text() {
 fn settings_of_the_file_and_the_environment_are_in_force_in_a_run() {
     let folder = Folder::new();
     folder.write("data.ndjson", numbered(30));
-    folder.write("atlas.toml", "input = \"data.ndjson\"\nid = \"id\"\nbatch-size = 5\nstrategy = \"sequential\"\nlimit = 20\n");
+    folder.write(
+        "atlas.toml",
+        "input = \"data.ndjson\"\nid = \"id\"\nbatch-size = 5\nstrategy = \"sequential\"\nlimit = 20\n",
+    );
     folder.atlas(["run"]).env("ATLAS_INTO", "rows").run().exits(0);
     assert_eq!(sql(&folder, "SELECT count(*) FROM rows"), ["20"]);
     assert_eq!(sql(&folder, "SELECT count(*) FROM atlas_batches"), ["4"]);
@@ -169,7 +187,8 @@ fn plugins_may_stand_in_the_file_pinned_to_their_digest() {
     folder.write("in.ndjson", numbered(3));
     std::fs::copy(guest("identity"), folder.at("work.wasm")).expect("a copy");
     let digest = folder.atlas(["inspect", "work.wasm", "--output", "json"]).run().exits(0).json()["digest"].clone();
-    let table = |digest: &str| format!("[plugins.work]\nsource = \"work.wasm\"\nrole = \"operation\"\ndigest = \"{digest}\"\n");
+    let table =
+        |digest: &str| format!("[plugins.work]\nsource = \"work.wasm\"\nrole = \"operation\"\ndigest = \"{digest}\"\n");
     folder.write("atlas.toml", table(digest.as_str().expect("a text")));
     words(&folder, "run --input in.ndjson --id id").exits(0);
     assert_eq!(sql(&folder, "SELECT slot FROM atlas_run_plugins").len() + 1, 2);
@@ -182,7 +201,10 @@ fn plugins_may_stand_in_the_file_pinned_to_their_digest() {
         .says("hint: use the file that was pinned");
     assert!(!folder.at("new.db").exists());
     folder.write("atlas.toml", "[plugins.work]\nsource = \"work.wasm\"\n");
-    words(&folder, "run --input in.ndjson --id id").exits(2).says("[plugins.work] has a source but no role").says("hint: write role");
+    words(&folder, "run --input in.ndjson --id id")
+        .exits(2)
+        .says("[plugins.work] has a source but no role")
+        .says("hint: write role");
 }
 
 #[test]
@@ -205,20 +227,26 @@ fn what_is_wrong_in_the_file_is_named_with_its_line() {
     ] {
         folder.write("atlas.toml", text);
         for verb in ["run --input in.ndjson", "validate --input in.ndjson", "config show"] {
-            let ran = words(&folder, verb).exits(2).says(&format!("error[{code}]: {place}")).says("\nhint: ").says(hint);
+            let ran =
+                words(&folder, verb).exits(2).says(&format!("error[{code}]: {place}")).says("\nhint: ").says(hint);
             assert_eq!(ran.stdout, "", "{text}");
         }
         assert!(!folder.at("atlas.db").exists(), "{text}");
     }
     std::fs::remove_file(folder.at("atlas.toml")).expect("the file is there");
-    words(&folder, "run --config no.toml").exits(2).says("error[CONFIG_3001]: the configuration no.toml cannot be read").says("hint: ");
+    words(&folder, "run --config no.toml")
+        .exits(2)
+        .says("error[CONFIG_3001]: the configuration no.toml cannot be read")
+        .says("hint: ");
 }
 
 #[test]
 fn a_value_of_the_environment_is_refused_under_its_name() {
     let folder = Folder::new();
     folder.write("in.ndjson", numbered(3));
-    for (name, value) in [("ATLAS_ATTEMPTS", "many"), ("ATLAS_DEADLINE", "5"), ("ATLAS_ON_EXISTING", "merge"), ("ATLAS_AGAIN", "maybe")] {
+    for (name, value) in
+        [("ATLAS_ATTEMPTS", "many"), ("ATLAS_DEADLINE", "5"), ("ATLAS_ON_EXISTING", "merge"), ("ATLAS_AGAIN", "maybe")]
+    {
         let ran = folder.atlas(["run", "--input", "in.ndjson"]).env(name, value).run().exits(2);
         assert!(ran.stderr.starts_with("error[CONFIG_3001]: ") && ran.stderr.contains(name), "{}", ran.stderr);
         assert!(!folder.at("atlas.db").exists());
@@ -228,7 +256,9 @@ fn a_value_of_the_environment_is_refused_under_its_name() {
 #[test]
 fn a_switch_of_the_environment_is_on_or_off() {
     let folder = Folder::new();
-    for (value, wanted) in [("1", "true"), ("true", "true"), ("yes", "true"), ("0", "false"), ("false", "false"), ("no", "false")] {
+    for (value, wanted) in
+        [("1", "true"), ("true", "true"), ("yes", "true"), ("0", "false"), ("false", "false"), ("no", "false")]
+    {
         let all = shown(show(&folder).env("ATLAS_AGAIN", value).run());
         assert_eq!(all["again"], (wanted.to_owned(), "environment ATLAS_AGAIN".to_owned()), "{value}");
     }

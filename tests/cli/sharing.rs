@@ -75,7 +75,8 @@ fn readers_go_on_while_a_run_writes_and_see_whole_batches_only() {
                 scope.spawn(|| {
                     let mut last = 0;
                     for _ in 0..4 {
-                        let count: usize = words(&folder, "query --count").exits(0).stdout.trim().parse().expect("a count");
+                        let count: usize =
+                            words(&folder, "query --count").exits(0).stdout.trim().parse().expect("a count");
                         assert!(count >= last && count >= 100 && count % 10 == 0, "{count} after {last}");
                         last = count;
                         words(&folder, "verify").exits(0);
@@ -85,7 +86,8 @@ fn readers_go_on_while_a_run_writes_and_see_whole_batches_only() {
             })
             .collect();
         while !readers.iter().all(std::thread::ScopedJoinHandle::is_finished) {
-            let more: String = numbered(10).replace("i-", &format!("m{}-", std::process::id())).replace("\"n\":", "\"n\":1");
+            let more: String =
+                numbered(10).replace("i-", &format!("m{}-", std::process::id())).replace("\"n\":", "\"n\":1");
             running.feed(&more);
             running.committed(10);
         }
@@ -104,8 +106,18 @@ fn a_second_writer_is_refused_and_told_who_holds_the_store() {
     let mut running = Running::fed(&folder, &numbered(20), "");
     running.committed(20);
     let process = format!("process {}", running.child.id());
-    for line in ["run --input in.ndjson --id id --into other", "index add n", "index rebuild", "dead-letters discard --all-open"] {
-        let ran = words(&folder, line).exits(6).says("error[STORAGE_2007]: store ").says(&process).says("atlas.db").says("hint: ");
+    for line in [
+        "run --input in.ndjson --id id --into other",
+        "index add n",
+        "index rebuild",
+        "dead-letters discard --all-open",
+    ] {
+        let ran = words(&folder, line)
+            .exits(6)
+            .says("error[STORAGE_2007]: store ")
+            .says(&process)
+            .says("atlas.db")
+            .says("hint: ");
         assert_eq!(ran.stdout, "", "{line}");
     }
     let (_, ran) = running.close();
@@ -123,7 +135,8 @@ fn a_signal_ends_a_run_that_waits_for_its_pipe_and_what_was_committed_stays() {
         running.signal(signal);
         let (events, ran) = running.end();
         assert!(ran.stderr.contains("Stopping: "), "{}", ran.stderr);
-        ran.exits(code);
+        // A pipe gives nothing twice: no promise that the same command continues.
+        ran.exits(code).says("a new run has to be given all of it");
         let last = events.last().expect("an event");
         assert_eq!((&last["event"], &last["status"]), (&"run-ended".into(), &"interrupted".into()));
         assert_eq!(sql(&folder, "SELECT count(*) FROM items"), ["50"]);
@@ -139,7 +152,10 @@ fn a_run_over_a_file_that_a_signal_stopped_continues_by_the_same_command() {
         // Slow enough that the signal comes while there is much left to do: 300 items of 20 ms.
         let slow: String = (0..300).map(|n| format!("{{\"id\":\"i-{n:06}\",\"fault\":\"slow(20)\"}}\n")).collect();
         folder.write("in.ndjson", slow);
-        let line = format!("run --input in.ndjson --id id --plugin {} --batch-size 5 --lanes 1 --strategy sequential", guest_arg("faulty"));
+        let line = format!(
+            "run --input in.ndjson --id id --plugin {} --batch-size 5 --lanes 1 --strategy sequential",
+            guest_arg("faulty")
+        );
         let mut running = Running::start(&folder, &line);
         running.committed(5);
         running.signal(signal);
@@ -187,4 +203,28 @@ fn two_runs_of_two_collections_take_turns() {
     plain_run(&folder, "--into one").run().exits(0);
     plain_run(&folder, "--into two").run().exits(0);
     assert_eq!(sql(&folder, "SELECT collection FROM atlas_runs ORDER BY id"), ["one", "two"]);
+}
+
+#[test]
+fn a_second_signal_leaves_at_once_and_the_store_is_sound() {
+    let folder = Folder::new();
+    // One call of minutes; only the second signal ends it before its deadline.
+    folder.write("in.ndjson", format!("{}{}\n", numbered(10), "{\"id\":\"slow\",\"fault\":\"slow(300000)\"}"));
+    let line = format!(
+        "run --input in.ndjson --id id --plugin {} --deadline 10m --batch-size 10 --lanes 1 --strategy sequential",
+        guest_arg("faulty")
+    );
+    let mut running = Running::start(&folder, &line);
+    running.committed(10);
+    running.signal(Signal::TERM);
+    let mut stderr = BufReader::new(running.child.stderr.take().expect("a pipe"));
+    let mut told = String::new();
+    stderr.read_line(&mut told).expect("stderr can be read");
+    assert!(told.starts_with("Stopping: "), "{told}");
+    running.signal(Signal::TERM);
+    let (_, ran) = running.end();
+    assert_eq!(ran.code, Some(143), "{ran:?}");
+    assert_eq!(sql(&folder, "SELECT count(*) FROM items"), ["10"]);
+    assert_eq!(words(&folder, "runs list --output json").exits(0).json_lines()[0]["status"], "interrupted");
+    words(&folder, "verify").exits(0);
 }

@@ -50,8 +50,12 @@ fn log_lines_are_objects_where_json_is_asked_for() {
     let folder = Folder::new();
     folder.write("in.ndjson", format!("{}{}\n", numbered(50), "{\"id\":\"z\",\"fault\":\"flood\"}"));
     let faulty = guest_arg("faulty");
-    let ran = plain_run(&folder, &format!("--plugin {faulty} --log-format json -vvv -q --batch-size 10")).run().exits(0);
-    let ran_v = plain_run(&folder, &format!("--plugin {faulty} --log-format json -vv --again --batch-size 10 --output json")).run().exits(0);
+    let ran =
+        plain_run(&folder, &format!("--plugin {faulty} --log-format json -vvv -q --batch-size 10")).run().exits(0);
+    let ran_v =
+        plain_run(&folder, &format!("--plugin {faulty} --log-format json -vv --again --batch-size 10 --output json"))
+            .run()
+            .exits(0);
     for stderr in [ran.stderr, ran_v.stderr] {
         let objects: Vec<serde_json::Value> = stderr
             .lines()

@@ -29,7 +29,8 @@ fn killed(job: &Job, folder: &Folder, store: &Path, moment: &Moment, told: &mut 
     let mut arguments = job.arguments(store);
     arguments.extend(["--events".to_owned(), "-".to_owned()]);
     let mut command = folder.atlas(arguments).command;
-    let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("it starts");
+    let mut child =
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("it starts");
     let mut events = BufReader::new(child.stdout.take().expect("a pipe")).split(b'\n');
     let mut note = |line: &[u8]| {
         let Ok(envelope) = serde_json::from_slice::<Envelope>(line) else { return };
@@ -54,8 +55,7 @@ fn all_told_is_there(store: &Path, told: &Told) {
     let Some(&(run, _)) = told.keys().next() else { return };
     let reader = Reader::open(store).expect("a store, since it was told of");
     let rows = reader.batches(RunNumber(run), BatchNumber(0), usize::MAX >> 1).expect("a history");
-    let there: Told =
-        rows.iter().map(|row| ((run, row.number.0), (row.first_ordinal, row.counts.stored))).collect();
+    let there: Told = rows.iter().map(|row| ((run, row.number.0), (row.first_ordinal, row.counts.stored))).collect();
     for (batch, wanted) in told {
         assert_eq!(there.get(batch), Some(wanted), "run and batch {batch:?} were told as committed");
     }
@@ -64,7 +64,7 @@ fn all_told_is_there(store: &Path, told: &Told) {
 #[test]
 fn a_job_killed_at_any_moment_and_repeated_comes_out_as_if_it_had_never_been_disturbed() {
     let seed = seed(u64::from(std::process::id()));
-    let wanted = number("ATLAS_KILLS", 60);
+    let wanted = number("ATLAS_KILLS", 90);
     let (mut kills, mut chained) = (0, 0);
     for (place, strategy) in (0..).zip(["sequential", "concurrent", "adaptive"]) {
         let job = Job::new(1500, strategy, 20);

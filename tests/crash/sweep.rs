@@ -1,4 +1,4 @@
-//! A kill at every single call that changes a file, by the fault injection of strace(1).
+//! A kill at calls that change a file, by the fault injection of strace(1).
 
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 
 use super::{Job, found};
 use crate::harness::{Folder, binary, cache};
+use crate::library::random::{Random, number, seed};
 
 /// Calls that change what is on disk. SQLite's bundled build syncs with `fsync`, others with `fdatasync`.
 const CALLS: &str = "pwrite64,fsync,fdatasync,ftruncate,unlink,rename";
@@ -36,13 +37,18 @@ fn killed_at(job: &Job, folder: &Folder, store: &Path, n: u64) -> bool {
 }
 
 #[test]
-fn a_job_killed_at_each_call_that_changes_a_file_comes_out_the_same() {
+fn a_job_killed_at_a_call_that_changes_a_file_comes_out_the_same() {
     if !found("strace") {
         return;
     }
+    let mut random = Random::new(seed(u64::from(std::process::id())), 0);
+    // 1 takes every call there is: several minutes.
+    let stride = number("ATLAS_SWEEP_STRIDE", 12).max(1);
     let job = Job::new(60, "sequential", 20);
-    let (mut kills, mut lived) = (0, 0);
-    for n in 1.. {
+    let (mut kills, mut lived, mut n) = (0, 0, 0);
+    while lived < 2 {
+        // Each of the first calls, with which the file comes into being; then one of each stride.
+        n += if n < 8 { 1 } else { random.between(1, 2 * stride - 1) };
         let folder = Folder::new();
         let store = folder.at("atlas.db");
         if killed_at(&job, &folder, &store, n) {
@@ -53,15 +59,12 @@ fn a_job_killed_at_each_call_that_changes_a_file_comes_out_the_same() {
         }
         job.is_sound(&folder, &store);
         // The continuation is killed at the same call of its own.
-        if lived == 0 && n % 4 == 0 && killed_at(&job, &folder, &store, n / 2) {
+        if lived == 0 && random.coin() && killed_at(&job, &folder, &store, n / 2) {
             kills += 1;
             job.is_sound(&folder, &store);
         }
         job.comes_out_the_same(&folder, &store);
-        if lived == 2 {
-            break;
-        }
     }
     println!("{kills} kills");
-    assert!(kills > 20, "only {kills} kills: strace injects nothing here");
+    assert!(kills > 15, "only {kills} kills: strace injects nothing here");
 }

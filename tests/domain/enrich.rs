@@ -15,7 +15,7 @@ pub(super) fn flags() -> Vec<String> {
     flags.extend(["--plugin".to_owned(), guest_arg("task-enrich")]);
     flags.extend(["--id", "/key", "--index", "status", "--index", "parent=/parentPath"].map(str::to_owned));
     flags.extend(["--collection", "edges", "--plugin-config", "edges=edges"].map(str::to_owned));
-    flags.extend(["--index", "edges:to", "--index", "edges:from", "--deadline", "1s"].map(str::to_owned));
+    flags.extend(["--index", "edges:to", "--index", "edges:from", "--deadline", "4s"].map(str::to_owned));
     flags
 }
 
@@ -87,7 +87,7 @@ fn directed_faults_end_in_the_fate_of_their_kind() {
         assert!(kinds.contains_key(kind), "{kind} is not in {kinds:?}");
     }
     let mut flags = validated();
-    flags.extend(["--plugin".to_owned(), guest_arg("task-enrich"), "--deadline".to_owned(), "2s".to_owned()]);
+    flags.extend(["--plugin".to_owned(), guest_arg("task-enrich"), "--deadline".to_owned(), "4s".to_owned()]);
     every_row_ends_as_foreseen(&input, &strings(&flags));
 }
 

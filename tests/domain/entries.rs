@@ -83,10 +83,7 @@ fn entries_written_by_hand_come_out_in_the_normal_form() {
         ])
     );
     assert_eq!(messy["pre_depends"], json!([[{"name": "dpkg", "operator": ">>", "version": "1.17.14"}]]));
-    assert_eq!(
-        messy["tags"],
-        json!({"interface": ["commandline"], "role": ["program"], "use": ["editing"]})
-    );
+    assert_eq!(messy["tags"], json!({"interface": ["commandline"], "role": ["program"], "use": ["editing"]}));
     assert_eq!(messy["summary"], "does this and that");
     assert_eq!(messy["other"], json!({"X-Odd": "kept"}));
     let text = messy["description"].as_str().expect("a description");
@@ -99,7 +96,10 @@ fn entries_written_by_hand_come_out_in_the_normal_form() {
 fn each_broken_field_of_an_entry_has_its_code() {
     let good = "Package: pp\nVersion: 1\nArchitecture: all\nMaintainer: P <p@example.org>\n";
     let broken = [
-        ("Package: Upper_Case\nVersion: 1\nArchitecture: all\nMaintainer: P <p@example.org>\n".to_owned(), "DEB_PACKAGE"),
+        (
+            "Package: Upper_Case\nVersion: 1\nArchitecture: all\nMaintainer: P <p@example.org>\n".to_owned(),
+            "DEB_PACKAGE",
+        ),
         ("Package: pp\nVersion: x:1\nArchitecture: all\nMaintainer: P <p@example.org>\n".to_owned(), "DEB_VERSION"),
         ("Package: pp\nVersion: 1\nMaintainer: P <p@example.org>\n".to_owned(), "DEB_ARCHITECTURE"),
         ("Package: pp\nVersion: 1\nArchitecture: all\nMaintainer: nobody\n".to_owned(), "DEB_MAINTAINER"),

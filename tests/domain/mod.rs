@@ -128,7 +128,9 @@ impl Input {
             for row in [rows(&refused["direct"]), rows(&refused["followers"])].concat() {
                 let codes = row["codes"].as_array().expect("codes").iter();
                 let codes = codes.map(|code| code.as_str().expect("a code").to_owned()).collect();
-                let link = row.get("link").map(|link| link.as_str().expect("a path").to_owned());
+                // A change of a task that is not there has the task itself as its link, which its code says as well.
+                let link = row.get("link").filter(|link| **link != row["path"]);
+                let link = link.map(|link| link.as_str().expect("a path").to_owned());
                 fates[ordinal(&row)] = Fate { fate: "rejected".to_owned(), codes, link };
             }
         }
@@ -160,7 +162,9 @@ impl Input {
     fn picture(&self, store: &str, collections: &[&str]) -> (Vec<String>, Vec<(u64, Fate)>) {
         let exports = collections
             .iter()
-            .map(|name| self.folder.atlas(["export", "--with-id", "--into", name, "--store", store]).run().exits(0).stdout)
+            .map(|name| {
+                self.folder.atlas(["export", "--with-id", "--into", name, "--store", store]).run().exits(0).stdout
+            })
             .collect();
         let mut letters: Vec<(u64, Fate)> =
             self.letters(store).into_iter().map(|letter| (letter.ordinal, letter.fate)).collect();
@@ -179,7 +183,8 @@ impl Input {
             tasks += 1;
             let text = |name: &str, default: &str| body[name].as_str().unwrap_or(default).to_owned();
             assert_eq!(id, &text("path", ""), "{}", self.name);
-            let mut add = |name: &str, value: String| *tables.get_mut(name).expect("known").entry(value).or_default() += 1;
+            let mut add =
+                |name: &str, value: String| *tables.get_mut(name).expect("known").entry(value).or_default() += 1;
             add("status", text("status", "PENDING"));
             add("type", text("type", "TASK"));
             add("project", id.split('/').next().expect("a first segment").to_owned());
@@ -225,11 +230,7 @@ fn letter(document: &Value) -> Letter {
         ordinal: document["ordinal"].as_u64().expect("an ordinal"),
         path: document["item"].as_str().unwrap_or_default().to_owned(),
         slot: document["slot"].as_str().map(str::to_owned),
-        fate: Fate {
-            fate: document["fate"].as_str().expect("a fate").to_owned(),
-            codes,
-            link,
-        },
+        fate: Fate { fate: document["fate"].as_str().expect("a fate").to_owned(), codes, link },
     }
 }
 

@@ -102,9 +102,8 @@ fn of_119_real_tasks_100_are_stored_5_refused_and_14_follow() {
     retried_until_nothing_passes(&input, "rows.db");
     let letters = input.letters("rows.db");
     // A follower hangs from rows that are there but were refused.
-    let missing_altogether = letters.iter().filter(|letter| {
-        letter.fate.link.as_ref().is_none_or(|link| !paths.contains(link))
-    });
+    let missing_altogether =
+        letters.iter().filter(|letter| letter.fate.link.as_ref().is_none_or(|link| !paths.contains(link)));
     assert_eq!(input.rows("rows.db", "items").len(), 100);
     assert_eq!((letters.len(), missing_altogether.count()), (19, 5));
     input.verify("rows.db");

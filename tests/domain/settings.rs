@@ -61,3 +61,25 @@ fn batch_size_lanes_and_strategy_decide_no_byte_where_nothing_reads_the_store() 
     let flags = ["--validator", &fields, "--id", "/path", "--on-existing", "reject"];
     settings_make_no_difference(&input, &flags, &["items"]);
 }
+
+#[test]
+fn batch_size_decides_no_fate_where_the_store_refuses_or_ignores_what_validators_accepted() {
+    // Tasks of one name, and copies: what the store refuses or ignores is not seen by later tasks as stored or changed.
+    let input = Input::tasks(options(34, 400, Profile::Hostile));
+    for policy in ["reject", "ignore", "replace"] {
+        let flags: Vec<String> =
+            validated().into_iter().map(|flag| if flag == "reject" { policy.into() } else { flag }).collect();
+        let flags = [&strings(&flags)[..], &["--unique", "tag=/metadata/tags"]].concat();
+        let alone = format!("alone-{policy}.db");
+        let (report, _) = input.run(&alone, &[&flags[..], &["--batch-size", "1", "--lanes", "1"]].concat());
+        let wanted = input.picture(&alone, &["items"]);
+        let refused = wanted.1.iter().filter(|(_, fate)| fate.codes.contains("INDEX_7005")).count();
+        assert!(refused > 0, "{policy}: the store refused nothing: {report}");
+        for size in BATCH_SIZES {
+            let store = format!("{policy}-{size}.db");
+            input.run(&store, &[&flags[..], &["--batch-size", size]].concat());
+            let found = input.picture(&store, &["items"]);
+            assert!(found == wanted, "{policy}, batches of {size}: {:?}", difference(&wanted, &found));
+        }
+    }
+}

@@ -69,7 +69,8 @@ fn growth_that_was_refused_once_does_not_explain_a_later_trap() {
 #[test]
 fn a_list_of_another_length_costs_one_item() {
     for (what, change) in [("short", "(i32.sub (local.get $count) (i32.const 1))"), ("empty", "(i32.const 0)")] {
-        let module = Module { end: "(local.set $count (i32.add (local.get $count) (local.get $a)))", ..Module::default() };
+        let module =
+            Module { end: "(local.set $count (i32.add (local.get $count) (local.get $a)))", ..Module::default() };
         // `$a` becomes the difference to the true length.
         let poison = format!("(local.set $a (i32.sub {change} (local.get $count)))");
         costs_one_item(what, module, &poison, "GUEST_10007");
@@ -89,7 +90,12 @@ fn a_list_without_end_costs_one_item() {
     };
     let each = when_poisoned("(local.set $a (i32.const 1))");
     let folder = folder(&Module { each: &each, ..module }.component(), &items(ITEMS, &[]));
-    faults_cost_only_their_items("too long a list", &folder, &[(POISON as usize, "GUEST_10005")], &["--plugin", "plugin.wasm"]);
+    faults_cost_only_their_items(
+        "too long a list",
+        &folder,
+        &[(POISON as usize, "GUEST_10005")],
+        &["--plugin", "plugin.wasm"],
+    );
 }
 
 #[test]
@@ -119,7 +125,12 @@ fn changes_without_number_over_one_body_cost_one_item() {
         &Module { each: &when_poisoned(poison), pages: 512, ..Module::default() }.component(),
         &items(ITEMS, &[]),
     );
-    faults_cost_only_their_items("a flood of changes", &folder, &[(POISON as usize, "GUEST_10005")], &["--plugin", "plugin.wasm"]);
+    faults_cost_only_their_items(
+        "a flood of changes",
+        &folder,
+        &[(POISON as usize, "GUEST_10005")],
+        &["--plugin", "plugin.wasm"],
+    );
 }
 
 #[test]
@@ -162,7 +173,8 @@ fn a_trap_after_a_good_answer_costs_one_item() {
 
 #[test]
 fn several_poisoned_items_are_found_each() {
-    let each = "(if (i32.eqz (i32.rem_u (i32.wrap_i64 (i64.load (local.get $item))) (i32.const 7))) (then unreachable))";
+    let each =
+        "(if (i32.eqz (i32.rem_u (i32.wrap_i64 (i64.load (local.get $item))) (i32.const 7))) (then unreachable))";
     let folder = folder(&Module { each, ..Module::default() }.component(), &items(ITEMS, &[]));
     let faults: Vec<(usize, &str)> = (0..ITEMS).step_by(7).map(|at| (at, "GUEST_10001")).collect();
     faults_cost_only_their_items("every seventh", &folder, &faults, &["--plugin", "plugin.wasm", "--batch-size", "60"]);
@@ -177,10 +189,8 @@ fn a_plugin_that_always_faults_leaves_every_item_among_the_dead_letters() {
 
 #[test]
 fn a_mended_plugin_stores_what_a_broken_one_lost() {
-    let folder = folder(
-        &Module { each: &when_poisoned("unreachable"), ..Module::default() }.component(),
-        &items(ITEMS, &[]),
-    );
+    let folder =
+        folder(&Module { each: &when_poisoned("unreachable"), ..Module::default() }.component(), &items(ITEMS, &[]));
     assert_eq!(run(&folder, "atlas.db", &["--plugin", "plugin.wasm"]).stored.len(), ITEMS - 1);
     folder.write("mended.wasm", Module::default().component());
     folder.atlas(["dead-letters", "retry", "-q", "--plugin", "mended.wasm"]).run().exits(0);

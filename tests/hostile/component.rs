@@ -145,7 +145,8 @@ impl Module<'_> {
             resolve.push_str(format!("package-{number}.wit"), package).expect("the WIT is well-formed");
         }
         resolve.push_dir(root().join("wit")).expect("the contract parses");
-        let text = format!("package hostile:test;\nworld plugin {{ include atlas:batch/{world}@0.1.0; {} }}", self.world);
+        let text =
+            format!("package hostile:test;\nworld plugin {{ include atlas:batch/{world}@0.1.0; {} }}", self.world);
         let package = resolve.push_str("hostile.wit", &text).expect("the world is well-formed");
         wrapped(&resolve, package, &self.text(), self.encoding)
     }

@@ -1,10 +1,12 @@
 //! Plugins that misbehave: the process lives, the item at fault has its code, every other item is stored.
 
+mod answers;
 mod cache;
 mod calls;
 mod component;
 mod demands;
 mod reads;
+mod serial;
 mod start;
 mod state;
 mod strings;
@@ -52,7 +54,8 @@ struct Left {
 /// the books balance, the store keeps its promises.
 #[track_caller]
 fn run(folder: &Folder, store: &str, more: &[&str]) -> Left {
-    let mut arguments = vec!["run", "-q", "--input", "items.ndjson", "--id", "id", "--store", store, "--output", "json"];
+    let mut arguments =
+        vec!["run", "-q", "--input", "items.ndjson", "--id", "id", "--store", store, "--output", "json"];
     arguments.extend(["--durability", "normal"]);
     for (flag, value) in [("--batch-size", "10"), ("--lanes", "2")] {
         if !more.contains(&flag) {

@@ -3,10 +3,8 @@
 use super::component::{Half, Module, POISON, reject, replace, when_poisoned};
 use super::{ITEMS, faults_cost_only_their_items, folder, items, run, text};
 
-const GET: &str =
-    r#"(import "atlas:batch/store@0.1.0" "get" (func $get (param i32 i32 i32 i32 i32 i32)))"#;
-const GET_MANY: &str =
-    r#"(import "atlas:batch/store@0.1.0" "get-many" (func $many (param i32 i32 i32 i32 i32 i32)))"#;
+const GET: &str = r#"(import "atlas:batch/store@0.1.0" "get" (func $get (param i32 i32 i32 i32 i32 i32)))"#;
+const GET_MANY: &str = r#"(import "atlas:batch/store@0.1.0" "get-many" (func $many (param i32 i32 i32 i32 i32 i32)))"#;
 const ATTEMPT: &str = r#"(import "atlas:batch/context@0.1.0" "attempt" (func $attempt (result i32)))"#;
 
 /// Rejects the item with a code `E` and the number of the store's error, or replaces its body by what was found.
@@ -122,5 +120,20 @@ fn a_level_that_does_not_exist_costs_one_item() {
     let each = when_poisoned("(call $log (i32.const 17) (i32.const 0) (i32.const 0))");
     let imports = r#"(import "atlas:batch/log@0.1.0" "write" (func $log (param i32 i32 i32)))"#;
     let folder = folder(&Module { imports, each: &each, ..Module::default() }.component(), &items(ITEMS, &[]));
-    faults_cost_only_their_items("level 17", &folder, &[(POISON as usize, "GUEST_10006")], &["--plugin", "plugin.wasm"]);
+    faults_cost_only_their_items(
+        "level 17",
+        &folder,
+        &[(POISON as usize, "GUEST_10006")],
+        &["--plugin", "plugin.wasm"],
+    );
+}
+
+#[test]
+fn a_row_larger_than_one_answer_may_be_is_over_the_limit() {
+    let folder = folder(&reading_vault(), &items(3, &[]));
+    folder.write("vault.csv", format!("id,text\nk,{}\n", "x".repeat((1 << 20) + 1)));
+    folder.atlas(["run", "-q", "--input", "vault.csv", "--id", "id", "--into", "vault"]).run().exits(0);
+    let left = run(&folder, "atlas.db", &["--plugin", "plugin.wasm", "--grant-collection", "vault"]);
+    let codes: Vec<String> = left.letters.iter().map(|letter| text(letter, "code")).collect();
+    assert_eq!(codes, ["E3", "E3", "E3"], "{:?}", left.stored);
 }

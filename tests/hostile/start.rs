@@ -43,7 +43,8 @@ fn a_plugin_that_does_not_fit_into_its_memory_is_refused() {
 
 #[test]
 fn each_import_beyond_the_world_is_named() {
-    let package = "package evil:machine@1.0.0; interface shell { run: func(command: string); } interface gpu { burn: func(); }";
+    let package =
+        "package evil:machine@1.0.0; interface shell { run: func(command: string); } interface gpu { burn: func(); }";
     let plugin = Module {
         world: "import evil:machine/shell@1.0.0; import evil:machine/gpu@1.0.0;",
         packages: &[package],
@@ -55,6 +56,11 @@ fn each_import_beyond_the_world_is_named() {
     let names = ["evil:machine/shell@1.0.0", "evil:machine/gpu@1.0.0"];
     let ran = refused(&plugin.component(), "GUEST_10012", &names, &[]);
     assert!(ran.stderr.contains("hint:"), "{}", ran.stderr);
+    let folder = folder(&plugin.component(), "");
+    let inspected = folder.atlas(["inspect", "plugin.wasm", "--output", "json"]).run().exits(4).json();
+    assert_eq!((&inspected["operation"], &inspected["validator"]), (&false.into(), &false.into()), "{inspected}");
+    let notes = inspected["notes"].to_string();
+    assert!(names.iter().all(|name| notes.contains(name)), "{notes}");
 
     let package = "package wasi:http@0.2.0; interface outgoing-handler { handle: func(); }";
     let plugin = Module {
@@ -184,7 +190,11 @@ fn a_file_over_the_bound_is_refused_before_it_is_read() {
 #[test]
 fn a_large_plugin_compiles_and_a_monstrous_one_does_no_harm() {
     let functions: String = (0..5000)
-        .map(|number| format!("(func (param i32) (result i32) (i32.mul (i32.add (local.get 0) (i32.const {number})) (i32.const 7)))"))
+        .map(|number| {
+            format!(
+                "(func (param i32) (result i32) (i32.mul (i32.add (local.get 0) (i32.const {number})) (i32.const 7)))"
+            )
+        })
         .collect();
     let large = Module { fields: &functions, ..Module::default() }.component();
     let folder = folder(&large, &items(3, &[]));

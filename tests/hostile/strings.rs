@@ -96,6 +96,7 @@ fn a_message_with_terminal_escapes_is_kept_in_the_letter_and_escaped_in_talk() {
         let ran = folder.atlas(arguments).run().exits(0);
         assert!(!ran.stdout.contains('\u{1b}') && !ran.stderr.contains('\u{1b}'), "{arguments:?}: {ran:?}");
     }
-    let ran = folder.atlas(["run", "--input", "items.ndjson", "--plugin", "plugin.wasm", "--store", "b.db"]).run().exits(3);
+    let ran =
+        folder.atlas(["run", "--input", "items.ndjson", "--plugin", "plugin.wasm", "--store", "b.db"]).run().exits(3);
     assert!(!ran.stderr.contains('\u{1b}'), "{}", ran.stderr);
 }

@@ -101,7 +101,12 @@ fn leaving_the_process_costs_one_item() {
     for status in ["0", "1"] {
         let each = when_poisoned(&format!("(call $exit (i32.const {status}))"));
         let folder = folder(&plugin("import wasi:cli/exit@0.2.0;", imports, "", &each), &items(ITEMS, &[]));
-        faults_cost_only_their_items("exit", &folder, &[(POISON as usize, "GUEST_10001")], &["--plugin", "plugin.wasm"]);
+        faults_cost_only_their_items(
+            "exit",
+            &folder,
+            &[(POISON as usize, "GUEST_10001")],
+            &["--plugin", "plugin.wasm"],
+        );
     }
 }
 
@@ -267,7 +272,8 @@ interface tcp-create-socket {
 
 /// Connects to a port of this machine. Refusals: `C`, `S`, `F` (creating, starting, finishing) and a letter for the error.
 fn connecting(port: u16) -> Vec<u8> {
-    let world = "import wasi:sockets/network@0.2.0; import wasi:sockets/instance-network@0.2.0; import wasi:sockets/tcp@0.2.0;
+    let world =
+        "import wasi:sockets/network@0.2.0; import wasi:sockets/instance-network@0.2.0; import wasi:sockets/tcp@0.2.0;
         import wasi:sockets/tcp-create-socket@0.2.0; import wasi:io/poll@0.2.0; import wasi:io/streams@0.2.0;";
     let imports = r#"(import "wasi:sockets/instance-network@0.2.0" "instance-network" (func $network (result i32)))
         (import "wasi:sockets/tcp-create-socket@0.2.0" "create-tcp-socket" (func $create (param i32 i32)))

@@ -179,7 +179,11 @@ fn add_one(host: &Host, store: &std::path::Path, notes: &atlas_host::model::Name
         // Half of them try something that comes to nothing.
         let _ = outer.atomic(|inner| {
             inner.put(&collection, "sum", "0")?;
-            if number.is_multiple_of(2) { Err(Error::new(Code::OperationFailed, "no")) } else { inner.put(&collection, "sum", &(sum + 1).to_string()) }
+            if number.is_multiple_of(2) {
+                Err(Error::new(Code::OperationFailed, "no"))
+            } else {
+                inner.put(&collection, "sum", &(sum + 1).to_string())
+            }
         });
         outer.put(&collection, &format!("by-{number:02}"), "1").map(drop)
     })
@@ -270,7 +274,8 @@ fn a_run_within_its_limit_of_refused_items_ends_and_one_that_was_stopped_continu
     let folder = Folder::new();
     let host = host(1);
     let _ = host.run(planned(tenth_refused(&folder, RejectLimit::Count(7)), "sequential", 50, 1));
-    let report = host.run(planned(tenth_refused(&folder, RejectLimit::Count(1000)), "sequential", 50, 1)).expect("a run");
+    let report =
+        host.run(planned(tenth_refused(&folder, RejectLimit::Count(1000)), "sequential", 50, 1)).expect("a run");
     assert_eq!((report.resumed_at, report.status, report.counts.read), (100, RunStatus::Partial, 1000));
     assert_eq!((report.counts.rejected, letters(&folder.at("out.db")).len()), (100, 100));
     sound(&folder.at("out.db"));

@@ -22,7 +22,9 @@ pub fn operate(call: &Call, item: Item<'_>) -> Outcome {
             Outcome::Retry(problem("FAULTY_RETRY", "asked to fail for now"), None)
         }
         "drop" => Outcome::Drop,
-        "emit" => Outcome::Emit((0..number.unwrap_or(1)).map(|n| put(&format!("{}#{n}", item.id), item.body)).collect()),
+        "emit" => {
+            Outcome::Emit((0..number.unwrap_or(1)).map(|n| put(&format!("{}#{n}", item.id), item.body)).collect())
+        }
         "bad-json" => Outcome::Replace(r#"{"id":"#.to_owned()),
         "replace" => Outcome::Replace(item.body.replacen("\"fault\"", "\"seen\":true,\"fault\"", 1)),
         "spread" => Outcome::Emit(spread(item)),

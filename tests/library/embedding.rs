@@ -108,7 +108,8 @@ fn a_monitor_of_the_embedding_program_has_seen_everything_when_the_run_returns()
 fn an_observer_sees_every_decision_of_every_batch_in_input_order() {
     let folder = Folder::new();
     let seen: Arc<Mutex<Vec<(u64, &str)>>> = Arc::default();
-    let bodies = (0..10).map(|n| format!(r#"{{"fault":"{}"}}"#, ["none", "drop", "reject", "emit(1)", "replace"][n % 5]));
+    let bodies =
+        (0..10).map(|n| format!(r#"{{"fault":"{}"}}"#, ["none", "drop", "reject", "emit(1)", "replace"][n % 5]));
     let mut job = Job::of_items(bodies, folder.at("out.db"), "items").expect("a job").operation(demand::operate);
     let notes = Arc::clone(&seen);
     job.observer = Some(Box::new(move |first, decisions| {
@@ -131,7 +132,8 @@ fn an_observer_sees_every_decision_of_every_batch_in_input_order() {
 fn results_in_memory_come_in_input_order_and_leave_no_file() {
     let folder = Folder::new();
     let seen: Arc<Mutex<Vec<String>>> = Arc::default();
-    let mut job = Job::of_items(items(0, 500), folder.at("never.db"), "items").and_then(|job| job.id("id")).expect("a job");
+    let mut job =
+        Job::of_items(items(0, 500), folder.at("never.db"), "items").and_then(|job| job.id("id")).expect("a job");
     job.processor = atlas_host::processor::ProcessorKind::Memory;
     job.store = None;
     let notes = Arc::clone(&seen);
@@ -150,7 +152,8 @@ fn a_dry_run_tells_what_would_change_and_changes_nothing() {
     let folder = Folder::new();
     let store = folder.at("out.db");
     let host = host(1);
-    let job = |first, count| Job::of_items(items(first, count), &store, "items").and_then(|job| job.id("id")).expect("a job");
+    let job =
+        |first, count| Job::of_items(items(first, count), &store, "items").and_then(|job| job.id("id")).expect("a job");
     host.run(job(0, 10)).expect("a run");
     let mut dry = job(5, 10);
     dry.dry_run = true;

@@ -131,7 +131,11 @@ fn troubled(count: u64) -> impl Iterator<Item = String> + Send + 'static {
     })
 }
 
-fn run_troubled(folder: &Folder, strategy: &str, lanes: usize) -> (RunReport, Vec<Envelope>, atlas_host::monitor::RunSummary) {
+fn run_troubled(
+    folder: &Folder,
+    strategy: &str,
+    lanes: usize,
+) -> (RunReport, Vec<Envelope>, atlas_host::monitor::RunSummary) {
     let job = Job::of_items(troubled(1005), folder.at("out.db"), "items").and_then(|job| job.id("id")).expect("a job");
     let summary = Watched::from(Summary::default());
     let job = planned(job, strategy, 100, lanes).validator(demand::validate).operation(demand::operate);

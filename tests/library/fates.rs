@@ -7,8 +7,8 @@ use atlas_host::model::{Fate, IndexSpec, OnExisting, Phase, Pointer, Problem};
 use atlas_host::store::Durability;
 use atlas_host::strategy::Interval;
 
-use super::{demand, host, letters, named, only, rows, sound};
 use super::random::{Random, number, seed};
+use super::{demand, host, letters, named, only, rows, sound};
 use crate::harness::{Folder, guest};
 
 /// What must be the same, however it came about.
@@ -109,10 +109,21 @@ impl Case {
     }
 }
 
-const DEMANDS_OF_FAULTY: &[&str] = &["drop", "reject", "emit(2)", "emit(0)", "trap", "validator-reject", "validator-trap"];
+const DEMANDS_OF_FAULTY: &[&str] =
+    &["drop", "reject", "emit(2)", "emit(0)", "trap", "validator-reject", "validator-trap"];
 const ALL_DEMANDS: &[&str] = &[
-    "drop", "reject", "emit(2)", "emit(0)", "trap", "validator-reject", "validator-trap", "replace", "replace", "spread",
-    "spread", "bad-json",
+    "drop",
+    "reject",
+    "emit(2)",
+    "emit(0)",
+    "trap",
+    "validator-reject",
+    "validator-trap",
+    "replace",
+    "replace",
+    "spread",
+    "spread",
+    "bad-json",
 ];
 
 /// Random lines: most are plain, some ask for trouble, some share an id, some are no items at all.
@@ -120,7 +131,7 @@ fn lines(random: &mut Random, count: u64, demands: &[&str]) -> Vec<u8> {
     let mut text = Vec::new();
     let mut retries = 3;
     for _ in 0..count {
-        let (id, u) = (random.below(count * 3 / 4), random.below(count * 20));
+        let (id, u) = (random.below(count * 3 / 4 + 1), random.below(count * 20));
         let fault = match random.below(100) {
             0..70 => "null".to_owned(),
             70..95 => format!("{:?}", random.pick(demands)),

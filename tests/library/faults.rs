@@ -112,14 +112,23 @@ impl Operation for Seeing {
 }
 
 fn panics_on_thirds(_: &Call, item: Item<'_>) -> Verdict {
-    if item.ordinal.0.is_multiple_of(3) { std::panic::resume_unwind(Box::new("asked to panic")) } else { Verdict::Accept }
+    if item.ordinal.0.is_multiple_of(3) {
+        std::panic::resume_unwind(Box::new("asked to panic"))
+    } else {
+        Verdict::Accept
+    }
 }
 
 fn refuses_fifths(_: &Call, item: Item<'_>) -> Verdict {
     if !item.ordinal.0.is_multiple_of(5) {
         return Verdict::Accept;
     }
-    Verdict::Reject(vec![Problem { code: "FIFTH".into(), message: "a fifth".into(), pointer: String::new(), details: vec![] }])
+    Verdict::Reject(vec![Problem {
+        code: "FIFTH".into(),
+        message: "a fifth".into(),
+        pointer: String::new(),
+        details: vec![],
+    }])
 }
 
 #[test]
@@ -223,10 +232,9 @@ fn lists_of_another_length_break_the_contract_and_nothing_of_them_is_used() {
 /// Fails for now until the item's number of attempts is reached; then permanently, or never again.
 fn stubborn(call: &Call, item: Item<'_>) -> Outcome {
     let wanted = item.ordinal.0 as u32 + 1;
-    let problem =
-        |code: String| Problem { code, message: "not yet".into(), pointer: String::new(), details: vec![] };
+    let problem = |code: String| Problem { code, message: "not yet".into(), pointer: String::new(), details: vec![] };
     if call.attempt < wanted {
-        return Outcome::Retry(problem(format!("LATER_{}", call.attempt)), Some(1));
+        return Outcome::Retry(problem(format!("LATER_{}", call.attempt)), Some(20));
     }
     if item.ordinal.0 == 1 { Outcome::Reject(problem("NEVER".into())) } else { Outcome::Keep }
 }
@@ -253,13 +261,14 @@ fn transient_failures_are_tried_again_and_counted_and_permanent_ones_are_not() {
         letter.problems.iter().map(|problem| problem.code.clone()).collect::<Vec<_>>()
     };
     assert!(problems(3).contains(&"LATER_3".to_owned()), "the last problem is told: {:?}", problems(3));
-    let retried: Vec<(u64, u32)> = events_of(&recording)
-        .iter()
-        .filter_map(|e| match &e.event {
-            Event::ItemRetried { ordinal, attempt, .. } => Some((*ordinal, *attempt)),
-            _ => None,
-        })
-        .collect();
+    let mut retried = Vec::new();
+    for envelope in events_of(&recording) {
+        if let Event::ItemRetried { ordinal, attempt, delay_ms, .. } = envelope.event {
+            retried.push((ordinal, attempt));
+            // At least what was asked for; at most the first delay, doubled for each attempt.
+            assert!((20..=50 << (attempt - 2)).contains(&delay_ms), "{delay_ms} ms before attempt {attempt}");
+        }
+    }
     assert_eq!(retried, [(1, 2), (2, 2), (3, 2), (4, 2), (2, 3), (3, 3), (4, 3)]);
 }
 

@@ -19,7 +19,7 @@ use atlas_host::event::Envelope;
 use atlas_host::model::{Name, RunNumber};
 use atlas_host::monitor::{Recording, Watched};
 use atlas_host::plugin::Cache;
-use atlas_host::store::{DeadLetter, Level, LetterFilter, Reader, RunRow};
+use atlas_host::store::{DeadLetter, LetterFilter, Level, Reader, RunRow};
 use atlas_host::strategy::Interval;
 
 use crate::harness::cache;

@@ -88,7 +88,8 @@ fn the_commands_and_their_flags_are_documented() {
 
     let mut text = String::from("## Flags of every command\n");
     text.push_str(&flags(&command, |_| true));
-    verbs.into_iter().for_each(|verb| describe(verb, verb.get_name(), &mut text));
+    let run = command.find_subcommand("run").expect("a command run");
+    verbs.into_iter().for_each(|verb| describe(verb, verb.get_name(), run, &mut text));
     assert_part(REFERENCE, "flags", &text);
 }
 
@@ -96,8 +97,15 @@ fn about(command: &clap::Command) -> String {
     command.get_about().map(|about| about.to_string()).unwrap_or_default()
 }
 
-fn describe(command: &clap::Command, path: &str, text: &mut String) {
+/// `run` is the command whose flags others share.
+fn describe(command: &clap::Command, path: &str, run: &clap::Command, text: &mut String) {
+    let same = |arg: &clap::Arg, other: &clap::Arg| arg.get_long() == other.get_long() && arg.get_help() == other.get_help();
+    let of_run = |arg: &clap::Arg| path != "run" && arg.get_value_names().is_some() && run.get_arguments().any(|other| same(arg, other));
     let own = |arg: &clap::Arg| !arg.is_global_set() && !["help", "version"].contains(&arg.get_id().as_str());
+    // A few flags are shown again; a table of them all is not.
+    let shared: Vec<&clap::Arg> = command.get_arguments().filter(|arg| own(arg) && of_run(arg)).collect();
+    let many = shared.len() > 10;
+    let own = |arg: &clap::Arg| own(arg) && !(many && of_run(arg));
     let parts: Vec<&clap::Command> = command.get_subcommands().filter(|verb| verb.get_name() != "help").collect();
     text.push_str(&format!("\n## {path}\n{}.\n", escaped(&about(command))));
     if path == "config show" {
@@ -108,7 +116,11 @@ fn describe(command: &clap::Command, path: &str, text: &mut String) {
         text.push('\n');
         text.push_str(&flags(command, own));
     }
-    parts.into_iter().for_each(|part| describe(part, &format!("{path} {}", part.get_name()), text));
+    if many {
+        let names: Vec<String> = shared.iter().filter_map(|arg| Some(format!("`--{}`", arg.get_long()?))).collect();
+        text.push_str(&format!("\nAnd these of `run`: {}.\n", names.join(", ")));
+    }
+    parts.into_iter().for_each(|part| describe(part, &format!("{path} {}", part.get_name()), run, text));
 }
 
 fn flags(command: &clap::Command, wanted: impl Fn(&clap::Arg) -> bool) -> String {

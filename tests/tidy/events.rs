@@ -33,7 +33,7 @@ fn every_event_and_every_member_is_documented() {
     let envelope = structs["Envelope"].members.iter().filter(|member| !member.flattened);
     text.push_str(&table(
         ["member", "type", "meaning"],
-        [["event".to_owned(), "text".to_owned(), "Which event it is; its members follow.".to_owned()]].into_iter().chain(envelope.map(row)),
+        [["`event`".to_owned(), "text".to_owned(), "Which event it is; its members follow.".to_owned()]].into_iter().chain(envelope.map(row)),
     ));
     text.push_str("\n## Events\n");
     for event in events(&structs) {
@@ -45,14 +45,46 @@ fn every_event_and_every_member_is_documented() {
     text.push_str("\n## Types within them\n");
     for name in WITHIN {
         let shape = &structs[name];
-        text.push_str(&format!("\n### {name}\n{}\n\n", shape.meaning));
+        let meaning = shape.meaning.replace("[`", "`").replace("`]", "`");
+        text.push_str(&format!("\n### {name}\n{meaning}\n\n"));
         text.push_str(&table(["member", "type", "meaning"], shape.members.iter().map(row)));
     }
     assert_part("host/EVENTS.md", "events", &text);
 }
 
+/// Members that mean the same wherever they stand; the sources say nothing of them.
+const EVERYWHERE: [(&str, &str); 23] = [
+    ("batch", "Number of the batch within the run, from 0."),
+    ("batches", "Batches committed."),
+    ("batch_size", "Items at the most, as the plan has it."),
+    ("lanes", "Chunks computed at the same time."),
+    ("old_lanes", "What the plan before said; absent for the first."),
+    ("first_ordinal", "Position of its first record in the input, from 0."),
+    ("last_ordinal", "Position of its last record."),
+    ("first_batch", "The first of them."),
+    ("last_batch", "The last of them."),
+    ("group", "Number of the transaction within the run, from 0."),
+    ("ordinal", "Position of the item in the input, from 0."),
+    ("id", "Id of the item."),
+    ("items", "How many items."),
+    ("attempt", "The attempt that failed, from 1."),
+    ("attempts", "Attempts made."),
+    ("delay_ms", "Wait before the next attempt, in milliseconds."),
+    ("duration_us", "How long it took, in microseconds."),
+    ("duration_ms", "How long it took, in milliseconds."),
+    ("code", "Code of the problem, the plugin's own or one of CODES.md."),
+    ("slot", "Slot of the plugin."),
+    ("fate", "What became of it."),
+    ("phase", "How far it came."),
+    ("message", "In words."),
+];
+
 fn row(member: &Member) -> [String; 3] {
-    [format!("`{}`", member.name), kind(&member.kind), member.meaning.clone()]
+    // Links of the sources lead nowhere here.
+    let everywhere = EVERYWHERE.iter().find(|(name, _)| *name == member.name && member.meaning.is_empty());
+    let meaning = everywhere.map_or(member.meaning.as_str(), |(_, meaning)| meaning);
+    assert!(!meaning.is_empty(), "host/src/event.rs does not say what {} is", member.name);
+    [format!("`{}`", member.name), kind(&member.kind), meaning.replace("[`", "`").replace("`]", "`")]
 }
 
 /// A type of Rust in the words of JSON.

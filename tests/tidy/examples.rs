@@ -39,6 +39,17 @@ fn the_yardstick_of_the_benchmark_stores_the_very_same_rows() {
     }
 }
 
+#[test]
+fn the_program_that_embeds_the_host_stores_its_items() {
+    let output = Command::new(example("embed")).output().expect("the example starts");
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "1000 of 1000 items stored\n");
+    let readme = super::read("README.md");
+    let source = super::read("examples/embed.rs");
+    let shown = readme.split("```rust\n").nth(1).and_then(|rest| rest.split("```").next()).expect("a block of Rust in the README");
+    let missing: Vec<&str> = shown.lines().filter(|line| !source.contains(line.trim())).collect();
+    assert!(missing.is_empty(), "README.md shows lines that embed.rs does not have: {missing:?}");
+}
+
 /// A cut of a real index, with what is odd in it: folded fields, alternatives, an epoch, a maintainer that Debian got wrong.
 const INDEX: &str = "\
 Package: bash
@@ -122,7 +133,7 @@ fn the_queries_in_the_description_are_those_that_run() {
 #[test]
 fn scripts_are_executable_and_parse() {
     use std::os::unix::fs::PermissionsExt;
-    for script in ["examples/debian-packages/run", "examples/bench/run", "guests/build", ".ci/run"] {
+    for script in ["examples/debian-packages/run", "examples/bench/run", "guests/build", "tests/run", ".ci/run"] {
         let path = root().join(script);
         let mode = std::fs::metadata(&path).unwrap_or_else(|error| panic!("{script}: {error}")).permissions().mode();
         assert!(mode & 0o111 == 0o111, "{script} is not executable");

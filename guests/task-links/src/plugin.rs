@@ -51,30 +51,20 @@ impl Store for HostStore {
     }
 
     fn count_children(&mut self, parent: &str, at_most: usize) -> Option<usize> {
-        let mut count = 0;
-        let mut after: Option<String> = None;
-        let mut limit = at_most;
-        while !self.no_index && count < at_most {
-            let key = store::Key::Text(parent.to_owned());
-            let page = u32::try_from(limit).unwrap_or(1);
-            match store::find(None, PARENT_INDEX, &key, after.as_deref(), page) {
-                Ok(rows) => {
-                    count += rows.len();
-                    if rows.len() < limit {
-                        return Some(count);
-                    }
-                    after = rows.into_iter().next_back().map(|row| row.id);
-                }
-                Err(store::Error::OverLimit) if limit > 1 => limit /= 2,
-                Err(store::Error::NoSuchIndex) => {
-                    self.no_index = true;
-                    let line = "no index named parent over /parentPath: children are not counted.";
-                    log::write(log::Level::Warn, line);
-                }
-                Err(error) => give_up(&format!("children of {parent}"), &error),
-            }
+        if self.no_index {
+            return None;
         }
-        (!self.no_index).then_some(count)
+        let key = store::Key::Text(parent.to_owned());
+        match store::count(None, PARENT_INDEX, &key, u32::try_from(at_most).unwrap_or(u32::MAX)) {
+            Ok(count) => Some(count as usize),
+            Err(store::Error::NoSuchIndex) => {
+                self.no_index = true;
+                let line = "no index named parent over /parentPath: children are not counted.";
+                log::write(log::Level::Warn, line);
+                None
+            }
+            Err(error) => give_up(&format!("children of {parent}"), &error),
+        }
     }
 }
 

@@ -58,7 +58,14 @@ pub fn start(verbosity: i16, format: LogFormat, color: Color) {
         .ok()
         .filter(|value| !value.is_empty())
         .and_then(|value| EnvFilter::try_new(value).ok())
-        .unwrap_or_else(|| EnvFilter::new(if level == "off" { level.to_owned() } else { format!("{level}{quiet}") }));
+        .unwrap_or_else(|| {
+            EnvFilter::new(match level {
+                "off" => level.to_owned(),
+                // What plugins say about items is for their author: errors always, the rest with -v.
+                "warn" => format!("{level},guest=error{quiet}"),
+                _ => format!("{level}{quiet}"),
+            })
+        });
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(Lines)

@@ -98,7 +98,7 @@ pub fn perform(host: &Host, mut job: Job, args: &JobArgs, talk: Talk, printer: &
     if let Some(report) = &report {
         match &report.error {
             _ if !talk.quiet && !reads_items => tell_indexes(report),
-            _ if !talk.quiet => tell(report, &summary),
+            _ if !talk.quiet => tell(report, &summary, error.is_some()),
             // A stop is told even by a quiet run; what `error` holds is told by the caller.
             Some(stop) if error.is_none() => print::stop(stop),
             _ => {}
@@ -120,7 +120,8 @@ fn stopped(report: &RunReport) -> bool {
     matches!(report.status, RunStatus::Interrupted | RunStatus::RolledBack) && report.error.is_none()
 }
 
-fn tell(report: &RunReport, summary: &Watched<Summary>) {
+/// `error_follows`: the summary leaves out the error, which is told in full after it.
+fn tell(report: &RunReport, summary: &Watched<Summary>, error_follows: bool) {
     if report.already_complete {
         let number = report.run;
         print::talk(&format!(
@@ -135,7 +136,11 @@ fn tell(report: &RunReport, summary: &Watched<Summary>) {
         return;
     }
     let width = print::stderr_width().unwrap_or(WIDTH_OFF_TERMINAL);
-    print::talk(summary.read(|summary| summary.summary().text(usize::from(width))).trim_end());
+    let mut ended = summary.read(Summary::summary);
+    if error_follows {
+        ended.error = None;
+    }
+    print::talk(ended.text(usize::from(width)).trim_end());
 }
 
 fn tell_indexes(report: &RunReport) {

@@ -18,6 +18,7 @@ use crate::store::{self, IndexKey, Reader};
 pub(super) trait Base: Send + Sync {
     fn get_many(&self, collection: &Name, ids: &[&str]) -> Result<Vec<Option<String>>>;
     fn find(&self, find: &Find<'_>, after: Option<&str>, limit: usize) -> Result<Vec<(String, String)>>;
+    fn count(&self, find: &Find<'_>, limit: usize) -> Result<usize>;
     fn index_key(&self, collection: &Name, index: &Name, body: &str) -> Result<IndexKey>;
 }
 
@@ -34,6 +35,8 @@ pub(super) struct StoreView {
     pub base: Arc<dyn Base>,
     pub target: Name,
     pub on_existing: OnExisting,
+    /// Collections that there are: an item with a change to another is refused by the store.
+    pub collections: Arc<[Name]>,
     /// Unique indexes, as (collection, index): a put that meets one is refused by the store.
     pub unique: Arc<[(Name, Name)]>,
 }
@@ -68,6 +71,10 @@ impl Base for Committed {
 
     fn find(&self, find: &Find<'_>, after: Option<&str>, limit: usize) -> Result<Vec<(String, String)>> {
         self.with(|reader| rows(reader.find(find.collection, find.index, find.key, after, limit)))
+    }
+
+    fn count(&self, find: &Find<'_>, limit: usize) -> Result<usize> {
+        self.with(|reader| reader.count_equal(find.collection, find.index, find.key, limit))
     }
 
     fn index_key(&self, collection: &Name, index: &Name, body: &str) -> Result<IndexKey> {
@@ -107,6 +114,11 @@ impl Base for Uncommitted {
         self.with(move |lookup| rows(lookup.find(&collection, &index, &key, after.as_deref(), limit)))
     }
 
+    fn count(&self, find: &Find<'_>, limit: usize) -> Result<usize> {
+        let (collection, index, key) = (find.collection.clone(), find.index.clone(), find.key.clone());
+        self.with(move |lookup| lookup.count_equal(&collection, &index, &key, limit))
+    }
+
     fn index_key(&self, collection: &Name, index: &Name, body: &str) -> Result<IndexKey> {
         let (collection, index, body) = (collection.clone(), index.clone(), body.to_owned());
         self.with(move |lookup| lookup.index_key(&collection, &index, &body))
@@ -140,6 +152,9 @@ pub(super) struct Overlay {
 struct IndexOverlay {
     ids_by_key: HashMap<String, BTreeSet<String>>,
     key_by_id: HashMap<String, String>,
+    /// For each staged id the key that its stored row has in the base, where it hides it; and how many per key.
+    hidden_by_id: HashMap<String, Option<String>>,
+    hidden: HashMap<String, usize>,
 }
 
 impl Overlay {
@@ -164,6 +179,10 @@ impl Overlay {
             Decision::Emit(changes) => changes.clone(),
             Decision::Drop | Decision::Refuse(_) => return Ok(()),
         };
+        let known = |change: &Change| change.key().0.is_none_or(|name| view.collections.contains(name));
+        if !changes.iter().all(known) {
+            return Ok(());
+        }
         let mut undo = Vec::new();
         for change in changes {
             let (collection, id, body) = match change {
@@ -241,6 +260,10 @@ impl Overlay {
     ) -> Result<Option<Option<String>>> {
         for ((owner, index), overlay) in &mut self.indexes {
             if owner == collection {
+                match &row {
+                    Some(_) => overlay.hide(view, collection, index, &id)?,
+                    None => overlay.show(&id),
+                }
                 let key = match &row {
                     Some(Some(body)) => Some(comparable(&view.base.index_key(collection, index, body)?)),
                     _ => None,
@@ -296,12 +319,23 @@ impl Overlay {
         Ok(found.into_iter().take(limit).collect())
     }
 
+    fn count(&mut self, view: &StoreView, find: &Find<'_>, limit: usize) -> Result<usize> {
+        let overlay = self.index(view, find.collection, find.index)?;
+        let key = comparable(find.key);
+        let staged = overlay.ids_by_key.get(&key).map_or(0, BTreeSet::len);
+        let hidden = overlay.hidden.get(&key).copied().unwrap_or(0);
+        // The hidden rows are among those of the base, so that many more are counted there.
+        let base = view.base.count(find, limit + hidden)?;
+        Ok((base.saturating_sub(hidden) + staged).min(limit))
+    }
+
     /// The overlay's own index, built when it is first searched.
     fn index(&mut self, view: &StoreView, collection: &Name, index: &Name) -> Result<&IndexOverlay> {
         let place = (collection.clone(), index.clone());
         if !self.indexes.contains_key(&place) {
             let mut overlay = IndexOverlay::default();
             for (id, body) in self.rows.get(collection).into_iter().flatten() {
+                overlay.hide(view, collection, index, id)?;
                 if let Some(body) = body {
                     overlay.set(id, Some(comparable(&view.base.index_key(collection, index, body)?)));
                 }
@@ -319,6 +353,32 @@ enum Admission {
 }
 
 impl IndexOverlay {
+    /// Notes the key under which the stored row of a staged id stands in the base, once per id.
+    fn hide(&mut self, view: &StoreView, collection: &Name, index: &Name, id: &str) -> Result<()> {
+        if self.hidden_by_id.contains_key(id) {
+            return Ok(());
+        }
+        let stored = view.base.get_many(collection, &[id])?.pop().flatten();
+        let key = match stored {
+            Some(body) => Some(comparable(&view.base.index_key(collection, index, &body)?)),
+            None => None,
+        };
+        if let Some(key) = &key {
+            *self.hidden.entry(key.clone()).or_default() += 1;
+        }
+        self.hidden_by_id.insert(id.to_owned(), key);
+        Ok(())
+    }
+
+    /// The id is no longer staged.
+    fn show(&mut self, id: &str) {
+        if let Some(Some(key)) = self.hidden_by_id.remove(id)
+            && let Some(count) = self.hidden.get_mut(&key)
+        {
+            *count -= 1;
+        }
+    }
+
     fn set(&mut self, id: &str, key: Option<String>) {
         if let Some(old) = self.key_by_id.remove(id)
             && let Some(ids) = self.ids_by_key.get_mut(&old)
@@ -386,12 +446,7 @@ impl Lookup for ViewLookup {
     ) -> Result<Vec<(String, String)>, LookupError> {
         let collection = self.collection(collection)?;
         let index = Name::parse(index).ok_or(LookupError::NoSuchIndex)?;
-        let key = match key {
-            LookupKey::Null => IndexKey::Null,
-            LookupKey::Integer(n) => IndexKey::Integer(*n),
-            LookupKey::Real(n) => IndexKey::Real(*n),
-            LookupKey::Text(text) => IndexKey::Text(text.clone()),
-        };
+        let key = index_key(key);
         guard(&self.lookups).searched.insert(collection.clone());
         let find = Find { collection: &collection, index: &index, key: &key };
         match &self.overlay {
@@ -399,6 +454,34 @@ impl Lookup for ViewLookup {
             None => self.view.base.find(&find, after, limit),
         }
         .map_err(lookup_error)
+    }
+
+    fn count(
+        &mut self,
+        collection: Option<&str>,
+        index: &str,
+        key: &LookupKey,
+        limit: usize,
+    ) -> Result<usize, LookupError> {
+        let collection = self.collection(collection)?;
+        let index = Name::parse(index).ok_or(LookupError::NoSuchIndex)?;
+        let key = index_key(key);
+        guard(&self.lookups).searched.insert(collection.clone());
+        let find = Find { collection: &collection, index: &index, key: &key };
+        match &self.overlay {
+            Some(overlay) => guard(overlay).count(&self.view, &find, limit),
+            None => self.view.base.count(&find, limit),
+        }
+        .map_err(lookup_error)
+    }
+}
+
+fn index_key(key: &LookupKey) -> IndexKey {
+    match key {
+        LookupKey::Null => IndexKey::Null,
+        LookupKey::Integer(n) => IndexKey::Integer(*n),
+        LookupKey::Real(n) => IndexKey::Real(*n),
+        LookupKey::Text(text) => IndexKey::Text(text.clone()),
     }
 }
 

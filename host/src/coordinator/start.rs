@@ -65,7 +65,7 @@ pub(super) fn run(host: &Host, mut job: Job) -> Result<RunReport, RunFailure> {
     let hub = EventHub::start(handle.run.0, Box::new(SystemClock::start()), monitors)?;
     let items_total = job.dead_letters.as_ref().map(|ids| ids.len() as u64);
     let mut teller = Teller::new(hub, Arc::clone(&shared), handle.run.0, job.slow_item, items_total);
-    teller.emit(Event::RunStarted(Box::new(run_started(&job, &handle, &shared, &names, total_bytes, items_total))));
+    teller.emit(Event::RunStarted(Box::new(run_started(&job, &handle, &shared, &names, total_bytes, items_total, identity.resumable))));
     let intake = Intake::start(cutter, job.control.flag())?;
     let lanes = host.lanes()?;
     let holds = job.atomic == Atomicity::Run && !job.dry_run;
@@ -310,8 +310,12 @@ fn view(job: &Job, path: &Path, writer: &Arc<WriterService>, key: u64) -> Result
         (index.collection.clone().unwrap_or_else(|| job.collection.clone()), index.name.clone())
     });
     let mut unique: Vec<(Name, Name)> = declared.collect();
+    let mut collections = job.collections.clone();
+    collections.push(job.collection.clone());
     if path.exists() {
-        let rows = Reader::open(path)?.indexes(None)?;
+        let reader = Reader::open(path)?;
+        collections.extend(reader.collections()?);
+        let rows = reader.indexes(None)?;
         unique.extend(rows.into_iter().filter(|row| row.unique).map(|row| (row.collection, row.name)));
     }
     unique.sort();
@@ -322,7 +326,7 @@ fn view(job: &Job, path: &Path, writer: &Arc<WriterService>, key: u64) -> Result
     } else {
         Arc::new(Committed::new(move || Reader::open(&path)))
     };
-    Ok(StoreView { base, target: job.collection.clone(), on_existing: job.on_existing, unique: unique.into() })
+    Ok(StoreView { base, target: job.collection.clone(), on_existing: job.on_existing, collections: collections.into(), unique: unique.into() })
 }
 
 /// The plugins of a run, as events and reports name them.
@@ -345,6 +349,7 @@ fn run_started(
     names: &[String],
     total_bytes: Option<u64>,
     total_items: Option<u64>,
+    resumable: bool,
 ) -> RunStarted {
     RunStarted {
         uuid: handle.uuid.clone(),
@@ -356,6 +361,8 @@ fn run_started(
         atomic: job.atomic.as_str().to_owned(),
         dry_run: job.dry_run,
         resumed_at: handle.next,
+        // Dead letters wait in the store until they are stored.
+        resumable: (resumable || job.dead_letters.is_some()) && job.processor == ProcessorKind::Storage,
         total_items,
         total_bytes,
         batch_size_min: job.bounds.batch_size.min() as u64,

@@ -43,6 +43,8 @@ pub struct RunSummary {
     pub strategy: String,
     pub dry_run: bool,
     pub resumed_at: u64,
+    /// The same command continues it.
+    pub resumable: bool,
     pub counts: Counts,
     pub blank_lines: u64,
     pub duration_ms: u64,
@@ -74,6 +76,7 @@ impl Default for RunSummary {
             strategy: String::new(),
             dry_run: false,
             resumed_at: 0,
+            resumable: false,
             counts: Counts::default(),
             blank_lines: 0,
             duration_ms: 0,
@@ -121,6 +124,7 @@ impl Fold for Summary {
                 s.strategy.clone_from(&started.strategy);
                 s.dry_run = started.dry_run;
                 s.resumed_at = started.resumed_at;
+                s.resumable = started.resumable;
             }
             Event::PlanChosen { batch_size, lanes, .. } => {
                 s.plans += 1;
@@ -305,7 +309,10 @@ impl RunSummary {
         if let Some(error) = &self.error {
             next.push(error.hint.clone());
         } else if self.status == RunStatus::Interrupted {
-            next.push("run the same command again: it continues".to_owned());
+            next.push(match self.resumable {
+                true => "run the same command again: it continues".to_owned(),
+                false => "what is stored stays; the input cannot be read again, so a new run has to be given all of it".to_owned(),
+            });
         }
         if self.counts.failed() > 0 && self.run > 0 && self.status != RunStatus::RolledBack && !self.dry_run {
             next.push(format!("see `atlas-host dead-letters list --run {}`", self.run));

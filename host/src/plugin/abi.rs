@@ -5,6 +5,7 @@
 
 use wasmtime::component::{ComponentType, Lift, Lower};
 
+use super::lookup::LookupKey;
 use crate::limits::{GUEST_TEXT_BYTES_MAX, PROBLEMS_PER_ITEM_MAX};
 use crate::model::{Change, Item, Name, Outcome, Problem, Verdict};
 
@@ -135,6 +136,18 @@ pub enum KeyAbi {
     Real(f64),
     #[component(name = "text")]
     Text(String),
+}
+
+impl KeyAbi {
+    /// The key.
+    pub fn into_model(self) -> LookupKey {
+        match self {
+            KeyAbi::Null => LookupKey::Null,
+            KeyAbi::Integer(n) => LookupKey::Integer(n),
+            KeyAbi::Real(n) => LookupKey::Real(n),
+            KeyAbi::Text(text) => LookupKey::Text(text),
+        }
+    }
 }
 
 /// `store.error`.

@@ -57,11 +57,12 @@ impl Cache {
         let path = self.path(digest, engine)?;
         private(&path).ok()?;
         let bytes = fs::read(&path).ok()?;
-        let loaded = unpack(&bytes).and_then(|artefact| load_artefact(engine, artefact));
-        if loaded.is_none() {
+        let Some(artefact) = unpack(&bytes) else {
             tracing::warn!("The cached artefact {} is damaged; the plugin is compiled again.", path.display());
-        }
-        loaded
+            return None;
+        };
+        // One that is whole and yet not taken is compiled again, and its error told then.
+        load_artefact(engine, artefact).ok()
     }
 
     /// Keeps an artefact: written to a temporary name, synced, renamed. A failure is a warning.
@@ -111,13 +112,14 @@ fn private(path: &Path) -> Result<(), String> {
     Ok(())
 }
 
-/// Turns an artefact into a component. None if wasmtime does not take it (another version, another engine).
+/// Turns an artefact into a component. Errors: wasmtime does not take it (another version or engine, or its memory is over
+/// the bound).
 #[expect(unsafe_code, reason = "wasmtime trusts the bytes of compiled code; there is no safe call for it")]
-pub(super) fn load_artefact(engine: &Engine, artefact: &[u8]) -> Option<Component> {
+pub(super) fn load_artefact(engine: &Engine, artefact: &[u8]) -> wasmtime::Result<Component> {
     // SAFETY: the bytes come either straight from `precompile_component` in this process or in our own compiling
     // process, or from a file that `private` found to be ours alone in a directory that is ours alone, and whose digest
     // `unpack` has compared. A user's own `.cwasm` is refused by `world::screen` and never comes here.
-    unsafe { Component::deserialize(engine, artefact) }.ok()
+    unsafe { Component::deserialize(engine, artefact) }
 }
 
 #[cfg(test)]

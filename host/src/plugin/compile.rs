@@ -48,8 +48,11 @@ pub(super) fn component(
         }
         Compiler::Child(executable) => in_child(engine, executable, bytes, file)?,
     };
-    let component = load_artefact(engine.engine(), &artefact)
-        .ok_or_else(|| refused(file, "the compiled code does not fit this engine"))?;
+    let component = load_artefact(engine.engine(), &artefact).map_err(|error| {
+        let why = crate::model::printable(&format!("{error:#}")).into_owned();
+        Error::new(Code::PluginCompile, format!("{file} is compiled, but does not fit into its sandbox: {why}"))
+            .hint("raise --memory, or build the plugin with less memory at its start")
+    })?;
     tracing::info!(plugin = file, bytes = bytes.len(), "Compiled in {} ms.", begin.elapsed().as_millis());
     cache.keep(digest, engine.engine(), &artefact);
     Ok((component, false))

@@ -5,7 +5,7 @@ use wasmtime::component::Linker;
 
 use super::abi::{KeyAbi, LevelAbi, RowAbi, StoreErrorAbi};
 use super::call::Fault;
-use super::lookup::{Lookup, LookupError, LookupKey};
+use super::lookup::{Lookup, LookupError};
 use super::sandbox::GuestState;
 use crate::error::Code;
 use crate::limits;
@@ -109,8 +109,11 @@ fn link_store(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {
     store.func_wrap("get", |mut context: Context<'_>, (collection, id): (Option<String>, String)| {
         charge(&mut context)?;
         let answer: Answer<Option<String>> = read(&mut context, collection.as_deref(), 1, |lookup| {
-            let mut rows = lookup.get_many(collection.as_deref(), &[id])?;
-            Ok(rows.pop().flatten())
+            let row = lookup.get_many(collection.as_deref(), &[id])?.pop().flatten();
+            match row {
+                Some(body) if body.len() > limits::STORE_READ_BYTES_MAX => Err(LookupError::OverLimit),
+                row => Ok(row),
+            }
         });
         Ok((answer,))
     })?;
@@ -126,12 +129,7 @@ fn link_store(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {
     store.func_wrap("find", |mut context: Context<'_>, find: (Option<String>, String, KeyAbi, Option<String>, u32)| {
         charge(&mut context)?;
         let (collection, index, key, after, limit) = find;
-        let key = match key {
-            KeyAbi::Null => LookupKey::Null,
-            KeyAbi::Integer(n) => LookupKey::Integer(n),
-            KeyAbi::Real(n) => LookupKey::Real(n),
-            KeyAbi::Text(text) => LookupKey::Text(text),
-        };
+        let key = key.into_model();
         let answer: Answer<Vec<RowAbi>> = read(&mut context, collection.as_deref(), limit.max(1) as usize, |lookup| {
             let rows =
                 lookup.find(collection.as_deref(), &index, &key, after.as_deref(), limit.max(1) as usize)?;
@@ -140,6 +138,15 @@ fn link_store(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {
                 return Err(LookupError::OverLimit);
             }
             Ok(rows.into_iter().map(|(id, body)| RowAbi { id, body }).collect())
+        });
+        Ok((answer,))
+    })?;
+    store.func_wrap("count", |mut context: Context<'_>, count: (Option<String>, String, KeyAbi, u32)| {
+        charge(&mut context)?;
+        let (collection, index, key, limit) = count;
+        let (key, limit) = (key.into_model(), limit.max(1) as usize);
+        let answer: Answer<u32> = read(&mut context, collection.as_deref(), limit, |lookup| {
+            lookup.count(collection.as_deref(), &index, &key, limit).map(|count| count as u32)
         });
         Ok((answer,))
     })

@@ -33,4 +33,13 @@ pub trait Lookup: Send {
         after: Option<&str>,
         limit: usize,
     ) -> Result<Vec<(String, String)>, LookupError>;
+
+    /// How many rows [`Lookup::find`] would give, counted up to `limit`.
+    fn count(
+        &mut self,
+        collection: Option<&str>,
+        index: &str,
+        key: &LookupKey,
+        limit: usize,
+    ) -> Result<usize, LookupError>;
 }

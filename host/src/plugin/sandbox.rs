@@ -190,7 +190,7 @@ impl Sandbox {
         arm(&mut store, deadline);
         let instance = match within(runtime, deadline, instantiate(setup, &mut store)) {
             Some(Ok(instance)) => instance,
-            Some(Err(error)) => return Err(start_fault(error, store.data())),
+            Some(Err(error)) => return Err(start_fault(error, store.data(), deadline)),
             None => return Err(deadline_fault(deadline)),
         };
         let mut find = |interface: &str, function: &str| {
@@ -308,8 +308,8 @@ fn deadline_fault(deadline: Duration) -> Fault {
     Fault::new(Code::GuestDeadline, format!("did not return within {} ms", deadline.as_millis()))
 }
 
-fn start_fault(error: wasmtime::Error, state: &GuestState) -> Fault {
-    let fault = call_fault(error, state, limits::DEADLINE);
+fn start_fault(error: wasmtime::Error, state: &GuestState, deadline: Duration) -> Fault {
+    let fault = call_fault(error, state, deadline);
     match fault.code {
         Code::GuestTrap | Code::GuestValue => Fault { code: Code::GuestStart, ..fault },
         _ => fault,
@@ -341,7 +341,7 @@ fn call_fault(error: wasmtime::Error, state: &GuestState, deadline: Duration) ->
             format!("passed more than {} bytes to the host in one call", limits::OUTPUT_CALL_BYTES_MAX),
         );
     }
-    if root.contains("too many component handles") || root.contains("handle limit") {
+    if root.contains("too many component handles") || root.contains("handle limit") || root.contains("no free keys") {
         return Fault::new(Code::GuestQuota, root);
     }
     if let Some(exit) = error.downcast_ref::<wasmtime_wasi::I32Exit>() {

@@ -13,8 +13,8 @@ use std::time::Duration;
 use tokio::io::AsyncWrite;
 use wasmtime::component::Linker;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
-use wasmtime_wasi::filesystem::FsPerms;
-use wasmtime_wasi::{HostMonotonicClock, HostWallClock, WasiCtx, WasiCtxBuilder};
+use wasmtime_wasi::sockets::SocketAddrUse;
+use wasmtime_wasi::{FsPerms, HostMonotonicClock, HostWallClock, WasiCtx, WasiCtxBuilder};
 
 use super::grants::Grants;
 use super::sandbox::{GuestState, LogSink};
@@ -160,8 +160,13 @@ pub(super) fn context(grants: &Grants, clock: &Clock, seed: &Seed, sink: &Arc<Lo
     }
     if !grants.hosts.is_empty() {
         let allowed = resolve(&grants.hosts)?;
-        builder.socket_addr_check(move |address, _use| {
-            let granted = allowed.contains(&address);
+        builder.socket_addr_check(move |address, use_| {
+            let granted = match use_ {
+                // What connecting does by itself: any port of its own.
+                SocketAddrUse::TcpBind => address.ip().is_unspecified() && address.port() == 0,
+                SocketAddrUse::TcpConnect => allowed.contains(&address),
+                _ => false,
+            };
             if !granted {
                 tracing::warn!("A plugin asked for {address}, which is not granted.");
             }

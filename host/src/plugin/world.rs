@@ -95,8 +95,12 @@ pub fn inspect(engine: &Engine, component: &Component) -> Inspection {
         .map(|(name, _)| Import { name: printable(name).into_owned(), status: import_status(name) })
         .collect();
     let mut notes = Vec::new();
+    let beyond = beyond(engine, component);
+    if !beyond.is_empty() {
+        notes.push(format!("imports what is not offered: {}", beyond.join(", ")));
+    }
     let mut fits = |role| match role_problem(engine, component, role) {
-        None => true,
+        None => beyond.is_empty(),
         Some(why) => {
             notes.push(why);
             false
@@ -110,12 +114,7 @@ pub fn inspect(engine: &Engine, component: &Component) -> Inspection {
 ///
 /// Errors: GUEST_10011 (export missing or of another type), GUEST_10012 (imports beyond the world, each named).
 pub fn check(engine: &Engine, component: &Component, role: Role, file: &str) -> Result<()> {
-    let beyond: Vec<String> = component
-        .component_type()
-        .imports(engine)
-        .filter(|(name, _)| import_status(name) == "not offered")
-        .map(|(name, _)| printable(name).into_owned())
-        .collect();
+    let beyond = beyond(engine, component);
     if !beyond.is_empty() {
         return Err(Error::new(Code::PluginImport, format!("{file}: imports what is not offered: {}", beyond.join(", ")))
             .hint(format!("build it without them; offered are {} and WASI 0.2", OFFERED[1..].join(", "))));
@@ -139,6 +138,13 @@ pub fn check(engine: &Engine, component: &Component, role: Role, file: &str) -> 
 /// True if the component imports the `store` interface.
 pub fn imports_store(engine: &Engine, component: &Component) -> bool {
     component.component_type().imports(engine).any(|(name, _)| same_track(name, STORE))
+}
+
+/// Imports that the host does not offer.
+fn beyond(engine: &Engine, component: &Component) -> Vec<String> {
+    let ty = component.component_type();
+    let names = ty.imports(engine).filter(|(name, _)| import_status(name) == "not offered");
+    names.map(|(name, _)| printable(name).into_owned()).collect()
 }
 
 fn import_status(name: &str) -> &'static str {

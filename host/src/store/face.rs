@@ -35,6 +35,8 @@ pub trait Lookup {
         after: Option<&str>,
         limit: usize,
     ) -> Result<Vec<Row>>;
+    /// How many rows [`Lookup::find`] would give, counted up to `limit`, from the index alone.
+    fn count_equal(&self, collection: &Name, index: &Name, key: &IndexKey, limit: usize) -> Result<usize>;
     /// The value that this index sees in this body (strict JSON), by the same rules as for stored rows.
     fn index_key(&self, collection: &Name, index: &Name, body: &str) -> Result<IndexKey>;
 }

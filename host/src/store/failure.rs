@@ -31,7 +31,19 @@ pub(super) fn failed(conn: &Connection, doing: &str, otherwise: Code, error: rus
             .because(error)
             .hint("choose another file; where there is none, `atlas-host run` makes a store");
     }
+    if rollback_is_due(&error) {
+        return Error::new(Code::StorageOpen, format!("store {path} was left in the middle of its creation"))
+            .because(error)
+            .hint("run the same `atlas-host run` again: it puts the file right and continues");
+    }
     Error::new(code, format!("cannot {doing} in store {path}")).because(error)
+}
+
+/// True if a rollback journal waits for someone who may write, as it does where a process was killed while it created the
+/// store, before the write-ahead log was turned on.
+pub(super) fn rollback_is_due(error: &(dyn std::error::Error + 'static)) -> bool {
+    let sqlite = error.downcast_ref::<rusqlite::Error>().and_then(rusqlite::Error::sqlite_error);
+    sqlite.is_some_and(|failure| failure.extended_code == ffi::SQLITE_READONLY_ROLLBACK)
 }
 
 /// The code of an SQLite error whose kind alone says what is wrong with the file, the disk or the lock.

@@ -58,6 +58,36 @@ pub(super) fn find(
     rows.and_then(Iterator::collect).or_fail(conn, &doing)
 }
 
+/// The number of rows whose value in the index equals `key`, counted up to `limit`. Only the index is read.
+pub(super) fn count_equal(
+    conn: &Connection,
+    catalog: &Catalog,
+    (collection, index): (&Name, &Name),
+    key: &IndexKey,
+    limit: usize,
+) -> Result<usize> {
+    catalog.index(collection, index)?;
+    let doing = format!("count in index `{index}` of `{collection}`");
+    let column = quoted(index);
+    let equal =
+        if *key == IndexKey::Null { format!("{column} IS NULL AND ?1 IS NULL") } else { format!("{column} = ?1") };
+    let sql = format!(
+        "SELECT count(*) FROM (SELECT 1 FROM {} INDEXED BY \"{}\" WHERE {equal} LIMIT ?2)",
+        quoted(collection),
+        index_name(collection, index)
+    );
+    let mut statement = conn.prepare_cached(&sql).or_fail(conn, &doing)?;
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let count = |row: &rusqlite::Row<'_>| row.get::<_, i64>(0);
+    let count = match key {
+        IndexKey::Null => statement.query_row((None::<i64>, limit), count),
+        IndexKey::Integer(n) => statement.query_row((n, limit), count),
+        IndexKey::Real(n) => statement.query_row((n, limit), count),
+        IndexKey::Text(t) => statement.query_row((t, limit), count),
+    };
+    count.map(|count| usize::try_from(count).unwrap_or(0)).or_fail(conn, &doing)
+}
+
 /// The value that the index sees in this body. Errors: INDEX_7005 where SQLite cannot read the body.
 pub(super) fn index_key(conn: &Connection, index: &Index, body: &str) -> Result<IndexKey> {
     let sql = format!("SELECT {}", expression("?1", &index.pointer));

@@ -221,6 +221,10 @@ impl Lookup for Reader {
         self.known(|catalog| items::find(&self.conn, catalog, (collection, index), key, after, limit))
     }
 
+    fn count_equal(&self, collection: &Name, index: &Name, key: &IndexKey, limit: usize) -> Result<usize> {
+        self.known(|catalog| items::count_equal(&self.conn, catalog, (collection, index), key, limit))
+    }
+
     fn index_key(&self, collection: &Name, index: &Name, body: &str) -> Result<IndexKey> {
         self.known(|catalog| items::index_key(&self.conn, catalog.index(collection, index)?, body))
     }

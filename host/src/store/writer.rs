@@ -14,7 +14,7 @@ use super::catalog::{self, Catalog};
 use super::connection::{self, Lock, StoreOptions, There};
 use super::dead_letter::{self, LetterFilter};
 use super::face::{BatchWrite, IndexKey, Lookup, Receipt, Row, RunEnd, RunHandle, RunStart, Store, WritePolicy};
-use super::failure::{OrFail, failed, refused, text_of};
+use super::failure::{OrFail, failed, refused, rollback_is_due, text_of};
 use super::history::{self, RunRow};
 use super::items::{self, Table};
 use super::read::Reader;
@@ -65,8 +65,12 @@ impl Writer {
     pub fn open(options: &StoreOptions) -> Result<Self> {
         let (path, there) = connection::examine(&options.path, options.create)?;
         if let There::File = there {
-            // A look through a reading connection, so that a file which is not ours is never touched.
-            connection::open_reading(&path)?;
+            // A look through a reading connection, so that a file which is not ours is never touched. Where a rollback is
+            // due, only a writing connection can look; it undoes what was never committed, and then judges the file.
+            match connection::open_reading(&path) {
+                Err(e) if std::error::Error::source(&e).is_some_and(rollback_is_due) => {}
+                looked => drop(looked?),
+            }
         }
         let lock = Lock::take(&path)?;
         connection::warn_of_file_system(&path);
@@ -439,6 +443,10 @@ impl Lookup for Writer {
         limit: usize,
     ) -> Result<Vec<Row>> {
         items::find(&self.conn, &self.catalog, (collection, index), key, after, limit)
+    }
+
+    fn count_equal(&self, collection: &Name, index: &Name, key: &IndexKey, limit: usize) -> Result<usize> {
+        items::count_equal(&self.conn, &self.catalog, (collection, index), key, limit)
     }
 
     fn index_key(&self, collection: &Name, index: &Name, body: &str) -> Result<IndexKey> {
