@@ -17,7 +17,9 @@ fn main() -> ExitCode {
         // Whoever reads the items has seen enough.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: the index cannot be converted: {error}\nhint: is standard input readable, and space left?");
+            eprintln!(
+                "error: the index cannot be converted: {error}\nhint: is standard input readable, and space left?"
+            );
             ExitCode::FAILURE
         }
     }
@@ -39,7 +41,10 @@ pub struct Counts {
 impl std::fmt::Display for Counts {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { stanzas, malformed, repeated, foreign } = self;
-        write!(f, "{stanzas} stanzas, {malformed} of them malformed; {repeated} repeated fields, {foreign} lines not in UTF-8")
+        write!(
+            f,
+            "{stanzas} stanzas, {malformed} of them malformed; {repeated} repeated fields, {foreign} lines not in UTF-8"
+        )
     }
 }
 
@@ -131,7 +136,9 @@ impl Stanza {
 
 /// US-ASCII without space and control characters, and not the beginning of a comment or a signature's line.
 fn is_name(text: &str) -> bool {
-    !text.is_empty() && !text.starts_with(['#', '-']) && text.bytes().all(|byte| byte.is_ascii_graphic() && !b"\"\\".contains(&byte))
+    !text.is_empty()
+        && !text.starts_with(['#', '-'])
+        && text.bytes().all(|byte| byte.is_ascii_graphic() && !b"\"\\".contains(&byte))
 }
 
 #[cfg(test)]
@@ -146,8 +153,12 @@ mod tests {
 
     #[test]
     fn folded_lines_keep_their_line_breaks_and_indent() {
-        let (lines, counts) = converted(b"\n\nPackage: a\nTag: x::y,\n z::w \n\n \nPackage:b\nDescription: c\n d\n .\n  e");
-        assert_eq!(lines, [r#"{"Package":"a","Tag":"x::y,\n z::w"}"#, r#"{"Package":"b","Description":"c\n d\n .\n  e"}"#]);
+        let (lines, counts) =
+            converted(b"\n\nPackage: a\nTag: x::y,\n z::w \n\n \nPackage:b\nDescription: c\n d\n .\n  e");
+        assert_eq!(
+            lines,
+            [r#"{"Package":"a","Tag":"x::y,\n z::w"}"#, r#"{"Package":"b","Description":"c\n d\n .\n  e"}"#]
+        );
         assert_eq!(counts, Counts { stanzas: 2, ..Counts::default() });
     }
 

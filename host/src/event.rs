@@ -85,6 +85,9 @@ pub enum Event {
     },
     /// COMMIT returned: the batch survives kill -9, and power loss under `--durability full`.
     BatchCommitted(Box<BatchCommitted>),
+    /// The batch is written in a transaction that is still open: that of `--atomic run`, which the end of the run commits or
+    /// rolls back, or that of a dry run. Takes the place of `batch-committed` there.
+    BatchApplied(Box<BatchCommitted>),
     /// The batch was given up before its commit; its items are read again by the next run.
     BatchAbandoned {
         batch: u64,

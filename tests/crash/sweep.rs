@@ -59,7 +59,7 @@ fn a_job_killed_at_a_call_that_changes_a_file_comes_out_the_same() {
         }
         job.is_sound(&folder, &store);
         // The continuation is killed at the same call of its own.
-        if lived == 0 && random.coin() && killed_at(&job, &folder, &store, n / 2) {
+        if lived == 0 && random.coin() && killed_at(&job, &folder, &store, n.div_ceil(2)) {
             kills += 1;
             job.is_sound(&folder, &store);
         }

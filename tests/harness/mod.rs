@@ -192,7 +192,8 @@ pub fn guest_arg(name: &str) -> String {
 
 /// Tickets as NDJSON; `invalid_percent` of them break one rule. Same arguments, same bytes.
 pub fn tickets(count: u64, invalid_percent: u32) -> Vec<u8> {
-    let options = crate::generator::tickets::Options { count, invalid_ppm: u64::from(invalid_percent) * 10_000, seed: 1 };
+    let options =
+        crate::generator::tickets::Options { count, invalid_ppm: u64::from(invalid_percent) * 10_000, seed: 1 };
     let mut out = Vec::new();
     crate::generator::tickets::write(&options, &mut out).expect("writing to memory");
     out

@@ -4,16 +4,51 @@ use super::{none, read};
 
 /// What the host is built from.
 const HOST: &[&str] = &[
-    "blake3", "clap", "clap_complete", "clap_mangen", "comfy-table", "crossbeam-channel", "etcetera", "flate2", "hdrhistogram",
-    "indicatif", "jiff", "memchr", "rand_core", "rusqlite", "rustix", "serde", "serde_json", "signal-hook", "sysinfo", "tempfile",
-    "tokio", "toml", "tracing", "tracing-subscriber", "uuid", "wasmtime", "wasmtime-wasi", "zstd",
+    "blake3",
+    "clap",
+    "clap_complete",
+    "clap_mangen",
+    "comfy-table",
+    "crossbeam-channel",
+    "etcetera",
+    "flate2",
+    "hdrhistogram",
+    "indicatif",
+    "jiff",
+    "memchr",
+    "rand_core",
+    "rusqlite",
+    "rustix",
+    "serde",
+    "serde_json",
+    "signal-hook",
+    "sysinfo",
+    "tempfile",
+    "tokio",
+    "toml",
+    "tracing",
+    "tracing-subscriber",
+    "uuid",
+    "wasmtime",
+    "wasmtime-wasi",
+    "zstd",
 ];
 
 /// What its tests and examples need besides.
 const HOST_TESTS: &[&str] = &["anyhow", "proptest", "wat", "wit-component", "wit-parser"];
 
 /// What guests, their shared parts and their encoder are built from.
-const GUESTS: &[&str] = &["faults", "serde", "serde_json", "task-model", "wasm-encoder", "wasm-metadata", "wit-bindgen", "wit-component", "wit-parser"];
+const GUESTS: &[&str] = &[
+    "faults",
+    "serde",
+    "serde_json",
+    "task-model",
+    "wasm-encoder",
+    "wasm-metadata",
+    "wit-bindgen",
+    "wit-component",
+    "wit-parser",
+];
 
 #[test]
 fn a_new_dependency_is_a_decision() {
@@ -53,7 +88,8 @@ fn large_dependencies_have_their_default_features_off() {
 fn sorted(manifest: &str, table: &str) -> Vec<String> {
     let text = read(manifest);
     let lines = lines_of(&text, table).filter(|line| !line.starts_with('#'));
-    let mut names: Vec<String> = lines.map(|line| line.split([' ', '.', '=']).next().unwrap_or_default().to_owned()).collect();
+    let mut names: Vec<String> =
+        lines.map(|line| line.split([' ', '.', '=']).next().unwrap_or_default().to_owned()).collect();
     names.sort();
     names
 }

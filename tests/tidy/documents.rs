@@ -40,7 +40,8 @@ pub fn assert_part(document: &str, name: &str, wanted: &str) {
 
 /// A table in Markdown.
 pub fn table<const N: usize>(head: [&str; N], rows: impl IntoIterator<Item = [String; N]>) -> String {
-    let line = |cells: &[String]| format!("| {} |\n", cells.iter().map(|cell| escaped(cell)).collect::<Vec<_>>().join(" | "));
+    let line =
+        |cells: &[String]| format!("| {} |\n", cells.iter().map(|cell| escaped(cell)).collect::<Vec<_>>().join(" | "));
     let mut text = line(&head.map(str::to_owned));
     text.push_str(&format!("|{}\n", "---|".repeat(N)));
     rows.into_iter().for_each(|row| text.push_str(&line(&row)));
@@ -99,8 +100,11 @@ fn about(command: &clap::Command) -> String {
 
 /// `run` is the command whose flags others share.
 fn describe(command: &clap::Command, path: &str, run: &clap::Command, text: &mut String) {
-    let same = |arg: &clap::Arg, other: &clap::Arg| arg.get_long() == other.get_long() && arg.get_help() == other.get_help();
-    let of_run = |arg: &clap::Arg| path != "run" && arg.get_value_names().is_some() && run.get_arguments().any(|other| same(arg, other));
+    let same =
+        |arg: &clap::Arg, other: &clap::Arg| arg.get_long() == other.get_long() && arg.get_help() == other.get_help();
+    let of_run = |arg: &clap::Arg| {
+        path != "run" && arg.get_value_names().is_some() && run.get_arguments().any(|other| same(arg, other))
+    };
     let own = |arg: &clap::Arg| !arg.is_global_set() && !["help", "version"].contains(&arg.get_id().as_str());
     // A few flags are shown again; a table of them all is not.
     let shared: Vec<&clap::Arg> = command.get_arguments().filter(|arg| own(arg) && of_run(arg)).collect();
@@ -147,7 +151,8 @@ fn flags(command: &clap::Command, wanted: impl Fn(&clap::Arg) -> bool) -> String
 
 #[test]
 fn the_codes_are_documented() {
-    let sources: String = host_sources().iter().filter(|s| !s.path.ends_with("/error.rs")).map(|s| s.code.as_str()).collect();
+    let sources: String =
+        host_sources().iter().filter(|s| !s.path.ends_with("/error.rs")).map(|s| s.code.as_str()).collect();
     let guests: String = files("guests", ".rs").into_iter().map(|file| file.text).collect();
     let rows = Code::ALL.iter().map(|row| {
         let name = format!("{row:?}");
@@ -173,7 +178,9 @@ fn the_host_says_no_code_that_its_table_lacks() {
     for file in sources {
         for word in file.text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_')) {
             let Some((area, number)) = word.split_once('_') else { continue };
-            let is_code = number.len() >= 4 && number.bytes().all(|byte| byte.is_ascii_digit()) && area.bytes().all(|byte| byte.is_ascii_uppercase());
+            let is_code = number.len() >= 4
+                && number.bytes().all(|byte| byte.is_ascii_digit())
+                && area.bytes().all(|byte| byte.is_ascii_uppercase());
             if is_code && !known.contains(&word) {
                 complaints.push(format!("{}: {word} is not in the table of codes", file.path));
             }
@@ -199,7 +206,8 @@ fn the_limits_are_documented() {
         .collect();
     let mut complaints = Vec::new();
     let limits = limits();
-    for word in limits.iter().flat_map(|limit| limit.meaning.split_whitespace()).filter(|word| word.starts_with("`--")) {
+    for word in limits.iter().flat_map(|limit| limit.meaning.split_whitespace()).filter(|word| word.starts_with("`--"))
+    {
         if !flags.iter().any(|flag| flag == word.trim_end_matches('.')) {
             complaints.push(format!("host/src/limits.rs: {word} is no flag of run"));
         }
@@ -220,7 +228,9 @@ pub fn limits() -> Vec<Limit> {
             let (name, rest) = constant.split_once(": ").expect("a name and a type");
             let (_, value) = rest.trim_end_matches(';').split_once(" = ").expect("a value");
             let meaning = match meaning.trim() {
-                text if text.starts_with("See [") => limits.last().map(|limit| limit.meaning.clone()).unwrap_or_default(),
+                text if text.starts_with("See [") => {
+                    limits.last().map(|limit| limit.meaning.clone()).unwrap_or_default()
+                }
                 text => text.to_owned(),
             };
             limits.push(Limit { name: name.to_owned(), value: shown(name, value), meaning });
@@ -234,9 +244,14 @@ pub fn limits() -> Vec<Limit> {
 
 /// `8 << 20` as `8 MiB`, `Duration::from_millis(500)` as `500 ms`, `1_000` as `1,000`.
 fn shown(name: &str, value: &str) -> String {
-    let number = |text: &str| text.trim().replace('_', "").parse::<u64>().unwrap_or_else(|_| panic!("{name}: {value:?} is no number"));
+    let number = |text: &str| {
+        text.trim().replace('_', "").parse::<u64>().unwrap_or_else(|_| panic!("{name}: {value:?} is no number"))
+    };
     if let Some(time) = value.strip_prefix("Duration::from_millis(") {
-        return format!("{:?}", Duration::from_millis(number(time.trim_end_matches(')')))).replace("ms", " ms").replace("0s", "0 s").replace("1s", "1 s");
+        return format!("{:?}", Duration::from_millis(number(time.trim_end_matches(')'))))
+            .replace("ms", " ms")
+            .replace("0s", "0 s")
+            .replace("1s", "1 s");
     }
     if let Some(time) = value.strip_prefix("Duration::from_secs(") {
         return format!("{} s", number(time.trim_end_matches(')')));
@@ -249,7 +264,10 @@ fn shown(name: &str, value: &str) -> String {
             [(30, "GiB"), (20, "MiB"), (10, "KiB")]
                 .into_iter()
                 .find(|(power, _)| (amount << unit) % (1 << power) == 0)
-                .map_or_else(|| grouped(amount), |(power, unit_name)| format!("{} {unit_name}", (amount << unit) >> power))
+                .map_or_else(
+                    || grouped(amount),
+                    |(power, unit_name)| format!("{} {unit_name}", (amount << unit) >> power),
+                )
         }
     }
 }
@@ -258,7 +276,7 @@ fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i) % 3 == 0 {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);
@@ -281,7 +299,11 @@ fn the_folder_of_the_contract_lists_its_files() {
 #[test]
 fn the_map_names_every_module() {
     let map = read("host/ARCHITECTURE.md");
-    let places: Vec<Option<usize>> = super::modules::modules().iter().map(|module| map.find(&format!("\n- **`{module}`**"))).collect();
-    assert!(places.iter().all(Option::is_some), "ARCHITECTURE.md has a line `- **`NAME`** …` for each module of lib.rs: {places:?}");
+    let places: Vec<Option<usize>> =
+        super::modules::modules().iter().map(|module| map.find(&format!("\n- **`{module}`**"))).collect();
+    assert!(
+        places.iter().all(Option::is_some),
+        "ARCHITECTURE.md has a line `- **`NAME`** …` for each module of lib.rs: {places:?}"
+    );
     assert!(places.is_sorted(), "ARCHITECTURE.md lists the modules in the order of lib.rs: {places:?}");
 }

@@ -33,7 +33,9 @@ fn every_event_and_every_member_is_documented() {
     let envelope = structs["Envelope"].members.iter().filter(|member| !member.flattened);
     text.push_str(&table(
         ["member", "type", "meaning"],
-        [["`event`".to_owned(), "text".to_owned(), "Which event it is; its members follow.".to_owned()]].into_iter().chain(envelope.map(row)),
+        [["`event`".to_owned(), "text".to_owned(), "Which event it is; its members follow.".to_owned()]]
+            .into_iter()
+            .chain(envelope.map(row)),
     ));
     text.push_str("\n## Events\n");
     for event in events(&structs) {
@@ -124,7 +126,9 @@ fn events(structs: &BTreeMap<String, Shape>) -> Vec<Shape> {
             meaning.push(text.to_owned());
             continue;
         }
-        let Some(name) = line.split(['(', ' ', ',']).next().filter(|name| name.starts_with(|c: char| c.is_ascii_uppercase())) else {
+        let Some(name) =
+            line.split(['(', ' ', ',']).next().filter(|name| name.starts_with(|c: char| c.is_ascii_uppercase()))
+        else {
             continue;
         };
         let members = if let Some(inner) = line.split_once("(Box<").and_then(|(_, rest)| rest.strip_suffix(">),")) {
@@ -148,11 +152,22 @@ fn structs() -> BTreeMap<String, Shape> {
         let source = read(path);
         for (at, _) in source.match_indices("\npub struct ") {
             let head = source[at + 1..].lines().next().unwrap_or_default();
-            let Some(name) = head.strip_prefix("pub struct ").and_then(|rest| rest.strip_suffix(" {")) else { continue };
-            let lines: Vec<&str> = source[..at + 1].lines().rev().take_while(|line| line.starts_with(['#', '/'])).collect();
-            let meaning = lines.iter().rev().filter_map(|line| line.strip_prefix("///")).map(str::trim).filter(|line| !line.is_empty());
+            let Some(name) = head.strip_prefix("pub struct ").and_then(|rest| rest.strip_suffix(" {")) else {
+                continue;
+            };
+            let lines: Vec<&str> =
+                source[..at + 1].lines().rev().take_while(|line| line.starts_with(['#', '/'])).collect();
+            let meaning = lines
+                .iter()
+                .rev()
+                .filter_map(|line| line.strip_prefix("///"))
+                .map(str::trim)
+                .filter(|line| !line.is_empty());
             let meaning = meaning.collect::<Vec<_>>().join(" ");
-            structs.insert(name.to_owned(), Shape { name: name.to_owned(), meaning, members: members(block(&source, head)) });
+            structs.insert(
+                name.to_owned(),
+                Shape { name: name.to_owned(), meaning, members: members(block(&source, head)) },
+            );
         }
     }
     structs
@@ -169,7 +184,12 @@ fn members(body: &str) -> Vec<Member> {
             flattened = true;
         } else if let Some((name, kind)) = line.trim_start_matches("pub ").trim_end_matches(',').split_once(": ") {
             let (name, kind) = (name.to_owned(), kind.to_owned());
-            members.push(Member { name, kind, meaning: std::mem::take(&mut meaning).join(" "), flattened: std::mem::take(&mut flattened) });
+            members.push(Member {
+                name,
+                kind,
+                meaning: std::mem::take(&mut meaning).join(" "),
+                flattened: std::mem::take(&mut flattened),
+            });
         }
     }
     members
@@ -204,21 +224,41 @@ fn real_events_have_the_members_that_are_documented() {
     for event in events(&structs) {
         known.insert(event.name, event.members.into_iter().map(|member| member.name).collect());
     }
-    let common: Vec<&str> = structs["Envelope"].members.iter().map(|member| member.name.as_str()).chain(["event"]).collect();
+    let common: Vec<&str> =
+        structs["Envelope"].members.iter().map(|member| member.name.as_str()).chain(["event"]).collect();
 
     let folder = Folder::new();
     folder.write("tickets.ndjson", tickets(2000, 5));
     let (rules, tidy) = (guest_arg("ticket-rules"), guest_arg("ticket-tidy"));
-    let arguments = ["run", "--input", "tickets.ndjson", "--id", "id", "--events", "-", "--index", "status", "--validator", &rules, "--plugin", &tidy];
+    let arguments = [
+        "run",
+        "--input",
+        "tickets.ndjson",
+        "--id",
+        "id",
+        "--events",
+        "-",
+        "--index",
+        "status",
+        "--validator",
+        &rules,
+        "--plugin",
+        &tidy,
+    ];
     let lines = folder.atlas(arguments).run().exits(3).json_lines();
     assert!(lines.len() > 20);
     for line in lines {
         let object = line.as_object().expect("an event is an object");
         let name = object["event"].as_str().expect("an event has a name");
         let members = known.get(name).unwrap_or_else(|| panic!("the event {name} is not documented"));
-        let strange: Vec<&String> = object.keys().filter(|key| !members.contains(key) && !common.contains(&key.as_str())).collect();
+        let strange: Vec<&String> =
+            object.keys().filter(|key| !members.contains(key) && !common.contains(&key.as_str())).collect();
         assert!(strange.is_empty(), "{name} has members that are not documented: {strange:?}");
-        let missing: Vec<&str> = common.iter().filter(|key| **key != "event" && **key != "kind" && !object.contains_key(**key)).copied().collect();
+        let missing: Vec<&str> = common
+            .iter()
+            .filter(|key| **key != "event" && **key != "kind" && !object.contains_key(**key))
+            .copied()
+            .collect();
         assert!(missing.is_empty(), "{name} lacks {missing:?}");
     }
 }

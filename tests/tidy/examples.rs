@@ -18,12 +18,28 @@ fn the_yardstick_of_the_benchmark_stores_the_very_same_rows() {
     let folder = Folder::new();
     folder.write("tickets.ndjson", tickets(3000, 5));
     for (store, more) in [("plain.db", &["1000"][..]), ("sorted.db", &["10000", "sorted"])] {
-        let status = Command::new(example("native_loader")).args(["tickets.ndjson", store]).args(more).current_dir(folder.path()).status();
+        let status = Command::new(example("native_loader"))
+            .args(["tickets.ndjson", store])
+            .args(more)
+            .current_dir(folder.path())
+            .status();
         assert!(status.expect("the loader starts").success());
     }
     let (rules, tidy) = (guest_arg("ticket-rules"), guest_arg("ticket-tidy"));
     let indexes = ["--index", "status", "--index", "path", "--index", "priority"];
-    let run = ["run", "--input", "tickets.ndjson", "--id", "id", "--store", "host.db", "--validator", &rules, "--plugin", &tidy];
+    let run = [
+        "run",
+        "--input",
+        "tickets.ndjson",
+        "--id",
+        "id",
+        "--store",
+        "host.db",
+        "--validator",
+        &rules,
+        "--plugin",
+        &tidy,
+    ];
     folder.atlas(run.iter().chain(&indexes)).run().exits(3);
 
     let rows = |store: &str| -> Vec<(String, String)> {
@@ -45,7 +61,11 @@ fn the_program_that_embeds_the_host_stores_its_items() {
     assert_eq!(String::from_utf8_lossy(&output.stdout), "1000 of 1000 items stored\n");
     let readme = super::read("README.md");
     let source = super::read("examples/embed.rs");
-    let shown = readme.split("```rust\n").nth(1).and_then(|rest| rest.split("```").next()).expect("a block of Rust in the README");
+    let shown = readme
+        .split("```rust\n")
+        .nth(1)
+        .and_then(|rest| rest.split("```").next())
+        .expect("a block of Rust in the README");
     let missing: Vec<&str> = shown.lines().filter(|line| !source.contains(line.trim())).collect();
     assert!(missing.is_empty(), "README.md shows lines that embed.rs does not have: {missing:?}");
 }
@@ -95,13 +115,25 @@ fn a_package_index_becomes_items_that_answer_the_queries() {
     let input = std::fs::File::open(folder.at("index")).expect("the index");
     let items = Command::new(example("deb_index")).stdin(input).output().expect("the converter starts");
     assert!(items.status.success());
-    assert_eq!(String::from_utf8_lossy(&items.stderr), "3 stanzas, 0 of them malformed; 0 repeated fields, 0 lines not in UTF-8\n");
+    assert_eq!(
+        String::from_utf8_lossy(&items.stderr),
+        "3 stanzas, 0 of them malformed; 0 repeated fields, 0 lines not in UTF-8\n"
+    );
     folder.write("packages.ndjson", items.stdout);
 
     let plugin = guest_arg("deb-package");
     let (check, normalise) = (format!("check={plugin}"), format!("normalise={plugin}"));
     let run = ["run", "--input", "packages.ndjson", "--id", "Package", "--validator", &check, "--plugin", &normalise];
-    let store = ["--into", "packages", "--index", "section", "--index", "/maintainer/email", "--index", "size=/installed_size_bytes"];
+    let store = [
+        "--into",
+        "packages",
+        "--index",
+        "section",
+        "--index",
+        "/maintainer/email",
+        "--index",
+        "size=/installed_size_bytes",
+    ];
     folder.atlas(run.iter().chain(&store)).run().exits(3).says("2 stored, 1 rejected").says("DEB_MAINTAINER");
 
     // One line of each answer, in the order of the folder.

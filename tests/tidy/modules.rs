@@ -53,7 +53,9 @@ fn a_module_imports_only_modules_above_it() {
         for name in imported(&source.code) {
             match place(&name) {
                 Some(other) if other <= own => {}
-                Some(_) => complaints.push(format!("{}: {owner} imports {name}, which stands below it in lib.rs", source.path)),
+                Some(_) => {
+                    complaints.push(format!("{}: {owner} imports {name}, which stands below it in lib.rs", source.path))
+                }
                 None => complaints.push(format!("{}: crate::{name} is no module of lib.rs", source.path)),
             }
         }
@@ -137,7 +139,19 @@ fn one_module_prints() {
 
 #[test]
 fn only_the_store_says_what_sql_writes() {
-    let writing = ["INSERT INTO", "INSERT OR", "UPDATE ", "DELETE FROM", "CREATE ", "DROP ", "ALTER ", "PRAGMA ", "BEGIN", "SAVEPOINT", "COMMIT"];
+    let writing = [
+        "INSERT INTO",
+        "INSERT OR",
+        "UPDATE ",
+        "DELETE FROM",
+        "CREATE ",
+        "DROP ",
+        "ALTER ",
+        "PRAGMA ",
+        "BEGIN",
+        "SAVEPOINT",
+        "COMMIT",
+    ];
     let mut complaints = Vec::new();
     for source in host_sources().iter().filter(|source| !within(source).starts_with("store/")) {
         for (number, line) in source.code.lines().enumerate() {
@@ -155,10 +169,11 @@ fn only_the_store_says_what_sql_writes() {
 #[test]
 fn nothing_is_left_for_later_and_nothing_is_waved_through() {
     // Spelt in parts, since this file is looked at too.
-    let never: Vec<String> = ["TO|DO", "FIX|ME", "XX|X:", "to|do!(", "unimple|mented!(", "#[ig|nore", "#[al|low(", "#![al|low("]
-        .iter()
-        .map(|word| word.replace('|', ""))
-        .collect();
+    let never: Vec<String> =
+        ["TO|DO", "FIX|ME", "XX|X:", "to|do!(", "unimple|mented!(", "#[ig|nore", "#[al|low(", "#![al|low("]
+            .iter()
+            .map(|word| word.replace('|', ""))
+            .collect();
     let mut complaints = Vec::new();
     let folders = ["host/src", "tests", "examples", "guests"];
     for file in folders.iter().flat_map(|folder| files(folder, ".rs")) {
@@ -166,7 +181,10 @@ fn nothing_is_left_for_later_and_nothing_is_waved_through() {
             // Texts may hold such words: the generator makes a status of that name, to be refused.
             let line = line.replace(&format!("\"{}\"", never[0]), "");
             complaints.extend(
-                never.iter().filter(|word| line.contains(word.as_str())).map(|word| format!("{}:{}: {word}", file.path, number + 1)),
+                never
+                    .iter()
+                    .filter(|word| line.contains(word.as_str()))
+                    .map(|word| format!("{}:{}: {word}", file.path, number + 1)),
             );
         }
     }
@@ -183,7 +201,8 @@ fn nothing_is_left_for_later_and_nothing_is_waved_through() {
 fn unsafe_code_is_in_one_function() {
     assert!(read("host/src/lib.rs").contains("#![deny(unsafe_code)]"));
     let sources = host_sources();
-    let places: Vec<&str> = sources.iter().filter(|s| s.code.contains("expect(unsafe_code")).map(|s| s.path.as_str()).collect();
+    let places: Vec<&str> =
+        sources.iter().filter(|s| s.code.contains("expect(unsafe_code")).map(|s| s.path.as_str()).collect();
     assert_eq!(places, ["host/src/plugin/cache.rs"]);
     let count: usize = sources.iter().map(|source| source.code.matches("expect(unsafe_code").count()).sum();
     assert_eq!(count, 1);
@@ -192,7 +211,9 @@ fn unsafe_code_is_in_one_function() {
 #[test]
 fn every_limit_is_in_force() {
     let sources = host_sources();
-    let used = |name: &str| sources.iter().any(|s| !s.path.ends_with("/limits.rs") && !lines_with(&s.code, name).is_empty());
-    let unused: Vec<String> = super::documents::limits().into_iter().map(|limit| limit.name).filter(|name| !used(name)).collect();
+    let used =
+        |name: &str| sources.iter().any(|s| !s.path.ends_with("/limits.rs") && !lines_with(&s.code, name).is_empty());
+    let unused: Vec<String> =
+        super::documents::limits().into_iter().map(|limit| limit.name).filter(|name| !used(name)).collect();
     assert!(unused.is_empty(), "nothing holds these limits: {unused:?}");
 }

@@ -58,8 +58,14 @@ fn command_lines(file: &File) -> Vec<(usize, Vec<String>)> {
             }
             for command in words(&whole).split(|word| ["|", "||", "&&", ";"].contains(&word.as_str())) {
                 let is_ours = |word: &String| word == "atlas-host" || word.ends_with("/atlas-host");
-                let Some(at) = command.iter().position(is_ours).filter(|at| *at == 0 || command[0].contains("time")) else { continue };
-                let end = command.iter().position(|word| word.starts_with(['>', '<']) || word == "2>&1").unwrap_or(command.len());
+                let Some(at) = command.iter().position(is_ours).filter(|at| *at == 0 || command[0].contains("time"))
+                else {
+                    continue;
+                };
+                let end = command
+                    .iter()
+                    .position(|word| word.starts_with(['>', '<']) || word == "2>&1")
+                    .unwrap_or(command.len());
                 let arguments = ["atlas-host".to_owned()].into_iter().chain(command[at + 1..end].iter().cloned());
                 found.push((first + number, arguments.collect()));
             }
@@ -134,7 +140,12 @@ fn the_recipe_for_a_plugin_works_word_for_word() {
         let printed = String::from_utf8_lossy(&output.stdout).into_owned();
         let printed: Vec<String> = printed.lines().map(without_figures).collect();
         let wanted: Vec<String> = answer.iter().map(|line| without_figures(line)).collect();
-        assert_eq!(printed, wanted, "README.md:{line} shows another output than there is:\n{}", String::from_utf8_lossy(&output.stdout));
+        assert_eq!(
+            printed,
+            wanted,
+            "README.md:{line} shows another output than there is:\n{}",
+            String::from_utf8_lossy(&output.stdout)
+        );
     }
     std::fs::remove_file(plugin).expect("the plugin that was built");
 }

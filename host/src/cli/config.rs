@@ -56,11 +56,9 @@ fn described(plugin: &super::layers::PluginTable) -> String {
     if let Some(digest) = &plugin.digest {
         parts.push(format!("digest {digest}"));
     }
-    for (kind, grants) in [
-        ("directory", &plugin.grant_dir),
-        ("host", &plugin.grant_host),
-        ("collection", &plugin.grant_collection),
-    ] {
+    for (kind, grants) in
+        [("directory", &plugin.grant_dir), ("host", &plugin.grant_host), ("collection", &plugin.grant_collection)]
+    {
         parts.extend(grants.iter().map(|grant| format!("{kind} {grant}")));
     }
     let env = plugin.grant_env.iter().map(|grant| grant.split('=').next().unwrap_or_default());

@@ -5,12 +5,12 @@ use std::borrow::Cow;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use super::Talk;
 use super::common::{OutputArg, StoreArg};
 use super::print::{Printer, talk};
 use super::retry::{self, RetryArgs};
 use super::runs::SCHEMA;
 use super::spec::{counted, cut, fields, print_table, time};
+use super::{Layers, Talk};
 use crate::error::{Code, Error, Result};
 use crate::model::{Digest, Phase, RunNumber};
 use crate::store::{DeadLetter, Durability, LetterFilter, LetterState, Reader, SqlValue, StoreOptions, Writer};
@@ -123,11 +123,11 @@ struct DiscardArgs {
 }
 
 /// Exit code 0; 3 if `show` misses a letter; that of the runs for `retry`.
-pub fn run(args: DeadLettersArgs, talk: Talk, printer: &mut Printer) -> Result<u8> {
+pub fn run(args: DeadLettersArgs, layers: &Layers, talk: Talk, printer: &mut Printer) -> Result<u8> {
     match args.verb {
         Verb::List(args) => list(&args, printer),
         Verb::Show(args) => show(&args, printer),
-        Verb::Retry(args) => retry::run(args, talk, printer),
+        Verb::Retry(args) => retry::run(args, layers, talk, printer),
         Verb::Discard(args) => discard(&args, printer),
     }
 }

@@ -36,8 +36,7 @@ struct Inspected {
 
 /// Exit code 0 if every file can fill a role, 4 if one cannot.
 pub fn run(args: InspectArgs, printer: &mut Printer) -> Result<u8> {
-    let host =
-        Host::new(HostOptions { cache: default_cache(), compiler: plan::compiler(), ..HostOptions::default() })?;
+    let host = Host::new(HostOptions { cache: default_cache(), compiler: plan::compiler(), ..HostOptions::default() })?;
     let mut code = 0;
     for file in &args.files {
         let plugin = host.load_plugin(file)?;
@@ -74,7 +73,8 @@ fn text(inspected: &Inspected, printer: &mut Printer) -> Result<()> {
         inspected.bytes,
         if inspected.cached { "in the cache" } else { "was not in the cache" }
     ))?;
-    printer.line(&format!("  fits as   {}", if roles.is_empty() { "nothing".to_owned() } else { roles.join(" and ") }))?;
+    printer
+        .line(&format!("  fits as   {}", if roles.is_empty() { "nothing".to_owned() } else { roles.join(" and ") }))?;
     for (title, lines) in [
         ("exports", inspection.exports.clone()),
         ("imports", inspection.imports.iter().map(|import| format!("{} ({})", import.name, import.status)).collect()),

@@ -162,9 +162,11 @@ pub fn merged(arguments: Vec<OsString>, matches: &ArgMatches, file: &ConfigFile,
             continue;
         }
         let takes_values = arg.get_action().takes_values();
-        all.extend(values.iter().map(|value| {
-            OsString::from(if takes_values { format!("--{key}={value}") } else { format!("--{key}") })
-        }));
+        all.extend(
+            values.iter().map(|value| {
+                OsString::from(if takes_values { format!("--{key}={value}") } else { format!("--{key}") })
+            }),
+        );
     }
     all
 }
@@ -200,7 +202,8 @@ pub fn origins(matches: &ArgMatches, file: &ConfigFile, command: &Command) -> Ve
                 }
                 _ => (Vec::new(), "not set".to_owned()),
             };
-            let value = if SECRET.contains(&key.as_str()) { value.iter().map(|text| hidden(text)).collect() } else { value };
+            let value =
+                if SECRET.contains(&key.as_str()) { value.iter().map(|text| hidden(text)).collect() } else { value };
             Origin { key, value, origin }
         })
         .collect()

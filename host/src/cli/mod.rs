@@ -62,10 +62,24 @@ pub struct Cli {
     #[arg(short, long, action = ArgAction::Count, global = true, help_heading = "Talk")]
     quiet: u8,
     /// Form of the log on stderr
-    #[arg(long, value_name = "FORM", default_value = "text", env = "ATLAS_LOG_FORMAT", global = true, help_heading = "Talk")]
+    #[arg(
+        long,
+        value_name = "FORM",
+        default_value = "text",
+        env = "ATLAS_LOG_FORMAT",
+        global = true,
+        help_heading = "Talk"
+    )]
     log_format: logs::LogFormat,
     /// When to use colour on stderr
-    #[arg(long, value_name = "WHEN", default_value = "auto", env = "ATLAS_COLOR", global = true, help_heading = "Talk")]
+    #[arg(
+        long,
+        value_name = "WHEN",
+        default_value = "auto",
+        env = "ATLAS_COLOR",
+        global = true,
+        help_heading = "Talk"
+    )]
     color: logs::Color,
     /// Read settings from this file instead of ./atlas.toml
     #[arg(long, value_name = "FILE", env = "ATLAS_CONFIG", global = true, help_heading = "Talk")]
@@ -164,17 +178,20 @@ fn parsed(arguments: Vec<OsString>) -> Result<(Cli, Layers), Stop> {
     let mut command = Cli::command();
     // `config show` takes the flags of `run`, and shows them.
     let matches = command.try_get_matches_from_mut(arguments.clone())?;
-    let Some((verb, sub)) = matches.subcommand() else { return Ok((Cli::from_arg_matches(&matches)?, Layers::default())) };
-    let (job_command, job_matches) = match verb {
-        "run" | "validate" => (find(&command, &[verb]), sub),
-        "config" => match sub.subcommand() {
-            Some(("show", shown)) => (find(&command, &["config", "show"]), shown),
-            _ => return Ok((Cli::from_arg_matches(&matches)?, Layers::default())),
-        },
+    let Some((verb, sub)) = matches.subcommand() else {
+        return Ok((Cli::from_arg_matches(&matches)?, Layers::default()));
+    };
+    let (path, job_matches): (&[&str], _) = match (verb, sub.subcommand()) {
+        ("run", _) => (&["run"], sub),
+        ("validate", _) => (&["validate"], sub),
+        ("config", Some(("show", shown))) => (&["config", "show"], shown),
+        ("dead-letters", Some(("retry", retried))) => (&["dead-letters", "retry"], retried),
         _ => return Ok((Cli::from_arg_matches(&matches)?, Layers::default())),
     };
+    let job_command = find(&command, path);
     let given: Option<&PathBuf> = sub.get_one("config");
-    let file = layers::read(given.map(PathBuf::as_path), job_command)?;
+    // A key that only `run` knows is no mistake where another verb reads the file.
+    let file = layers::read(given.map(PathBuf::as_path), find(&command, &["run"]))?;
     let origins = layers::origins(job_matches, &file, job_command);
     let merged = layers::merged(arguments, job_matches, &file, job_command);
     // The first parse went well, so what fails now stands in the file.
@@ -203,7 +220,7 @@ fn perform(cli: Cli, layers: Layers) -> u8 {
         Verb::Get(args) => get::run(args, &mut printer),
         Verb::Export(args) => export::run(args, &mut printer),
         Verb::Index(args) => index::run(args, &mut printer),
-        Verb::DeadLetters(args) => dead_letters::run(args, talk, &mut printer),
+        Verb::DeadLetters(args) => dead_letters::run(args, &layers, talk, &mut printer),
         Verb::Runs(args) => runs::run(args, &mut printer),
         Verb::Verify(args) => verify::run(args, &mut printer),
         Verb::Config(args) => config::run(args, &layers, &mut printer),

@@ -206,7 +206,8 @@ fn slot_name(file: &Path, validator: bool, taken: &[Wanted]) -> Name {
     Name::parse(&name).expect("made of legal characters")
 }
 
-fn apply_table(spec: &mut SlotSpec, table: &PluginTable, plugin: &Plugin) -> Result<()> {
+/// Grants and settings of the file's `[plugins.NAME]`; a pinned digest is compared.
+pub fn apply_table(spec: &mut SlotSpec, table: &PluginTable, plugin: &Plugin) -> Result<()> {
     if let Some(wanted) = &table.digest {
         let found = plugin.digest();
         if Digest::parse(wanted) != Some(found) {
@@ -232,7 +233,8 @@ fn apply_table(spec: &mut SlotSpec, table: &PluginTable, plugin: &Plugin) -> Res
 
 type Kind<'a> = (&'a [String], fn(&mut Grants, &str) -> Result<()>);
 
-fn grants_from_flags(args: &JobArgs, names: &[Name], spec: &mut SlotSpec) -> Result<()> {
+/// Grants and settings that the flags give to this slot, or to all; `names` are the slots that there are.
+pub fn grants_from_flags(args: &JobArgs, names: &[Name], spec: &mut SlotSpec) -> Result<()> {
     let lists: [Kind<'_>; 4] = [
         (&args.grant_dir, grant_dir),
         (&args.grant_env, grant_env),
@@ -248,9 +250,9 @@ fn grants_from_flags(args: &JobArgs, names: &[Name], spec: &mut SlotSpec) -> Res
     }
     for text in &args.plugin_config {
         let Some(text) = addressed(text, '.', names, &spec.name) else { continue };
-        let (key, value) = text.split_once('=').ok_or_else(|| {
-            invalid(format!("--plugin-config {text:?} has no value")).hint("write [SLOT.]KEY=VALUE")
-        })?;
+        let (key, value) = text
+            .split_once('=')
+            .ok_or_else(|| invalid(format!("--plugin-config {text:?} has no value")).hint("write [SLOT.]KEY=VALUE"))?;
         spec.config.insert(key.to_owned(), value.to_owned());
     }
     Ok(())

@@ -13,7 +13,7 @@ use super::print::{self, Printer};
 use super::{Layers, Talk, plan, run as run_verb};
 use crate::coordinator::{Filling, Host, Input, Job, SlotSpec};
 use crate::error::{Code, Error, Result};
-use crate::model::{Phase, Pointer, RunNumber};
+use crate::model::{Name, Phase, Pointer, RunNumber};
 use crate::source::ListSource;
 use crate::store::{LetterFilter, LetterState, Reader, RunRow};
 
@@ -47,8 +47,9 @@ fn phase(text: &str) -> Result<Phase, String> {
 }
 
 /// Retries run by run; the exit code is the highest of the runs'.
-pub fn run(args: RetryArgs, talk: Talk, printer: &mut Printer) -> Result<u8> {
-    if !args.job.input.is_empty() {
+pub fn run(args: RetryArgs, layers: &Layers, talk: Talk, printer: &mut Printer) -> Result<u8> {
+    // ATLAS_INPUT and the file are about runs, so that only a flag is a mistake.
+    if layers.origins.iter().any(|origin| origin.key == "input" && origin.origin == "flag") {
         return Err(Error::new(Code::ConfigInvalid, "dead letters are the input; --input cannot be given"));
     }
     let store = args.job.store.store.clone();
@@ -69,7 +70,7 @@ pub fn run(args: RetryArgs, talk: Talk, printer: &mut Printer) -> Result<u8> {
     let mut code = 0;
     for (row, ids) in groups {
         let reader = Reader::open(&store)?;
-        let job = retry_job(&args, &host, &reader, &row, ids, &store)?;
+        let job = retry_job(&args, layers, &host, &reader, &row, ids, &store)?;
         code = code.max(run_verb::perform(&host, job, &args.job, talk, printer)?);
     }
     Ok(code)
@@ -101,20 +102,23 @@ fn by_run(reader: &Reader, filter: &LetterFilter) -> Result<Vec<(RunRow, Vec<i64
         }
     }
     if cut > 0 {
-        print::talk(&format!("{cut} dead letters keep only the head of an over-long record and cannot be tried again."));
+        print::talk(&format!(
+            "{cut} dead letters keep only the head of an over-long record and cannot be tried again."
+        ));
     }
     Ok(groups)
 }
 
 fn retry_job(
     args: &RetryArgs,
+    layers: &Layers,
     host: &Host,
     reader: &Reader,
     row: &RunRow,
     ids: Vec<i64>,
     store: &Path,
 ) -> Result<Job> {
-    let mut job = plan::job(&JobArgs { input: vec!["-".to_owned()], ..(*args.job).clone() }, &Layers::default(), host)?;
+    let mut job = plan::job(&JobArgs { input: vec!["-".to_owned()], ..(*args.job).clone() }, layers, host)?;
     let letters = Letters { reader: Reader::open(store)?, ids: ids.clone().into_iter(), page: Vec::new().into_iter() };
     let source = ListSource::fallible(format!("dead letters of run {}", row.run), letters);
     job.input = Input::Source { source: Box::new(source), resumable: None };
@@ -124,14 +128,23 @@ fn retry_job(
         let of_run = row.identity.iter().find(|(name, _)| name == "id").map(|(_, value)| value.as_str());
         job.id = of_run.filter(|text| text.starts_with('/')).and_then(Pointer::parse);
     }
-    keep_plugins(&mut job, host, reader, row)?;
+    keep_plugins(&mut job, args, layers, host, reader, row)?;
     Ok(job)
 }
 
 /// The run's plugins, where none is given for their slot or role.
-fn keep_plugins(job: &mut Job, host: &Host, reader: &Reader, row: &RunRow) -> Result<()> {
+fn keep_plugins(
+    job: &mut Job,
+    args: &RetryArgs,
+    layers: &Layers,
+    host: &Host,
+    reader: &Reader,
+    row: &RunRow,
+) -> Result<()> {
     let given_validators = !job.validators.is_empty();
-    for used in reader.plugins(row.run)? {
+    let chain = reader.plugins(row.run)?;
+    let names: Vec<Name> = chain.iter().filter_map(|used| Name::parse(&used.slot)).collect();
+    for used in chain {
         let taken = match used.role.as_str() {
             "validator" => given_validators,
             _ => job.operation.is_some(),
@@ -147,8 +160,12 @@ fn keep_plugins(job: &mut Job, host: &Host, reader: &Reader, row: &RunRow) -> Re
             Error::new(Code::StoragePrerequisite, format!("the store does not have plugin {digest}"))
                 .hint("give the component's file: --plugin or --validator")
         })?;
-        let plugin = host.load_plugin_bytes(bytes.into(), &used.name)?;
-        let spec = SlotSpec::new(&used.slot, Filling::Component(Arc::new(plugin)));
+        let plugin = Arc::new(host.load_plugin_bytes(bytes.into(), &used.name)?);
+        let mut spec = SlotSpec::new(&used.slot, Filling::Component(Arc::clone(&plugin)));
+        if let Some(table) = layers.file.plugins.get(&used.slot) {
+            plan::apply_table(&mut spec, table, &plugin)?;
+        }
+        plan::grants_from_flags(&args.job, &names, &mut spec)?;
         match used.role.as_str() {
             "validator" => job.validators.push(spec),
             _ => job.operation = Some(spec),
@@ -196,6 +213,9 @@ impl Iterator for Letters {
         }
         let (id, bytes) = self.page.next()?;
         // Bytes that are no text are refused again, with their bytes kept in the first letter.
-        Some(Ok((id, String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))))
+        Some(Ok((
+            id,
+            String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()),
+        )))
     }
 }

@@ -145,7 +145,9 @@ fn tell(report: &RunReport, summary: &Watched<Summary>, error_follows: bool) {
 
 fn tell_indexes(report: &RunReport) {
     let store = report.store.as_deref().unwrap_or_default();
-    print::talk(&format!("Every index of {store} agrees with its rows; one that did not was built anew, with a warning."));
+    print::talk(&format!(
+        "Every index of {store} agrees with its rows; one that did not was built anew, with a warning."
+    ));
     print::talk("`atlas-host index list` shows them.");
 }
 

@@ -19,7 +19,9 @@ impl Watch {
         let watch = Self::default();
         let first = Arc::clone(&watch.0);
         let Ok(mut signals) = Signals::new([SIGINT, SIGTERM, SIGHUP]) else {
-            tracing::warn!("Signals cannot be watched; a signal ends the run at once, and the same command continues it.");
+            tracing::warn!(
+                "Signals cannot be watched; a signal ends the run at once, and the same command continues it."
+            );
             return watch;
         };
         let spawned = std::thread::Builder::new().name("atlas-signals".into()).spawn(move || {

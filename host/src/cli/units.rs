@@ -64,7 +64,10 @@ pub fn reject_limit(text: &str) -> Result<RejectLimit, String> {
             Ok(percent) if (0.0..=100.0).contains(&percent) => Ok(RejectLimit::Percent(percent)),
             _ => Err("a percentage lies between 0% and 100%".to_owned()),
         },
-        None => text.parse().map(RejectLimit::Count).map_err(|_| "write a number such as 10, or a share such as 2%".to_owned()),
+        None => text
+            .parse()
+            .map(RejectLimit::Count)
+            .map_err(|_| "write a number such as 10, or a share such as 2%".to_owned()),
     }
 }
 

@@ -95,8 +95,7 @@ impl<'a> ChunkWork<'a> {
 
     /// The operation over the accepted items of the chunk; the other results pass through.
     pub fn operate(&mut self, mut results: Vec<ItemResult>) -> Vec<ItemResult> {
-        let accepted: Vec<usize> =
-            (0..results.len()).filter(|place| results[*place] == ItemResult::Accepted).collect();
+        let accepted: Vec<usize> = (0..results.len()).filter(|place| results[*place] == ItemResult::Accepted).collect();
         let Some(slot) = self.chunk.run.operation.clone() else {
             for place in accepted {
                 results[place] = ItemResult::Decided(Decision::Keep);
@@ -118,7 +117,8 @@ impl<'a> ChunkWork<'a> {
     }
 
     fn settle(&self, slot: &Slot, place: usize, outcome: Result<Result<Outcome, String>, Fault>) -> ItemResult {
-        let refuse = |fate, problem| refusal(fate, Phase::Operate, vec![problem], self.chunk.attempt, Some(slot.name()));
+        let refuse =
+            |fate, problem| refusal(fate, Phase::Operate, vec![problem], self.chunk.attempt, Some(slot.name()));
         match outcome {
             Err(fault) => refuse(Fate::DeadLettered, fault_problem(&fault)),
             Ok(Err(why)) => refuse(Fate::DeadLettered, Problem::of_host(Code::GuestContract, why)),
@@ -180,10 +180,10 @@ impl<'a> ChunkWork<'a> {
                 }
                 // State left in a warm sandbox may be to blame: a lone item gets one more chance in a fresh one.
                 Err(fault) if !halved && fault.code != Code::GuestDeadline => {
-                    results.extend(self.timed(&call, &items, true, &mut ask).map_or_else(
-                        |fault| vec![Err(fault)],
-                        |list| list.into_iter().map(Ok).collect(),
-                    ));
+                    results.extend(
+                        self.timed(&call, &items, true, &mut ask)
+                            .map_or_else(|fault| vec![Err(fault)], |list| list.into_iter().map(Ok).collect()),
+                    );
                 }
                 Err(fault) => results.push(Err(fault)),
             }
@@ -216,12 +216,7 @@ fn share(deadline: Duration, part: usize, whole: usize) -> Duration {
 
 /// Verdicts of all validators into one result per item. An item that one validator refuses is rejected with the problems of
 /// all; an item without a verdict is never accepted.
-pub(super) fn merge(
-    slots: &[Arc<Slot>],
-    judged: Vec<Vec<Judged>>,
-    items: usize,
-    attempt: u32,
-) -> Vec<ItemResult> {
+pub(super) fn merge(slots: &[Arc<Slot>], judged: Vec<Vec<Judged>>, items: usize, attempt: u32) -> Vec<ItemResult> {
     let mut results = vec![ItemResult::Accepted; items];
     for (slot, list) in slots.iter().zip(judged) {
         for (result, verdict) in results.iter_mut().zip(list) {
@@ -231,9 +226,7 @@ pub(super) fn merge(
                     let why = format!("validator {} refused it without a reason", slot.name());
                     (Fate::Rejected, vec![Problem::of_host(Code::ValidationRefused, why)])
                 }
-                Ok(Verdict::Reject(problems)) => {
-                    (Fate::Rejected, problems.into_iter().map(judge::foreign).collect())
-                }
+                Ok(Verdict::Reject(problems)) => (Fate::Rejected, problems.into_iter().map(judge::foreign).collect()),
                 Err(fault) => (Fate::DeadLettered, vec![no_verdict(slot, &fault)]),
             };
             add_refusal(result, fate, problems, attempt, slot.name());

@@ -63,7 +63,12 @@ pub(super) fn end(
         }
         if !status.finished() {
             status = RunStatus::RolledBack;
+            // Nothing of this execution is kept, so it counts nothing.
+            counts = handle.counts;
         }
+        let undone = (status == RunStatus::RolledBack)
+            .then(|| error.as_ref().map_or_else(|| "the run was stopped".to_owned(), |e| format!("{}: {e}", e.code())));
+        teller.closed(undone);
     }
     writer.forget(context.key);
     let duration_ms = context.begun.elapsed().as_millis() as u64;

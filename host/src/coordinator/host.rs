@@ -191,9 +191,8 @@ impl Host {
             return Ok(lease(service));
         }
         let options = StoreOptions { path: path.to_owned(), durability, create: true };
-        let service = Arc::new(WriterService::start(move || {
-            Ok(Box::new(StorageProcessor::new(Writer::open(&options)?)))
-        })?);
+        let service =
+            Arc::new(WriterService::start(move || Ok(Box::new(StorageProcessor::new(Writer::open(&options)?))))?);
         writers.retain(|_, writer| writer.strong_count() > 0);
         writers.insert(place, Arc::downgrade(&service));
         Ok(lease(service))

@@ -13,9 +13,10 @@ use crate::store::{StoreOptions, Writer};
 /// Errors: the store's; INDEX_7004 where the rows do not allow an index.
 pub(super) fn run(job: &Job) -> Result<RunReport> {
     let begun = Instant::now();
-    let path = job.store.clone().ok_or_else(|| {
-        Error::new(Code::ConfigMissing, "no store is given").hint("give --store FILE")
-    })?;
+    let path = job
+        .store
+        .clone()
+        .ok_or_else(|| Error::new(Code::ConfigMissing, "no store is given").hint("give --store FILE"))?;
     let mut writer = Writer::open(&StoreOptions { path: path.clone(), durability: job.durability, create: false })?;
     writer.declare(&job.collections, &job.indexes, &job.collection)?;
     for row in writer.reader()?.indexes(None)? {

@@ -124,7 +124,9 @@ mod tests {
 
     #[test]
     fn a_plugins_code_never_passes_for_the_hosts() {
-        let problem = |code: &str| foreign(Problem { code: code.into(), message: String::new(), pointer: String::new(), details: vec![] });
+        let problem = |code: &str| {
+            foreign(Problem { code: code.into(), message: String::new(), pointer: String::new(), details: vec![] })
+        };
         assert_eq!(problem("STORAGE_2005").code, "plugin:STORAGE_2005");
         assert_eq!(problem("TASK_1003").code, "TASK_1003");
         assert_eq!(problem("MINE_1").code, "MINE_1");

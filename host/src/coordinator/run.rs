@@ -232,11 +232,8 @@ impl<'a> Run<'a> {
     fn ask_for_batches(&mut self) {
         while !self.stopping() && !self.input_ended && self.room() {
             let plan = self.plan_next();
-            let request = CutRequest {
-                size: plan.batch_size,
-                bytes: self.parts.batch_bytes,
-                wait: Some(self.parts.batch_wait),
-            };
+            let request =
+                CutRequest { size: plan.batch_size, bytes: self.parts.batch_bytes, wait: Some(self.parts.batch_wait) };
             self.requested.push_back(plan);
             if !self.parts.intake.ask(request) {
                 self.input_ended = true;

@@ -90,7 +90,10 @@ pub(super) struct Uncommitted {
 }
 
 impl Uncommitted {
-    fn with<T: Send + 'static>(&self, work: impl FnOnce(&dyn store::Lookup) -> Result<T> + Send + 'static) -> Result<T> {
+    fn with<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&dyn store::Lookup) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
         self.writer.ask_for(self.key, move |processor| match processor.lookup() {
             Some(lookup) => work(lookup),
             None => Err(Error::new(Code::StoragePrerequisite, "this run has no store to read")),
@@ -280,7 +283,8 @@ impl Overlay {
 
     fn get(&self, view: &StoreView, collection: &Name, ids: &[&str]) -> Result<Vec<Option<String>>> {
         let missing: Vec<&str> = ids.iter().copied().filter(|id| self.row(collection, id).is_none()).collect();
-        let mut found = if missing.is_empty() { Vec::new() } else { view.base.get_many(collection, &missing)? }.into_iter();
+        let mut found =
+            if missing.is_empty() { Vec::new() } else { view.base.get_many(collection, &missing)? }.into_iter();
         Ok(ids
             .iter()
             .map(|id| match self.row(collection, id) {
@@ -393,7 +397,12 @@ impl IndexOverlay {
 
     fn matches(&self, key: &IndexKey, after: Option<&str>, limit: usize) -> Vec<String> {
         let ids = self.ids_by_key.get(&comparable(key));
-        ids.into_iter().flatten().filter(|id| after.is_none_or(|after| id.as_str() > after)).take(limit).cloned().collect()
+        ids.into_iter()
+            .flatten()
+            .filter(|id| after.is_none_or(|after| id.as_str() > after))
+            .take(limit)
+            .cloned()
+            .collect()
     }
 }
 

@@ -13,7 +13,7 @@ use super::resume::{self, Found, Identity};
 use super::run::{Run, RunParts};
 use super::serial::{Base, Committed, StoreView, Uncommitted};
 use super::shared::RunShared;
-use super::tell::Teller;
+use super::tell::{Open, Teller};
 use super::writer::{Budget, WriterService};
 use crate::error::{Code, Error, Result};
 use crate::event::{Event, PluginUsed, RunStarted};
@@ -65,12 +65,24 @@ pub(super) fn run(host: &Host, mut job: Job) -> Result<RunReport, RunFailure> {
     let hub = EventHub::start(handle.run.0, Box::new(SystemClock::start()), monitors)?;
     let items_total = job.dead_letters.as_ref().map(|ids| ids.len() as u64);
     let mut teller = Teller::new(hub, Arc::clone(&shared), handle.run.0, job.slow_item, items_total);
-    teller.emit(Event::RunStarted(Box::new(run_started(&job, &handle, &shared, &names, total_bytes, items_total, identity.resumable))));
+    teller.emit(Event::RunStarted(Box::new(run_started(
+        &job,
+        &handle,
+        &shared,
+        &names,
+        total_bytes,
+        items_total,
+        identity.resumable,
+    ))));
+    if job.dry_run {
+        teller.stays_open(Open::DryRun, handle.next_batch);
+    }
     let intake = Intake::start(cutter, job.control.flag())?;
     let lanes = host.lanes()?;
     let holds = job.atomic == Atomicity::Run && !job.dry_run;
     if holds {
         writer.hold(key, |processor| processor.begin())?;
+        teller.stays_open(Open::Run, handle.next_batch);
     }
     let context = Context { key, begun, resumed_at, holds };
     let parts = RunParts {
@@ -86,11 +98,7 @@ pub(super) fn run(host: &Host, mut job: Job) -> Result<RunReport, RunFailure> {
         batch_bytes: job.batch_bytes,
         batch_wait: job.batch_wait,
         attempts: job.attempts,
-        budget: job.max_rejects.map(|limit| Budget {
-            limit,
-            failed: handle.counts.failed(),
-            read: handle.counts.read,
-        }),
+        budget: job.max_rejects.map(|limit| Budget { limit, failed: handle.counts.failed(), read: handle.counts.read }),
         input_names: names,
         digests: shared.slots().filter_map(|slot| Some((slot.name().clone(), slot.digest()?))).collect(),
         dead_letters: job.dead_letters.clone(),
@@ -150,7 +158,8 @@ impl Slots {
     fn need_a_store(&self, job: &Job) -> Result<()> {
         match self.all().find(|slot| slot.reads_store()) {
             Some(slot) if job.processor == ProcessorKind::Memory => {
-                let message = format!("plugin {} in slot {} reads the store, and this run has none", slot.file(), slot.name());
+                let message =
+                    format!("plugin {} in slot {} reads the store, and this run has none", slot.file(), slot.name());
                 Err(Error::new(Code::ConfigInvalid, message).hint("use --processor storage"))
             }
             _ => Ok(()),
@@ -167,8 +176,12 @@ fn fill(job: &Job, spec: &SlotSpec, role: Role) -> Result<Arc<Slot>> {
         (Filling::Component(plugin), role) => {
             let mut grants = spec.grants.clone();
             grants.collections.push(job.collection.clone());
-            let settings =
-                SlotSettings { grants, config: spec.config.clone(), fresh: job.fresh_sandboxes, deadline: job.deadline };
+            let settings = SlotSettings {
+                grants,
+                config: spec.config.clone(),
+                fresh: job.fresh_sandboxes,
+                deadline: job.deadline,
+            };
             Slot::of_component(spec.name.clone(), role, plugin, settings)?
         }
         (Filling::Operation(operation), Role::Operation) => {
@@ -178,7 +191,8 @@ fn fill(job: &Job, spec: &SlotSpec, role: Role) -> Result<Arc<Slot>> {
             Slot::of_validator(spec.name.clone(), Arc::clone(validator))
         }
         (_, role) => {
-            let message = format!("slot {} is filled with native code of another role than {}", spec.name, role.as_str());
+            let message =
+                format!("slot {} is filled with native code of another role than {}", spec.name, role.as_str());
             return Err(Error::new(Code::ConfigInvalid, message));
         }
     };
@@ -215,9 +229,8 @@ fn writer(host: &Host, job: &mut Job) -> Result<WriterLease> {
         (_, true) => {
             let path = job.store.clone().ok_or_else(no_store)?;
             let options = StoreOptions { path, durability: job.durability, create: true };
-            let service = WriterService::start(move || {
-                Ok(Box::new(StorageProcessor::new(Writer::open_dry_run(&options)?)))
-            })?;
+            let service =
+                WriterService::start(move || Ok(Box::new(StorageProcessor::new(Writer::open_dry_run(&options)?))))?;
             Ok(WriterLease::own(service))
         }
         (_, false) => host.writer(job.store.as_deref().ok_or_else(no_store)?, job.durability),
@@ -280,13 +293,7 @@ fn run_start(job: &Job, identity: &Identity, slots: &Slots) -> RunStart {
     }
 }
 
-fn shared(
-    job: &Job,
-    slots: Slots,
-    handle: &RunHandle,
-    writer: &Arc<WriterService>,
-    key: u64,
-) -> Result<RunShared> {
+fn shared(job: &Job, slots: Slots, handle: &RunHandle, writer: &Arc<WriterService>, key: u64) -> Result<RunShared> {
     let reads_store = slots.all().any(|slot| slot.reads_store());
     let view = match (&job.store, reads_store) {
         (Some(path), true) if job.processor == ProcessorKind::Storage => Some(view(job, path, writer, key)?),
@@ -306,9 +313,11 @@ fn shared(
 }
 
 fn view(job: &Job, path: &Path, writer: &Arc<WriterService>, key: u64) -> Result<StoreView> {
-    let declared = job.indexes.iter().filter(|index| index.unique).map(|index| {
-        (index.collection.clone().unwrap_or_else(|| job.collection.clone()), index.name.clone())
-    });
+    let declared = job
+        .indexes
+        .iter()
+        .filter(|index| index.unique)
+        .map(|index| (index.collection.clone().unwrap_or_else(|| job.collection.clone()), index.name.clone()));
     let mut unique: Vec<(Name, Name)> = declared.collect();
     let mut collections = job.collections.clone();
     collections.push(job.collection.clone());
@@ -326,7 +335,13 @@ fn view(job: &Job, path: &Path, writer: &Arc<WriterService>, key: u64) -> Result
     } else {
         Arc::new(Committed::new(move || Reader::open(&path)))
     };
-    Ok(StoreView { base, target: job.collection.clone(), on_existing: job.on_existing, collections: collections.into(), unique: unique.into() })
+    Ok(StoreView {
+        base,
+        target: job.collection.clone(),
+        on_existing: job.on_existing,
+        collections: collections.into(),
+        unique: unique.into(),
+    })
 }
 
 /// The plugins of a run, as events and reports name them.

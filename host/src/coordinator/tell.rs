@@ -16,6 +16,17 @@ use crate::store::{BatchWrite, Receipt};
 /// How often `progressed` is told while the run goes on.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(500);
 
+/// Is what is written already committed?
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Open {
+    /// Yes: each group by its own transaction.
+    No,
+    /// No: the run is one transaction, and its groups are no transactions of their own.
+    Run,
+    /// No, and it never will be.
+    DryRun,
+}
+
 /// See the module. Also keeps what the report needs.
 pub(super) struct Teller {
     hub: EventHub,
@@ -23,6 +34,7 @@ pub(super) struct Teller {
     health: Health,
     progress: Progress,
     slots: Arc<RunShared>,
+    open: Open,
     begun: Instant,
     run: u64,
     group: u64,
@@ -48,6 +60,7 @@ impl Teller {
             health: Health::default(),
             progress: Progress::default(),
             slots,
+            open: Open::No,
             begun: now,
             run,
             group: 0,
@@ -63,6 +76,24 @@ impl Teller {
         }
     }
 
+    /// What the run writes stays uncommitted. Told after `run-started`.
+    pub fn stays_open(&mut self, open: Open, first_batch: BatchNumber) {
+        self.open = open;
+        if open == Open::Run {
+            let group = self.next_group();
+            self.emit(Event::TransactionBegan { group, first_batch: first_batch.0, last_batch: first_batch.0 });
+        }
+    }
+
+    /// The transaction of the run has ended: committed, or undone for this reason.
+    pub fn closed(&mut self, undone: Option<String>) {
+        let duration_us = self.elapsed_us();
+        self.emit(match undone {
+            None => Event::TransactionCommitted { group: 0, duration_us },
+            Some(reason) => Event::TransactionRolledBack { group: 0, reason },
+        });
+    }
+
     /// Emits an event and what follows from it.
     pub fn emit(&mut self, event: Event) {
         let follow = self.alerts.observe(&event);
@@ -75,7 +106,10 @@ impl Teller {
     }
 
     fn note_progress(&mut self, event: &Event) {
-        if matches!(event, Event::RunStarted(_) | Event::BatchStarted { .. } | Event::BatchCommitted(_)) {
+        if matches!(
+            event,
+            Event::RunStarted(_) | Event::BatchStarted { .. } | Event::BatchCommitted(_) | Event::BatchApplied(_)
+        ) {
             let envelope = Envelope {
                 schema: EVENT_SCHEMA,
                 seq: 0,
@@ -146,6 +180,10 @@ impl Teller {
     }
 
     pub fn rolled_back(&mut self, first: BatchNumber, last: BatchNumber, error: &Error) {
+        if self.open == Open::Run {
+            // The run's own transaction ends with it.
+            return;
+        }
         let group = self.next_group();
         self.emit(Event::TransactionBegan { group, first_batch: first.0, last_batch: last.0 });
         self.emit(Event::TransactionRolledBack { group, reason: format!("{}: {error}", error.code()) });
@@ -157,15 +195,14 @@ impl Teller {
     }
 
     pub fn group_committed(&mut self, group: &Group, digests: &[(Name, Digest)], inputs: &[String]) {
-        let number = self.next_group();
         let (Some((first, _)), Some((last, _))) = (group.batches.first(), group.batches.last()) else { return };
-        self.emit(Event::TransactionBegan {
-            group: number,
-            first_batch: first.number.0,
-            last_batch: last.number.0,
-        });
-        let duration_us = group.duration.as_micros() as u64;
-        self.emit(Event::TransactionCommitted { group: number, duration_us });
+        let number = if self.open == Open::Run { 0 } else { self.next_group() };
+        if self.open != Open::Run {
+            let (first_batch, last_batch) = (first.number.0, last.number.0);
+            self.emit(Event::TransactionBegan { group: number, first_batch, last_batch });
+            let duration_us = group.duration.as_micros() as u64;
+            self.emit(Event::TransactionCommitted { group: number, duration_us });
+        }
         for (write, receipt) in &group.batches {
             self.batch_committed(write, receipt, number, group.commit, digests, inputs);
         }
@@ -199,7 +236,7 @@ impl Teller {
         metrics.write_us = receipt.write_us;
         metrics.bytes_out = receipt.bytes_out;
         metrics.commit_us = commit.as_micros() as u64;
-        self.emit(Event::BatchCommitted(Box::new(BatchCommitted {
+        let committed = Box::new(BatchCommitted {
             batch: write.number.0,
             first_ordinal,
             last_ordinal: self.checkpoint - 1,
@@ -209,7 +246,11 @@ impl Teller {
             digests: digests.iter().map(|(slot, digest)| (slot.to_string(), digest.to_string())).collect(),
             checkpoint: self.checkpoint,
             metrics,
-        })));
+        });
+        self.emit(match self.open {
+            Open::No => Event::BatchCommitted(committed),
+            Open::Run | Open::DryRun => Event::BatchApplied(committed),
+        });
         self.items_failed(write, receipt, inputs);
     }
 

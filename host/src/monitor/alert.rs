@@ -53,7 +53,9 @@ impl Alerts {
     /// The alerts that this event raises or clears, in a fixed order; none for most events. To be emitted after it.
     pub fn observe(&mut self, event: &Event) -> Vec<Event> {
         match event {
-            Event::BatchCommitted(batch) => self.slow(batch).into_iter().chain(self.failing(batch)).collect(),
+            Event::BatchCommitted(batch) | Event::BatchApplied(batch) => {
+                self.slow(batch).into_iter().chain(self.failing(batch)).collect()
+            }
             Event::TransactionRolledBack { group, reason } => vec![Event::AlertRaised {
                 alert: TRANSACTION_ROLLED_BACK.to_owned(),
                 batch: *group,

@@ -95,7 +95,7 @@ impl Health {
 
     /// Takes in the next event of the run.
     pub fn observe(&mut self, event: &Event) {
-        if let Event::BatchCommitted(batch) = event {
+        if let Event::BatchCommitted(batch) | Event::BatchApplied(batch) = event {
             if self.recent.len() == RECENT_BATCHES {
                 self.recent.pop_front();
             }

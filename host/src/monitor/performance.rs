@@ -112,7 +112,7 @@ impl Fold for Performance {
                 self.transaction_us = self.transaction_us.saturating_add(*duration_us);
             }
             Event::TransactionRolledBack { .. } => self.rolled_back += 1,
-            Event::BatchCommitted(batch) => self.add(batch),
+            Event::BatchCommitted(batch) | Event::BatchApplied(batch) => self.add(batch),
             _ => {}
         }
     }

@@ -70,7 +70,9 @@ impl Fold for Progress {
                 self.rated_us.get_or_insert(envelope.elapsed_us);
             }
             // Batches are committed in order: a number that is not new is a repeat.
-            Event::BatchCommitted(batch) if self.newest.is_none_or(|newest| batch.batch > newest) => {
+            Event::BatchCommitted(batch) | Event::BatchApplied(batch)
+                if self.newest.is_none_or(|newest| batch.batch > newest) =>
+            {
                 self.newest = Some(batch.batch);
                 self.state.items = self.state.items.saturating_add(batch.counts.read);
                 self.state.bytes = self.state.bytes.saturating_add(batch.metrics.bytes_in);

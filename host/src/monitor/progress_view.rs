@@ -89,7 +89,10 @@ impl Monitor for ProgressBarView {
             (Some(share), true) => self.bar.set_position((share * BAR_UNITS as f64) as u64),
             (None, _) => {}
         }
-        if matches!(event.event, Event::BatchCommitted(_) | Event::PlanChosen { .. } | Event::RunStarted(_)) {
+        if matches!(
+            event.event,
+            Event::BatchCommitted(_) | Event::BatchApplied(_) | Event::PlanChosen { .. } | Event::RunStarted(_)
+        ) {
             self.bar.set_message(line(state));
         }
     }

@@ -232,7 +232,12 @@ impl RunSummary {
         let undone = self.status == RunStatus::RolledBack;
         let mut items = joined(
             "stored",
-            &[(c.stored, "stored"), (c.rejected, "rejected"), (c.dead_lettered, "dead-lettered"), (c.dropped, "dropped")],
+            &[
+                (c.stored, "stored"),
+                (c.rejected, "rejected"),
+                (c.dead_lettered, "dead-lettered"),
+                (c.dropped, "dropped"),
+            ],
         );
         if undone {
             items.push_str("; all of it undone");
@@ -311,7 +316,8 @@ impl RunSummary {
         } else if self.status == RunStatus::Interrupted {
             next.push(match self.resumable {
                 true => "run the same command again: it continues".to_owned(),
-                false => "what is stored stays; the input cannot be read again, so a new run has to be given all of it".to_owned(),
+                false => "what is stored stays; the input cannot be read again, so a new run has to be given all of it"
+                    .to_owned(),
             });
         }
         if self.counts.failed() > 0 && self.run > 0 && self.status != RunStatus::RolledBack && !self.dry_run {

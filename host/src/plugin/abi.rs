@@ -197,9 +197,9 @@ impl VerdictAbi {
     pub fn into_model(self) -> Verdict {
         match self {
             VerdictAbi::Accept => Verdict::Accept,
-            VerdictAbi::Reject(problems) => Verdict::Reject(
-                problems.into_iter().take(PROBLEMS_PER_ITEM_MAX).map(ProblemAbi::into_model).collect(),
-            ),
+            VerdictAbi::Reject(problems) => {
+                Verdict::Reject(problems.into_iter().take(PROBLEMS_PER_ITEM_MAX).map(ProblemAbi::into_model).collect())
+            }
         }
     }
 }

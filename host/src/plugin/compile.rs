@@ -107,7 +107,10 @@ fn in_child(engine: &PluginEngine, executable: &PathBuf, bytes: &[u8], file: &st
         Ok(status) if status.success() => Ok(artefact),
         Ok(status) if talk.trim().is_empty() => Err(refused(
             file,
-            &format!("the compiling process ended with {status}; it may use {} MiB", limits::COMPILE_MEMORY_BYTES_MAX >> 20),
+            &format!(
+                "the compiling process ended with {status}; it may use {} MiB",
+                limits::COMPILE_MEMORY_BYTES_MAX >> 20
+            ),
         )),
         Ok(_) => Err(refused(file, talk.trim())),
         Err(error) => Err(refused(file, &error.to_string())),
@@ -139,10 +142,7 @@ pub fn compile_from_stdin(arguments: &[String]) -> Result<(), String> {
     setrlimit(Resource::As, Rlimit { current: bound, maximum: bound }).map_err(|error| error.to_string())?;
     let engine = compiling_engine(layout == "limited", memory_bytes_max).map_err(|error| error.to_string())?;
     let mut bytes = Vec::new();
-    std::io::stdin()
-        .take(limits::PLUGIN_BYTES_MAX + 1)
-        .read_to_end(&mut bytes)
-        .map_err(|error| error.to_string())?;
+    std::io::stdin().take(limits::PLUGIN_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
     let artefact = engine.precompile_component(&bytes).map_err(|error| format!("{error:#}"))?;
     std::io::stdout().write_all(&artefact).map_err(|error| error.to_string())
 }

@@ -38,7 +38,9 @@ impl PluginEngine {
             false => match Engine::new(&pooled_config(memory_bytes_max)) {
                 Ok(engine) => (engine, true),
                 Err(error) => {
-                    tracing::warn!("No pooled sandboxes on this machine ({error}); they are made on demand, which is slower.");
+                    tracing::warn!(
+                        "No pooled sandboxes on this machine ({error}); they are made on demand, which is slower."
+                    );
                     (on_demand_engine(memory_bytes_max)?, false)
                 }
             },

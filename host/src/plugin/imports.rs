@@ -52,8 +52,7 @@ fn link_config(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {
     })?;
     config.func_wrap("get-all", |mut context: Context<'_>, (): ()| {
         charge(&mut context)?;
-        let all: Vec<(String, String)> =
-            context.data().config.iter().map(|(k, v)| (k.clone(), v.clone())).collect();
+        let all: Vec<(String, String)> = context.data().config.iter().map(|(k, v)| (k.clone(), v.clone())).collect();
         Ok((all,))
     })
 }
@@ -126,21 +125,25 @@ fn link_store(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {
         });
         Ok((answer,))
     })?;
-    store.func_wrap("find", |mut context: Context<'_>, find: (Option<String>, String, KeyAbi, Option<String>, u32)| {
-        charge(&mut context)?;
-        let (collection, index, key, after, limit) = find;
-        let key = key.into_model();
-        let answer: Answer<Vec<RowAbi>> = read(&mut context, collection.as_deref(), limit.max(1) as usize, |lookup| {
-            let rows =
-                lookup.find(collection.as_deref(), &index, &key, after.as_deref(), limit.max(1) as usize)?;
-            let bytes: usize = rows.iter().map(|(id, body)| id.len() + body.len()).sum();
-            if bytes > limits::STORE_READ_BYTES_MAX {
-                return Err(LookupError::OverLimit);
-            }
-            Ok(rows.into_iter().map(|(id, body)| RowAbi { id, body }).collect())
-        });
-        Ok((answer,))
-    })?;
+    store.func_wrap(
+        "find",
+        |mut context: Context<'_>, find: (Option<String>, String, KeyAbi, Option<String>, u32)| {
+            charge(&mut context)?;
+            let (collection, index, key, after, limit) = find;
+            let key = key.into_model();
+            let answer: Answer<Vec<RowAbi>> =
+                read(&mut context, collection.as_deref(), limit.max(1) as usize, |lookup| {
+                    let rows =
+                        lookup.find(collection.as_deref(), &index, &key, after.as_deref(), limit.max(1) as usize)?;
+                    let bytes: usize = rows.iter().map(|(id, body)| id.len() + body.len()).sum();
+                    if bytes > limits::STORE_READ_BYTES_MAX {
+                        return Err(LookupError::OverLimit);
+                    }
+                    Ok(rows.into_iter().map(|(id, body)| RowAbi { id, body }).collect())
+                });
+            Ok((answer,))
+        },
+    )?;
     store.func_wrap("count", |mut context: Context<'_>, count: (Option<String>, String, KeyAbi, u32)| {
         charge(&mut context)?;
         let (collection, index, key, limit) = count;

@@ -118,8 +118,12 @@ struct LogPlace {
 
 impl LogSink {
     fn place(&self, slot: &Name, call: &Call) {
-        let place =
-            LogPlace { slot: slot.clone(), run: Arc::clone(&call.run), batch: call.batch, budget: Arc::clone(&call.log) };
+        let place = LogPlace {
+            slot: slot.clone(),
+            run: Arc::clone(&call.run),
+            batch: call.batch,
+            budget: Arc::clone(&call.log),
+        };
         *self.now.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = Some(place);
     }
 
@@ -162,7 +166,8 @@ impl Sandbox {
         let sink = Arc::new(LogSink::default());
         let idle = Call::idle();
         sink.place(&setup.slot, &idle);
-        let wasi = wasi::context(&setup.grants, &clock, &seed, &sink).map_err(|why| Fault::new(Code::GuestStart, why))?;
+        let wasi =
+            wasi::context(&setup.grants, &clock, &seed, &sink).map_err(|why| Fault::new(Code::GuestStart, why))?;
         let mut table = ResourceTable::new();
         table.set_max_capacity(limits::HANDLES_MAX);
         let state = GuestState {

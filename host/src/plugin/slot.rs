@@ -200,9 +200,9 @@ impl Slot {
         fresh: bool,
     ) -> (Result<Vec<Verdict>, Fault>, Option<Box<dyn Lookup>>) {
         match &self.body {
-            Body::Component { .. } => {
-                self.in_sandbox(runtime, call, lookup, fresh, |sandbox, lookup| sandbox.validate(runtime, call, items, lookup))
-            }
+            Body::Component { .. } => self.in_sandbox(runtime, call, lookup, fresh, |sandbox, lookup| {
+                sandbox.validate(runtime, call, items, lookup)
+            }),
             Body::Validator(validator) => (guarded(items.len(), || validator.validate(call, items)), lookup),
             Body::Operation(_) => (Err(wrong_role("validator")), lookup),
         }
@@ -218,9 +218,9 @@ impl Slot {
         fresh: bool,
     ) -> (Result<Vec<Result<Outcome, String>>, Fault>, Option<Box<dyn Lookup>>) {
         match &self.body {
-            Body::Component { .. } => {
-                self.in_sandbox(runtime, call, lookup, fresh, |sandbox, lookup| sandbox.apply(runtime, call, items, lookup))
-            }
+            Body::Component { .. } => self.in_sandbox(runtime, call, lookup, fresh, |sandbox, lookup| {
+                sandbox.apply(runtime, call, items, lookup)
+            }),
             Body::Operation(operation) => {
                 let outcomes = guarded(items.len(), || operation.apply(call, items));
                 (outcomes.map(|list| list.into_iter().map(Ok).collect()), lookup)
@@ -269,9 +269,7 @@ fn wrong_role(wanted: &str) -> Fault {
 fn guarded<T>(items: usize, work: impl FnOnce() -> Vec<T>) -> Result<Vec<T>, Fault> {
     match catch_unwind(AssertUnwindSafe(work)) {
         Ok(list) if list.len() == items => Ok(list),
-        Ok(list) => {
-            Err(Fault::new(Code::GuestContract, format!("returned {} entries for {items} items", list.len())))
-        }
+        Ok(list) => Err(Fault::new(Code::GuestContract, format!("returned {} entries for {items} items", list.len()))),
         Err(panic) => {
             let text = panic
                 .downcast_ref::<&str>()

@@ -180,7 +180,8 @@ fn resolve(hosts: &[String]) -> Result<Vec<SocketAddr>, String> {
     use std::net::ToSocketAddrs;
     let mut addresses = Vec::new();
     for host in hosts {
-        let found = host.to_socket_addrs().map_err(|error| format!("granted host {host} cannot be resolved: {error}"))?;
+        let found =
+            host.to_socket_addrs().map_err(|error| format!("granted host {host} cannot be resolved: {error}"))?;
         addresses.extend(found);
     }
     Ok(addresses)

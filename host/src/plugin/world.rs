@@ -13,8 +13,7 @@ use super::{OPERATION, VALIDATOR};
 use crate::error::{Code, Error, Result};
 use crate::model::printable;
 
-const PROBLEM: &str =
-    "record{code: string, message: string, pointer: string, details: list<tuple<string, string>>}";
+const PROBLEM: &str = "record{code: string, message: string, pointer: string, details: list<tuple<string, string>>}";
 
 fn item_list() -> String {
     "list<record{ordinal: u64, id: string, body: string}>".to_owned()
@@ -22,9 +21,11 @@ fn item_list() -> String {
 
 fn wanted(role: Role) -> (&'static str, &'static str, String) {
     match role {
-        Role::Validator => {
-            ("validator", "validate", format!("func({}) -> list<variant{{accept, reject(list<{PROBLEM}>)}}>", item_list()))
-        }
+        Role::Validator => (
+            "validator",
+            "validate",
+            format!("func({}) -> list<variant{{accept, reject(list<{PROBLEM}>)}}>", item_list()),
+        ),
         Role::Operation => (
             "operation",
             "apply",
@@ -116,8 +117,11 @@ pub fn inspect(engine: &Engine, component: &Component) -> Inspection {
 pub fn check(engine: &Engine, component: &Component, role: Role, file: &str) -> Result<()> {
     let beyond = beyond(engine, component);
     if !beyond.is_empty() {
-        return Err(Error::new(Code::PluginImport, format!("{file}: imports what is not offered: {}", beyond.join(", ")))
-            .hint(format!("build it without them; offered are {} and WASI 0.2", OFFERED[1..].join(", "))));
+        return Err(Error::new(
+            Code::PluginImport,
+            format!("{file}: imports what is not offered: {}", beyond.join(", ")),
+        )
+        .hint(format!("build it without them; offered are {} and WASI 0.2", OFFERED[1..].join(", "))));
     }
     match role_problem(engine, component, role) {
         None => Ok(()),
@@ -148,7 +152,8 @@ fn beyond(engine: &Engine, component: &Component) -> Vec<String> {
 }
 
 fn import_status(name: &str) -> &'static str {
-    const WASI: [&str; 6] = ["wasi:io/", "wasi:clocks/", "wasi:filesystem/", "wasi:random/", "wasi:cli/", "wasi:sockets/"];
+    const WASI: [&str; 6] =
+        ["wasi:io/", "wasi:clocks/", "wasi:filesystem/", "wasi:random/", "wasi:cli/", "wasi:sockets/"];
     if OFFERED.iter().any(|offered| same_track(name, offered)) {
         "offered"
     } else if WASI.iter().any(|prefix| name.starts_with(prefix)) && name.contains("@0.2.") {

@@ -10,8 +10,8 @@ use crate::error::{Code, Error, Result};
 use crate::model::{
     BatchNumber, Change, Counts, Decision, Fate, IndexSpec, Name, OnExisting, Phase, Problem, Refusal, RunNumber,
 };
-use crate::transaction::Transactional;
 use crate::store::{BatchWrite, Lookup, Receipt, RunEnd, RunHandle, RunRow, RunStart, WritePolicy};
+use crate::transaction::Transactional;
 
 /// Takes the bodies of stored items, in input order. The arguments are collection, id and body.
 pub type Output = Box<dyn FnMut(&Name, &str, &str) -> std::io::Result<()> + Send>;

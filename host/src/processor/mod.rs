@@ -10,8 +10,8 @@ pub use storage::StorageProcessor;
 
 use crate::error::{Code, Error, Result};
 use crate::model::{BatchNumber, IndexSpec, Name, RunNumber};
-use crate::transaction::Transactional;
 use crate::store::{BatchWrite, Lookup, Receipt, RunEnd, RunHandle, RunRow, RunStart, WritePolicy};
+use crate::transaction::Transactional;
 
 /// Takes batches in input order and keeps or passes on what they decided.
 pub trait Processor: Send {
@@ -76,9 +76,21 @@ pub enum ProcessorKind {
 
 /// All processors.
 pub const PROCESSORS: &[ProcessorRow] = &[
-    ProcessorRow { name: "storage", description: "store results in the database, in batches that are whole or not there", kind: ProcessorKind::Storage },
-    ProcessorRow { name: "memory", description: "print results as NDJSON and store nothing", kind: ProcessorKind::Memory },
-    ProcessorRow { name: "index", description: "read no items; verify the collection's indexes and rebuild those out of step", kind: ProcessorKind::Index },
+    ProcessorRow {
+        name: "storage",
+        description: "store results in the database, in batches that are whole or not there",
+        kind: ProcessorKind::Storage,
+    },
+    ProcessorRow {
+        name: "memory",
+        description: "print results as NDJSON and store nothing",
+        kind: ProcessorKind::Memory,
+    },
+    ProcessorRow {
+        name: "index",
+        description: "read no items; verify the collection's indexes and rebuild those out of step",
+        kind: ProcessorKind::Index,
+    },
 ];
 
 /// Finds a processor by name.

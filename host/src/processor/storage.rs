@@ -3,8 +3,8 @@
 use super::Processor;
 use crate::error::Result;
 use crate::model::{BatchNumber, IndexSpec, Name, RunNumber};
-use crate::transaction::Transactional;
 use crate::store::{BatchWrite, Lookup, Receipt, RunEnd, RunHandle, RunRow, RunStart, Store, WritePolicy, Writer};
+use crate::transaction::Transactional;
 
 /// The default processor. Owns the one writing connection.
 pub struct StorageProcessor {

@@ -80,7 +80,8 @@ pub fn strategy(name: &str) -> Result<Box<dyn Strategy>> {
         return Ok((row.make)());
     }
     let names: Vec<_> = STRATEGIES.iter().map(|row| row.name).collect();
-    let nearest = names.iter().min_by_key(|known| crate::model::edit_distance(name, known)).expect("the table has rows");
+    let nearest =
+        names.iter().min_by_key(|known| crate::model::edit_distance(name, known)).expect("the table has rows");
     let found: String = name.chars().take(40).flat_map(char::escape_debug).collect();
     Err(Error::new(Code::ConfigInvalid, format!("no strategy is named \"{found}\"; there are {}", names.join(", ")))
         .hint(format!("did you mean `--strategy {nearest}`?")))

@@ -108,8 +108,7 @@ impl Run<'_> {
                 flight.add_metrics(&metrics);
                 if let Some(whole) = flight.merge(first, validator, judged) {
                     let judged = whole.judged.into_iter().flatten().collect();
-                    let merged =
-                        chunk::merge(&shared.validators, judged, whole.indices.len(), whole.attempt);
+                    let merged = chunk::merge(&shared.validators, judged, whole.indices.len(), whole.attempt);
                     if let Some(chunk) = self.chunk(number, whole.indices, whole.attempt) {
                         self.work.push_front(LaneWork::Operate(chunk, merged));
                     }

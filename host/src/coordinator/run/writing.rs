@@ -81,8 +81,7 @@ impl Run<'_> {
             metrics.write_us = receipt.write_us;
             metrics.bytes_out = receipt.bytes_out;
             metrics.commit_us = group.commit.as_micros() as u64;
-            let sample =
-                BatchSample::new(write.number.0, &receipt.counts, &metrics, self.parts.teller.elapsed_us());
+            let sample = BatchSample::new(write.number.0, &receipt.counts, &metrics, self.parts.teller.elapsed_us());
             self.parts.signals.committed(sample);
             if let Some(observer) = &mut self.parts.observer {
                 observer(write.batch.first_ordinal, &write.decisions);
