@@ -186,6 +186,24 @@ fn events_go_to_a_file_that_is_written_anew() {
 }
 
 #[test]
+fn nothing_is_called_committed_before_its_transaction_is() {
+    let folder = Folder::new();
+    folder.write("in.ndjson", numbered(100));
+    for further in ["--dry-run", "--atomic run"] {
+        let line = format!("--batch-size 10 --events - {further}");
+        let events = plain_run(&folder, &line).run().exits(0).json_lines();
+        assert_eq!(of(&events, "batch-committed").count(), 0, "{further}");
+        assert_eq!(of(&events, "batch-applied").map(|batch| number(batch, "read")).sum::<u64>(), 100, "{further}");
+        if further == "--atomic run" {
+            let ends = of(&events, "transaction-committed").map(|event| number(event, "seq")).collect::<Vec<_>>();
+            let last = of(&events, "batch-applied").last().map(|event| number(event, "seq"));
+            assert!(ends.len() == 1 && Some(ends[0]) > last, "{ends:?} {last:?}");
+        }
+        assert_eq!(number(events.last().expect("an event"), "stored"), 100, "{further}");
+    }
+}
+
+#[test]
 fn a_finished_run_repeated_begins_no_stream() {
     let folder = Folder::new();
     folder.write("in.ndjson", numbered(10));

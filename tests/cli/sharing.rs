@@ -34,13 +34,13 @@ impl Running {
         stdin.write_all(items.as_bytes()).and_then(|()| stdin.flush()).expect("the run reads");
     }
 
-    /// Waits until so many items are committed.
+    /// Waits until so many items are committed, or applied in a transaction that stays open.
     fn committed(&mut self, items: u64) {
         let mut read = 0;
         while read < items {
             let line = self.events.next().expect("the run goes on").expect("a line");
             let event: Value = serde_json::from_str(&line).expect("an event");
-            if event["event"] == "batch-committed" {
+            if event["event"] == "batch-committed" || event["event"] == "batch-applied" {
                 read += event["read"].as_u64().expect("a count");
             }
         }
@@ -162,7 +162,7 @@ fn a_run_over_a_file_that_a_signal_stopped_continues_by_the_same_command() {
         let (_, ran) = running.end();
         ran.exits(code).says("run the same command again: it continues");
         let there: u64 = sql(&folder, "SELECT count(*) FROM items")[0].parse().expect("a count");
-        assert!((5..300).contains(&there) && there.is_multiple_of(5), "{there}");
+        assert!((5..300).contains(&there), "{there}");
         assert_eq!(sql(&folder, "SELECT next FROM atlas_checkpoints"), [there.to_string()]);
         words(&folder, "verify").exits(0);
         let report = folder.atlas(line.split(' ').chain(["--output", "json"])).run().exits(0).json();

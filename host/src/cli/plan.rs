@@ -121,7 +121,7 @@ fn input(args: &JobArgs, kind: ProcessorKind) -> Result<Input> {
         }
         return Ok(Input::Files(vec![InputPath::Stdin]));
     }
-    Ok(Input::Files(args.input.iter().map(|path| InputPath::parse(path)).collect()))
+    Ok(Input::Files(args.input.iter().map(InputPath::parse).collect()))
 }
 
 /// A slot before its plugin is loaded.

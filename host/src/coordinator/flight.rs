@@ -102,7 +102,7 @@ impl Flight {
         const WORTH_A_CALL: usize = 64;
         let items = self.items();
         let share = items.len().div_ceil(self.plan.lanes.max(1));
-        let most = share.max(WORTH_A_CALL).min(limits::CHUNK_ITEMS_MAX);
+        let most = share.clamp(WORTH_A_CALL, limits::CHUNK_ITEMS_MAX);
         let mut chunks = Vec::new();
         let mut chunk = Vec::new();
         let mut bytes = 0;

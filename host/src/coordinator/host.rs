@@ -56,7 +56,7 @@ pub fn default_cache() -> Cache {
 }
 
 /// The writers of the stores that runs of this host write to.
-type Writers = Mutex<HashMap<PathBuf, Weak<WriterService>>>;
+type Writers = Mutex<HashMap<PathBuf, (Durability, Weak<WriterService>)>>;
 
 /// A run's hold on the writer of its store. The last one to be dropped closes the store; whoever opens it anew meanwhile waits.
 pub(super) struct WriterLease {
@@ -187,14 +187,19 @@ impl Host {
         let place = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         let mut writers = guard(&self.writers);
         let lease = |service| WriterLease { service: Some(service), writers: Some(Arc::clone(&self.writers)) };
-        if let Some(service) = writers.get(&place).and_then(Weak::upgrade) {
+        if let Some((held, service)) = writers.get(&place).and_then(|(held, weak)| Some((*held, weak.upgrade()?))) {
+            if held == Durability::Normal && durability == Durability::Full {
+                let message =
+                    format!("store {} is being written with durability normal by another run", path.display());
+                return Err(Error::new(Code::StorageLocked, message).hint("wait until that run has ended"));
+            }
             return Ok(lease(service));
         }
         let options = StoreOptions { path: path.to_owned(), durability, create: true };
         let service =
             Arc::new(WriterService::start(move || Ok(Box::new(StorageProcessor::new(Writer::open(&options)?))))?);
-        writers.retain(|_, writer| writer.strong_count() > 0);
-        writers.insert(place, Arc::downgrade(&service));
+        writers.retain(|_, (_, writer)| writer.strong_count() > 0);
+        writers.insert(place, (durability, Arc::downgrade(&service)));
         Ok(lease(service))
     }
 }

@@ -321,7 +321,12 @@ impl RunSummary {
             });
         }
         if self.counts.failed() > 0 && self.run > 0 && self.status != RunStatus::RolledBack && !self.dry_run {
-            next.push(format!("see `atlas-host dead-letters list --run {}`", self.run));
+            // The store is named unless it is the one that commands take by themselves.
+            let store = match self.store.as_str() {
+                "" | "atlas.db" => String::new(),
+                path => format!(" --store {path}"),
+            };
+            next.push(format!("see `atlas-host dead-letters list --run {}{store}`", self.run));
         }
         next
     }

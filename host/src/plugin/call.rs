@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use super::lookup::Lookup;
 use super::wasi::splitmix64;
 use crate::error::Code;
 use crate::limits;
@@ -62,6 +63,9 @@ impl LogBudget {
         self.dropped.load(Ordering::Relaxed)
     }
 }
+
+/// What a guest call gives: one entry per item, or the fault; and the lookup back, whatever happened.
+pub type Answer<T> = (Result<Vec<T>, Fault>, Option<Box<dyn Lookup>>);
 
 /// A trap, or a bound that a guest ran into. It ends as the fate of items, never as an error of the run.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -18,7 +18,7 @@ mod wasi;
 mod world;
 
 pub use cache::Cache;
-pub use call::{Call, Fault, LogBudget};
+pub use call::{Answer, Call, Fault, LogBudget};
 pub use compile::{COMPILE_VERB, Compiler, compile_from_stdin};
 pub use engine::PluginEngine;
 pub use grants::{DirGrant, Grants};

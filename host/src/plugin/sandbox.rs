@@ -12,7 +12,7 @@ use wasmtime::{PoolConcurrencyLimitError, ResourceLimiter, Store, Trap};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 use super::abi::{ItemAbi, OutcomeAbi, VerdictAbi};
-use super::call::{Call, Fault, LogBudget};
+use super::call::{Answer, Call, Fault, LogBudget};
 use super::grants::Grants;
 use super::lookup::Lookup;
 use super::{OPERATION, VALIDATOR, wasi};
@@ -220,7 +220,7 @@ impl Sandbox {
         call: &Call,
         items: &[Item<'_>],
         lookup: Option<Box<dyn Lookup>>,
-    ) -> (Result<Vec<Verdict>, Fault>, Option<Box<dyn Lookup>>) {
+    ) -> Answer<Verdict> {
         let Some(function) = self.validator else { return (Err(not_exported("validator")), lookup) };
         let (result, lookup) = self.call::<VerdictAbi>(runtime, call, items, function, lookup);
         (result.map(|verdicts| verdicts.into_iter().map(VerdictAbi::into_model).collect()), lookup)
@@ -233,7 +233,7 @@ impl Sandbox {
         call: &Call,
         items: &[Item<'_>],
         lookup: Option<Box<dyn Lookup>>,
-    ) -> (Result<Vec<Result<Outcome, String>>, Fault>, Option<Box<dyn Lookup>>) {
+    ) -> Answer<Result<Outcome, String>> {
         let Some(function) = self.operation else { return (Err(not_exported("operation")), lookup) };
         let (result, lookup) = self.call::<OutcomeAbi>(runtime, call, items, function, lookup);
         (result.map(|outcomes| outcomes.into_iter().map(OutcomeAbi::into_model).collect()), lookup)
@@ -246,7 +246,7 @@ impl Sandbox {
         items: &[Item<'_>],
         function: Func,
         lookup: Option<Box<dyn Lookup>>,
-    ) -> (Result<Vec<T>, Fault>, Option<Box<dyn Lookup>>)
+    ) -> Answer<T>
     where
         T: wasmtime::component::Lift + wasmtime::component::ComponentType + Send + Sync + 'static,
     {

@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use super::call::{Call, Fault};
+use super::call::{Answer, Call, Fault};
 use super::grants::Grants;
 use super::load::Plugin;
 use super::lookup::Lookup;
@@ -198,7 +198,7 @@ impl Slot {
         items: &[Item<'_>],
         lookup: Option<Box<dyn Lookup>>,
         fresh: bool,
-    ) -> (Result<Vec<Verdict>, Fault>, Option<Box<dyn Lookup>>) {
+    ) -> Answer<Verdict> {
         match &self.body {
             Body::Component { .. } => self.in_sandbox(runtime, call, lookup, fresh, |sandbox, lookup| {
                 sandbox.validate(runtime, call, items, lookup)
@@ -216,7 +216,7 @@ impl Slot {
         items: &[Item<'_>],
         lookup: Option<Box<dyn Lookup>>,
         fresh: bool,
-    ) -> (Result<Vec<Result<Outcome, String>>, Fault>, Option<Box<dyn Lookup>>) {
+    ) -> Answer<Result<Outcome, String>> {
         match &self.body {
             Body::Component { .. } => self.in_sandbox(runtime, call, lookup, fresh, |sandbox, lookup| {
                 sandbox.apply(runtime, call, items, lookup)
