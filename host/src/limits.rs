@@ -114,6 +114,8 @@ pub const INDEXES_MAX: usize = 64;
 pub const EVENT_QUEUE_MAX: usize = 4096;
 /// Dead letters shown or events kept in a summary.
 pub const SUMMARY_PROBLEMS_MAX: usize = 10;
+/// Runs of equal fates that a report keeps; a longer list is left out, and the events have it.
+pub const REPORT_FATES_MAX: usize = 10_000;
 /// A batch whose mean time per item is above this raises SLOW_BATCH_PROCESSING. `--slow-item`.
 pub const SLOW_ITEM: Duration = Duration::from_millis(100);
 /// How long a stop waits for work in flight before it is abandoned.

@@ -1,14 +1,18 @@
-//! What an embedding program brings itself: sources, monitors, observers, settings.
+//! What an embedding program brings itself: sources, strategies, processors, monitors, observers, settings.
 
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use atlas_host::coordinator::{Input, Job};
-use atlas_host::error::{Code, Result};
+use atlas_host::error::{Code, Error, Result};
 use atlas_host::event::{Envelope, Event};
-use atlas_host::model::{Decision, Position, RunStatus};
-use atlas_host::monitor::Monitor;
+use atlas_host::model::{BatchNumber, Decision, IndexSpec, Name, Plan, Position, RunNumber, RunStatus};
+use atlas_host::monitor::{Monitor, Recording, Watched};
+use atlas_host::processor::{MemoryProcessor, Processor};
 use atlas_host::source::{Next, Raw, Source};
+use atlas_host::store::{BatchWrite, Lookup, Receipt, RunEnd, RunHandle, RunRow, RunStart, WritePolicy};
+use atlas_host::strategy::{Planned, Signals, Strategy};
+use atlas_host::transaction::Transactional;
 
 use super::{demand, host, items, letters, planned, rows};
 use crate::harness::Folder;
@@ -187,4 +191,107 @@ fn settings_that_cannot_be_are_refused_by_name_before_anything_is_made() {
     assert!(Job::of_items(items(0, 1), &store, "no such name").is_err());
     assert!(job().id("").is_err());
     assert!(!store.exists());
+}
+
+/// Two batch sizes in turn.
+#[derive(Default)]
+struct Pendulum(u64);
+
+impl Strategy for Pendulum {
+    fn name(&self) -> &'static str {
+        "pendulum"
+    }
+
+    fn plan(&mut self, _: &Signals) -> Planned {
+        self.0 += 1;
+        let batch_size = if self.0 % 2 == 1 { 3 } else { 5 };
+        let plan = Plan { batch_size, lanes: 1, batches_in_flight: 2 };
+        Planned { plan, reason: Some(format!("swing {}", self.0)) }
+    }
+}
+
+#[test]
+fn a_strategy_of_the_embedding_program_plans_each_batch() {
+    let folder = Folder::new();
+    let seen = Watched::from(Recording::default());
+    let mut job =
+        Job::of_items(items(0, 16), folder.at("out.db"), "items").expect("a job").id("id").expect("a pointer");
+    job.own_strategy = Some(Box::new(Pendulum::default()));
+    let report = host(1).run(job.monitor(seen.clone())).expect("a run");
+    assert_eq!(report.counts.stored, 16);
+    let (mut strategy, mut sizes) = (String::new(), Vec::new());
+    seen.read(|recording| {
+        for envelope in &recording.0 {
+            match &envelope.event {
+                Event::RunStarted(started) => strategy = started.strategy.clone(),
+                Event::BatchStarted { items, .. } => sizes.push(*items),
+                _ => {}
+            }
+        }
+    });
+    assert_eq!((strategy.as_str(), sizes), ("pendulum", vec![3, 5, 3, 5]));
+}
+
+/// Takes what it is given, and refuses to commit the group of batch 2.
+struct Ledger {
+    inner: MemoryProcessor,
+    open: Vec<u64>,
+    kept: Arc<Mutex<Vec<u64>>>,
+}
+
+impl Processor for Ledger {
+    fn name(&self) -> &'static str {
+        "ledger"
+    }
+    fn declare(&mut self, target: &Name, collections: &[Name], indexes: &[IndexSpec]) -> Result<()> {
+        self.inner.declare(target, collections, indexes)
+    }
+    fn last_run_of_job(&mut self, job: &str) -> Result<Option<RunRow>> {
+        self.inner.last_run_of_job(job)
+    }
+    fn begin_run(&mut self, start: &RunStart, resume: Option<RunNumber>) -> Result<RunHandle> {
+        self.inner.begin_run(start, resume)
+    }
+    fn begin(&mut self) -> Result<()> {
+        self.inner.begin()
+    }
+    fn apply(&mut self, run: &RunHandle, group: &[BatchWrite], policy: &WritePolicy) -> Result<Vec<Receipt>> {
+        self.open.extend(group.iter().map(|write| write.number.0));
+        self.inner.apply(run, group, policy)
+    }
+    fn commit(&mut self) -> Result<()> {
+        if self.open.contains(&2) {
+            return Err(Error::new(Code::StorageFull, "the ledger is full"));
+        }
+        self.kept.lock().expect("no panic").append(&mut self.open);
+        Ok(())
+    }
+    fn rollback(&mut self) -> Result<()> {
+        self.open.clear();
+        Ok(())
+    }
+    fn note_commit_time(&mut self, _: &RunHandle, _: BatchNumber, _: BatchNumber, _: u64) {}
+    fn finish_run(&mut self, run: &RunHandle, end: &RunEnd) -> Result<()> {
+        assert_eq!(end.status, RunStatus::Failed);
+        self.inner.finish_run(run, end)
+    }
+    fn transactional(&mut self) -> Option<&mut dyn Transactional> {
+        None
+    }
+    fn lookup(&mut self) -> Option<&mut dyn Lookup> {
+        None
+    }
+}
+
+#[test]
+fn a_processor_of_the_embedding_program_that_fails_ends_the_run_with_its_own_error() {
+    let kept: Arc<Mutex<Vec<u64>>> = Arc::default();
+    let inner = MemoryProcessor::new(Box::new(|_, _, _| Ok(())));
+    let mut job = Job::of_items(items(0, 40), "unused.db", "items").expect("a job").id("id").expect("a pointer");
+    job.own_processor = Some(Box::new(Ledger { inner, open: Vec::new(), kept: Arc::clone(&kept) }));
+    let failure = host(1).run(planned(job, "sequential", 10, 1)).expect_err("the ledger fails");
+    assert_eq!((failure.error.code(), failure.error.to_string().as_str()), (Code::StorageFull, "the ledger is full"));
+    let report = failure.report.expect("the run had begun");
+    assert_eq!((report.status, report.counts.read, report.counts.stored), (RunStatus::Failed, 20, 20));
+    assert_eq!(*kept.lock().expect("no panic"), [0, 1], "what came after the failed group was not written");
 }

@@ -4,13 +4,11 @@ use serde::Serialize;
 
 use crate::error::{Code, Error};
 use crate::event::{ErrorReport, PluginUsed};
+use crate::limits;
 use crate::model::{Counts, Fate, RunStatus};
 
 /// Version of the report's JSON.
 pub const REPORT_SCHEMA: u32 = 1;
-
-/// Runs of equal fates that a report keeps; a longer list is left out, and the events have it.
-pub(super) const FATES_MAX: usize = 100_000;
 
 /// A finished, stopped or repeated run.
 #[derive(Debug, Clone, Serialize)]
@@ -108,7 +106,7 @@ pub(super) fn join_runs(all: &mut Vec<(Fate, u64, u64)>, more: &[(Fate, u64, u64
             _ => all.push(*run),
         }
     }
-    let fits = all.len() <= FATES_MAX;
+    let fits = all.len() <= limits::REPORT_FATES_MAX;
     if !fits {
         all.clear();
     }

@@ -230,7 +230,14 @@ mod tests {
                 let dir = tempfile::tempdir().unwrap();
                 let path = dir.path().join(name);
                 fs::write(&path, &whole[..len]).unwrap();
-                let mut source = open(vec![InputPath::File(path)], &ReadOptions::default()).unwrap();
+                let mut source = match open(vec![InputPath::File(path)], &ReadOptions::default()) {
+                    Ok(source) => source,
+                    // Too short to tell what it is: refused before anything is read.
+                    Err(error) => {
+                        assert!(len < 4 && error.code() == Code::InputCutShort, "{name} cut to {len}: {error}");
+                        continue;
+                    }
+                };
                 let (records, error) = read(&mut source);
                 let error = error.unwrap_or_else(|| panic!("{name} cut to {len} of {} bytes is read", whole.len()));
                 assert_eq!(error.code(), Code::InputCutShort);
