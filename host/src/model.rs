@@ -2,8 +2,13 @@
 //!
 //! Plain data. Knows no runtime, no SQLite, no wasmtime, no terminal.
 
+mod batch;
+mod text;
+
+pub use batch::{Batch, Broken, Item, Position, Record, RecordKind};
+pub use text::{edit_distance, nearest, printable};
+
 use std::fmt;
-use std::ops::Range;
 use std::sync::Arc;
 
 /// Position of an item in the input, from 0 over all input files.
@@ -264,99 +269,6 @@ impl Fate {
     }
 }
 
-/// Where a record stood in the input.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Position {
-    /// Which input file, from 0.
-    pub input: u32,
-    /// Line (or record number, for CSV and JSON arrays) from 1.
-    pub line: u64,
-    /// Byte offset of its first byte in the decompressed input.
-    pub offset: u64,
-}
-
-/// A record of a batch: an item, or bytes that are none.
-#[derive(Debug, Clone)]
-pub struct Record {
-    /// Where it stood.
-    pub position: Position,
-    /// What it is.
-    pub kind: RecordKind,
-}
-
-/// See [`Record`]. Ranges point into the batch's text.
-#[derive(Debug, Clone)]
-pub enum RecordKind {
-    /// A decodable item.
-    Item { id: Range<u32>, body: Range<u32> },
-    /// Not an item: the reason, the bytes that are kept (all, or the head of an over-long line), and how many there were.
-    Broken(Box<Broken>),
-}
-
-/// Bytes that are no item.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Broken {
-    /// Why (VALIDATION_4002, 4004 or 4005).
-    pub problem: Problem,
-    /// The bytes, or their head.
-    pub kept: Vec<u8>,
-    /// Length of the whole, in bytes.
-    pub total_bytes: u64,
-    /// Digest of the whole.
-    pub digest: Digest,
-}
-
-/// A contiguous part of the input, cut by one plan.
-#[derive(Debug, Clone, Default)]
-pub struct Batch {
-    /// Ids and bodies, back to back.
-    pub text: String,
-    /// In input order; `records[i]` has ordinal `first_ordinal + i`.
-    pub records: Vec<Record>,
-    /// Ordinal of the first record.
-    pub first_ordinal: u64,
-}
-
-/// A borrowed item.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Item<'a> {
-    /// Position in the input.
-    pub ordinal: Ordinal,
-    /// Key.
-    pub id: &'a str,
-    /// JSON text as read.
-    pub body: &'a str,
-}
-
-impl Batch {
-    /// The item at `index`; none if that record is broken.
-    pub fn item(&self, index: usize) -> Option<Item<'_>> {
-        match &self.records[index].kind {
-            RecordKind::Item { id, body } => Some(Item {
-                ordinal: self.ordinal(index),
-                id: &self.text[id.start as usize..id.end as usize],
-                body: &self.text[body.start as usize..body.end as usize],
-            }),
-            RecordKind::Broken(_) => None,
-        }
-    }
-
-    /// Ordinal of the record at `index`.
-    pub fn ordinal(&self, index: usize) -> Ordinal {
-        Ordinal(self.first_ordinal + index as u64)
-    }
-
-    /// Number of records, broken ones included.
-    pub fn len(&self) -> usize {
-        self.records.len()
-    }
-
-    /// True if it holds no record.
-    pub fn is_empty(&self) -> bool {
-        self.records.is_empty()
-    }
-}
-
 /// What the write set says of one record: everything a store needs to apply it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Decision {
@@ -572,53 +484,9 @@ pub struct BatchMetrics {
     pub item_max_ns: u64,
 }
 
-/// Text from guests and inputs made safe for logs and terminals: control characters are shown as escapes.
-pub fn printable(text: &str) -> std::borrow::Cow<'_, str> {
-    let risky = |c: char| c.is_control() || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    if !text.contains(risky) {
-        return text.into();
-    }
-    let mut safe = String::with_capacity(text.len() + 16);
-    for c in text.chars() {
-        if risky(c) {
-            safe.extend(c.escape_default());
-        } else {
-            safe.push(c);
-        }
-    }
-    safe.into()
-}
-
 /// Wall clock, milliseconds since the Unix epoch (UTC).
 pub fn now_ms() -> i64 {
     std::time::SystemTime::now()
         .duration_since(std::time::UNIX_EPOCH)
         .map_or(0, |time| i64::try_from(time.as_millis()).unwrap_or(i64::MAX))
-}
-
-/// The known name that is nearest to a mistyped one, if one is near (Levenshtein distance up to a third of its length).
-pub fn nearest<'a>(wrong: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let most = (wrong.chars().count() / 3).max(1);
-    known
-        .into_iter()
-        .map(|name| (edit_distance(wrong, name), name))
-        .filter(|(distance, _)| *distance <= most)
-        .min()
-        .map(|(_, name)| name)
-}
-
-/// Levenshtein distance in characters, without regard to ASCII case.
-pub fn edit_distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, ca) in a.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, cb) in b.iter().enumerate() {
-            let above = row[j + 1];
-            row[j + 1] = (diagonal + usize::from(!ca.eq_ignore_ascii_case(cb))).min(above + 1).min(row[j] + 1);
-            diagonal = above;
-        }
-    }
-    row[b.len()]
 }

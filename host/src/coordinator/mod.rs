@@ -14,6 +14,7 @@ mod job;
 mod judge;
 mod lanes;
 mod outcome;
+mod overlay;
 mod resume;
 mod retry;
 mod run;

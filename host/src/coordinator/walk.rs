@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 
 use super::chunk::{Chunk, ChunkMetrics, ChunkWork, ItemResult};
 use super::flight::used_up;
+use super::overlay::Overlay;
 use super::retry;
-use super::serial::{Lookups, Overlay, StoreView, ViewLookup, guard};
+use super::serial::{Lookups, StoreView, ViewLookup, guard};
 use crate::error::Result;
 use crate::model::Decision;
 use crate::plugin::CallRuntime;

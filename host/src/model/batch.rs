@@ -1,0 +1,98 @@
+//! A batch: items and broken records of a contiguous part of the input, back to back in one text.
+
+use std::ops::Range;
+
+use super::{Digest, Ordinal, Problem};
+
+/// Where a record stood in the input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Position {
+    /// Which input file, from 0.
+    pub input: u32,
+    /// Line (or record number, for CSV and JSON arrays) from 1.
+    pub line: u64,
+    /// Byte offset of its first byte in the decompressed input.
+    pub offset: u64,
+}
+
+/// A record of a batch: an item, or bytes that are none.
+#[derive(Debug, Clone)]
+pub struct Record {
+    /// Where it stood.
+    pub position: Position,
+    /// What it is.
+    pub kind: RecordKind,
+}
+
+/// See [`Record`]. Ranges point into the batch's text.
+#[derive(Debug, Clone)]
+pub enum RecordKind {
+    /// A decodable item.
+    Item { id: Range<u32>, body: Range<u32> },
+    /// Not an item: the reason, the bytes that are kept (all, or the head of an over-long line), and how many there were.
+    Broken(Box<Broken>),
+}
+
+/// Bytes that are no item.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Broken {
+    /// Why (VALIDATION_4002, 4004 or 4005).
+    pub problem: Problem,
+    /// The bytes, or their head.
+    pub kept: Vec<u8>,
+    /// Length of the whole, in bytes.
+    pub total_bytes: u64,
+    /// Digest of the whole.
+    pub digest: Digest,
+}
+
+/// A contiguous part of the input, cut by one plan.
+#[derive(Debug, Clone, Default)]
+pub struct Batch {
+    /// Ids and bodies, back to back.
+    pub text: String,
+    /// In input order; `records[i]` has ordinal `first_ordinal + i`.
+    pub records: Vec<Record>,
+    /// Ordinal of the first record.
+    pub first_ordinal: u64,
+}
+
+/// A borrowed item.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Item<'a> {
+    /// Position in the input.
+    pub ordinal: Ordinal,
+    /// Key.
+    pub id: &'a str,
+    /// JSON text as read.
+    pub body: &'a str,
+}
+
+impl Batch {
+    /// The item at `index`; none if that record is broken.
+    pub fn item(&self, index: usize) -> Option<Item<'_>> {
+        match &self.records[index].kind {
+            RecordKind::Item { id, body } => Some(Item {
+                ordinal: self.ordinal(index),
+                id: &self.text[id.start as usize..id.end as usize],
+                body: &self.text[body.start as usize..body.end as usize],
+            }),
+            RecordKind::Broken(_) => None,
+        }
+    }
+
+    /// Ordinal of the record at `index`.
+    pub fn ordinal(&self, index: usize) -> Ordinal {
+        Ordinal(self.first_ordinal + index as u64)
+    }
+
+    /// Number of records, broken ones included.
+    pub fn len(&self) -> usize {
+        self.records.len()
+    }
+
+    /// True if it holds no record.
+    pub fn is_empty(&self) -> bool {
+        self.records.is_empty()
+    }
+}
