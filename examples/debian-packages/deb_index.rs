@@ -26,16 +26,16 @@ fn main() -> ExitCode {
 }
 
 /// What was converted.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub struct Counts {
+#[derive(Default)]
+struct Counts {
     /// Stanzas, each one item.
-    pub stanzas: u64,
+    stanzas: u64,
     /// Those that are no stanza of fields.
-    pub malformed: u64,
+    malformed: u64,
     /// Fields that their stanza had already.
-    pub repeated: u64,
+    repeated: u64,
     /// Lines that are not UTF-8.
-    pub foreign: u64,
+    foreign: u64,
 }
 
 impl std::fmt::Display for Counts {
@@ -51,7 +51,7 @@ impl std::fmt::Display for Counts {
 /// Reads stanzas and writes one line of JSON for each, in the same order. Holds one stanza at a time.
 ///
 /// Errors: those of reading and writing; whole lines only have been written.
-pub fn convert(mut input: impl BufRead, mut output: impl Write) -> io::Result<Counts> {
+fn convert(mut input: impl BufRead, mut output: impl Write) -> io::Result<Counts> {
     let mut counts = Counts::default();
     let mut stanza = Stanza::default();
     let mut line = Vec::with_capacity(4096);
@@ -139,40 +139,4 @@ fn is_name(text: &str) -> bool {
     !text.is_empty()
         && !text.starts_with(['#', '-'])
         && text.bytes().all(|byte| byte.is_ascii_graphic() && !b"\"\\".contains(&byte))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn converted(index: &[u8]) -> (Vec<String>, Counts) {
-        let mut output = Vec::new();
-        let counts = convert(index, &mut output).expect("memory can be read and written");
-        (String::from_utf8(output).expect("JSON is UTF-8").lines().map(str::to_owned).collect(), counts)
-    }
-
-    #[test]
-    fn folded_lines_keep_their_line_breaks_and_indent() {
-        let (lines, counts) =
-            converted(b"\n\nPackage: a\nTag: x::y,\n z::w \n\n \nPackage:b\nDescription: c\n d\n .\n  e");
-        assert_eq!(
-            lines,
-            [r#"{"Package":"a","Tag":"x::y,\n z::w"}"#, r#"{"Package":"b","Description":"c\n d\n .\n  e"}"#]
-        );
-        assert_eq!(counts, Counts { stanzas: 2, ..Counts::default() });
-    }
-
-    #[test]
-    fn repeated_fields_are_numbered_and_foreign_bytes_are_latin() {
-        let (lines, counts) = converted(b"Package: a\r\npackage: \xe9t\xe9\nPACKAGE: c\n");
-        assert_eq!(lines, [r#"{"Package":"a","package#2":"été","PACKAGE#3":"c"}"#]);
-        assert_eq!(counts, Counts { stanzas: 1, repeated: 2, foreign: 1, ..Counts::default() });
-    }
-
-    #[test]
-    fn a_stanza_with_a_line_that_is_no_field_keeps_its_text() {
-        let (lines, counts) = converted(b" folded\nPackage: a\n\nPackage: b\nnonsense\nVersion: 1\n\nPackage: c\n");
-        assert_eq!(lines, [r#"" folded\nPackage: a""#, r#""Package: b\nnonsense\nVersion: 1""#, r#"{"Package":"c"}"#]);
-        assert_eq!(counts, Counts { stanzas: 3, malformed: 2, ..Counts::default() });
-    }
 }

@@ -108,18 +108,53 @@ Section: python
 Priority: optional
 ";
 
+/// The items that the converter of package indexes makes, and what it says about them.
+fn converted(index: &[u8]) -> (String, String) {
+    let folder = Folder::new();
+    folder.write("index", index);
+    let input = std::fs::File::open(folder.at("index")).expect("the index");
+    let output = Command::new(example("deb_index")).stdin(input).output().expect("the converter starts");
+    assert!(output.status.success());
+    let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
+    (text(output.stdout), text(output.stderr))
+}
+
+#[test]
+fn folded_lines_of_a_package_index_keep_their_line_breaks_and_indent() {
+    let (items, counts) = converted(b"\n\nPackage: a\nTag: x::y,\n z::w \n\n \nPackage:b\nDescription: c\n d\n .\n  e");
+    assert_eq!(
+        items,
+        concat!(
+            r#"{"Package":"a","Tag":"x::y,\n z::w"}"#,
+            "\n",
+            r#"{"Package":"b","Description":"c\n d\n .\n  e"}"#,
+            "\n"
+        )
+    );
+    assert!(counts.starts_with("2 stanzas, 0 of them malformed;"), "{counts}");
+}
+
+#[test]
+fn repeated_fields_of_a_package_index_are_numbered_and_foreign_bytes_are_latin() {
+    let (items, counts) = converted(b"Package: a\r\npackage: \xe9t\xe9\nPACKAGE: c\n");
+    assert_eq!(items, "{\"Package\":\"a\",\"package#2\":\"été\",\"PACKAGE#3\":\"c\"}\n");
+    assert_eq!(counts, "1 stanzas, 0 of them malformed; 2 repeated fields, 1 lines not in UTF-8\n");
+}
+
+#[test]
+fn a_stanza_with_a_line_that_is_no_field_keeps_its_text() {
+    let (items, counts) = converted(b" folded\nPackage: a\n\nPackage: b\nnonsense\nVersion: 1\n\nPackage: c\n");
+    let lines: Vec<&str> = items.lines().collect();
+    assert_eq!(lines, [r#"" folded\nPackage: a""#, r#""Package: b\nnonsense\nVersion: 1""#, r#"{"Package":"c"}"#]);
+    assert!(counts.starts_with("3 stanzas, 2 of them malformed;"), "{counts}");
+}
+
 #[test]
 fn a_package_index_becomes_items_that_answer_the_queries() {
     let folder = Folder::new();
-    folder.write("index", INDEX);
-    let input = std::fs::File::open(folder.at("index")).expect("the index");
-    let items = Command::new(example("deb_index")).stdin(input).output().expect("the converter starts");
-    assert!(items.status.success());
-    assert_eq!(
-        String::from_utf8_lossy(&items.stderr),
-        "3 stanzas, 0 of them malformed; 0 repeated fields, 0 lines not in UTF-8\n"
-    );
-    folder.write("packages.ndjson", items.stdout);
+    let (items, counts) = converted(INDEX.as_bytes());
+    assert_eq!(counts, "3 stanzas, 0 of them malformed; 0 repeated fields, 0 lines not in UTF-8\n");
+    folder.write("packages.ndjson", items);
 
     let plugin = guest_arg("deb-package");
     let (check, normalise) = (format!("check={plugin}"), format!("normalise={plugin}"));
