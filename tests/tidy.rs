@@ -1,13 +1,19 @@
 //! The repository watches itself: who imports whom, what lies where, which dependencies there are, and that documents
 //! say what the code says. `UPDATE=1` rewrites the parts of documents that are made from the code.
 
+mod codes;
+mod defaults;
 mod dependencies;
 mod documents;
+mod doors;
 mod events;
 mod examples;
+mod first_example;
+mod generator;
 mod layout;
 mod modules;
 mod readme;
+mod statements;
 mod text;
 
 use std::path::{Path, PathBuf};

@@ -119,6 +119,43 @@ codes! {
     GuestAnswerChanged = "GUEST_10017", 0, "a repeated call gave another answer", "make the plugin deterministic";
 }
 
+impl Code {
+    /// True if a failure with this code leaves open what the store or its connection holds, so that it is opened anew and
+    /// checked before anything else is done with it.
+    pub const fn leaves_the_store_in_doubt(self) -> bool {
+        matches!(
+            self,
+            Code::StorageRead
+                | Code::StorageWrite
+                | Code::StorageDelete
+                | Code::StorageGeneral
+                | Code::StorageOpen
+                | Code::StorageFull
+                | Code::TransactionStart
+                | Code::TransactionCommit
+                | Code::TransactionRollback
+                | Code::TransactionConflict
+                | Code::TransactionState
+                | Code::IndexCorrupt
+                | Code::IndexOutOfStep
+                | Code::RecoveryFailed
+        )
+    }
+
+    /// True if the same work may succeed once the store was opened anew. Not after an error of the disk: a sync that is
+    /// repeated can succeed although what it was to keep is lost.
+    pub const fn worth_another_try(self) -> bool {
+        matches!(
+            self,
+            Code::StorageGeneral
+                | Code::TransactionConflict
+                | Code::TransactionState
+                | Code::IndexCorrupt
+                | Code::IndexOutOfStep
+        )
+    }
+}
+
 impl fmt::Display for Code {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
@@ -157,6 +194,22 @@ impl Error {
         self
     }
 
+    /// Tells a second fault, met while this one was cleared up, beside it. Code and hint stay those of the first, which is
+    /// the cause of what is made. `what` says what went wrong then: "its rollback failed too".
+    #[must_use]
+    pub fn followed_by(self, what: &str, second: &Error) -> Self {
+        let mut message = format!("{self}; {what}: {second}");
+        let mut cause = std::error::Error::source(second);
+        while let Some(next) = cause {
+            let told = next.to_string();
+            if !message.contains(&told) {
+                message = format!("{message}: {told}");
+            }
+            cause = next.source();
+        }
+        Self { code: self.code, message, hint: self.hint.clone(), source: Some(Box::new(self)) }
+    }
+
     /// The stable code.
     pub fn code(&self) -> Code {
         self.code
@@ -192,5 +245,21 @@ mod tests {
             assert!(seen.insert(code.as_str()), "{code} stands twice");
             assert!(!code.message().is_empty() && !code.suggestion().is_empty(), "{code}");
         }
+    }
+
+    #[test]
+    fn what_is_worth_another_try_is_tried_on_a_store_opened_anew() {
+        for code in Code::ALL.iter().filter(|code| code.worth_another_try()) {
+            assert!(code.leaves_the_store_in_doubt(), "{code}");
+        }
+    }
+
+    #[test]
+    fn a_second_fault_is_told_beside_the_first_with_its_causes() {
+        let first = Error::new(Code::StorageFull, "no space").hint("make space");
+        let second = Error::new(Code::TransactionRollback, "cannot roll back").because("the disk is gone");
+        let both = first.followed_by("its rollback failed too", &second);
+        assert_eq!((both.code(), both.hint_text()), (Code::StorageFull, "make space"));
+        assert_eq!(both.to_string(), "no space; its rollback failed too: cannot roll back: the disk is gone");
     }
 }

@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{BatchMetrics, Counts, Fate, Phase, RunStatus};
+use crate::model::{BatchMetrics, Counts, Fate, Phase, PluginMetrics, RunStatus};
 
 /// Version of the event schema.
 pub const EVENT_SCHEMA: u32 = 1;
@@ -74,7 +74,14 @@ pub enum Event {
     /// Chunks at work changed: how many lanes this run uses now.
     LanesInUse { lanes: u64 },
     /// A write transaction began, for these batches (a group).
-    TransactionBegan { group: u64, first_batch: u64, last_batch: u64 },
+    TransactionBegan {
+        group: u64,
+        /// Absent where the transaction is that of the whole run.
+        #[serde(default)]
+        first_batch: Option<u64>,
+        #[serde(default)]
+        last_batch: Option<u64>,
+    },
     /// It committed.
     TransactionCommitted { group: u64, duration_us: u64 },
     /// It was rolled back; nothing of it is kept.
@@ -126,7 +133,7 @@ pub enum Event {
         /// Such as `SLOW_BATCH_PROCESSING`.
         alert: String,
         batch: u64,
-        /// What was measured, in milliseconds where the alert is about time, else 0..1.
+        /// What was measured: milliseconds where the alert is about time, bytes where it is about sizes, else 0..1.
         value: f64,
         /// What it was compared with.
         threshold: f64,
@@ -157,11 +164,28 @@ pub enum Event {
         process_bytes: Option<u64>,
         /// Rejected and dead-lettered items among those of late.
         error_share: f64,
+        /// Mean time of the batches of late, from the cut to the last decision.
+        #[serde(default)]
+        response_us: Option<u64>,
+        /// Size of the store's write-ahead log.
+        #[serde(default)]
+        wal_bytes: Option<u64>,
+        /// Space that is left where the store lies.
+        #[serde(default)]
+        disk_free_bytes: Option<u64>,
     },
     /// How far the run is. Never goes backwards.
     Progressed {
-        /// Items that have their fate.
+        /// Items that have their fate, those of earlier executions of the run included.
         items: u64,
+        /// Of this execution: those that are in the store.
+        stored: u64,
+        /// Those that a rule refused.
+        rejected: u64,
+        /// Those that failed.
+        dead_lettered: u64,
+        /// Those that the operation left out.
+        dropped: u64,
         /// Bytes of the input read for them, as it lies on disk.
         bytes: u64,
         /// Items of the input, where that is known.
@@ -255,6 +279,9 @@ pub struct BatchCommitted {
     pub checkpoint: u64,
     /// Times and sizes.
     pub metrics: BatchMetrics,
+    /// What each plugin did, in the order of the slots.
+    #[serde(default)]
+    pub plugins: Vec<PluginMetrics>,
 }
 
 /// See [`Event::RunEnded`].

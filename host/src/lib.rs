@@ -14,5 +14,6 @@ pub mod transaction;
 pub mod store;
 pub mod processor;
 pub mod monitor;
+pub mod report;
 pub mod coordinator;
 pub mod cli;

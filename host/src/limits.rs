@@ -30,15 +30,23 @@ pub const CHUNK_BYTES_MAX: usize = 2 << 20;
 /// Lanes of one process at the most. `--lanes`.
 pub const LANES_LIMIT: usize = 256;
 /// Batches read but not yet committed, at the most.
-pub const BATCHES_IN_FLIGHT_MAX: usize = 64;
+pub const BATCHES_IN_FLIGHT_MAX: usize = 128;
 /// Items read but not yet committed, at the most (at least two batches are allowed).
-pub const ITEMS_IN_FLIGHT_MAX: usize = 32_000;
+pub const ITEMS_IN_FLIGHT_MAX: usize = 50_000;
 /// Bytes of input read but not yet committed, at the most (at least one batch is allowed).
-pub const BYTES_IN_FLIGHT_MAX: usize = 24 << 20;
-/// Items that share one SQLite transaction, at the most (group commit).
-pub const GROUP_ITEMS_MAX: usize = 10_000;
+pub const BYTES_IN_FLIGHT_MAX: usize = 40 << 20;
+/// Items that share one SQLite transaction, at the most (group commit). In a large store with random keys each group writes
+/// most pages of its indexes anew, so larger groups write fewer pages per item; half of what may be in flight is computed
+/// while the other half is written.
+pub const GROUP_ITEMS_MAX: usize = 24_000;
 /// Bytes of written bodies that share one SQLite transaction, at the most.
 pub const GROUP_BYTES_MAX: usize = 32 << 20;
+/// Alerts of an execution that its run's row keeps, at the most; raised and cleared count as two.
+pub const ALERTS_KEPT_MAX: usize = 100;
+/// How often CPU and memory in use are read.
+pub const SAMPLE_INTERVAL: Duration = Duration::from_millis(500);
+/// Times that a group of batches is tried again after the store failed and was opened anew.
+pub const GROUP_RETRIES_MAX: u32 = 1;
 /// Longest time one write transaction may take before it is rolled back.
 pub const TRANSACTION_TIME_MAX: Duration = Duration::from_secs(120);
 
@@ -55,6 +63,8 @@ pub const RETRY_DELAY_MAX: Duration = Duration::from_secs(10);
 pub const MEMORY_BYTES_MAX: usize = 64 << 20;
 /// Time of one guest call. `--deadline`.
 pub const DEADLINE: Duration = Duration::from_secs(5);
+/// Longest deadline that can be asked for: a guest that needs longer for one call is better called with fewer items.
+pub const DEADLINE_LIMIT: Duration = Duration::from_secs(3600);
 /// While halving, a part of a chunk gets a share of the deadline, but never less than this.
 pub const DEADLINE_SHARE_MIN: Duration = Duration::from_millis(500);
 /// The epoch advances this often: the resolution of every deadline.
@@ -118,15 +128,70 @@ pub const SUMMARY_PROBLEMS_MAX: usize = 10;
 pub const REPORT_FATES_MAX: usize = 10_000;
 /// A batch whose mean time per item is above this raises SLOW_BATCH_PROCESSING. `--slow-item`.
 pub const SLOW_ITEM: Duration = Duration::from_millis(100);
+/// Space that should be left where the store lies: what the write-ahead log takes until it is checkpointed. `--min-disk-free`.
+pub const DISK_FREE_BYTES_MIN: u64 = 256 << 20;
+/// Alerts that wait for the program of `--on-alert` at the most; further ones are not handed to it.
+pub const ALERT_COMMANDS_MAX: usize = 16;
+/// Longest time the program of `--on-alert` may take for one alert, and what the end of a run waits for it; then it is killed.
+pub const ALERT_COMMAND_TIME_MAX: Duration = Duration::from_secs(10);
+/// Changes that `runs tune` may have waiting for a run, at the most.
+pub const TUNE_COMMANDS_MAX: usize = 16;
+/// Largest file with such a change, in bytes.
+pub const TUNE_BYTES_MAX: u64 = 4 << 10;
+/// Largest `atlas.toml`, in bytes.
+pub const CONFIG_BYTES_MAX: u64 = 1 << 20;
+/// Earlier runs of the same plugins and collection that recommendations rest on, at the most.
+pub const RECOMMEND_RUNS_MAX: usize = 20;
+/// The newest batches of such a run that are looked at.
+pub const RECOMMEND_BATCHES_MAX: u64 = 1000;
+/// Runs of a store among which they are looked for, the newest first.
+pub const RECOMMEND_LOOKED_AT_MAX: usize = 500;
+/// Longest line of an event file that is read, in bytes: a batch of a million items whose fates alternate has less.
+pub const EVENT_LINE_BYTES_MAX: usize = 64 << 20;
+/// Codes of failed items that metrics tell apart; further ones are counted together.
+pub const METRIC_CODES_MAX: usize = 50;
+/// Time of the run between two texts of metrics. `--metrics-file`.
+pub const METRICS_INTERVAL: Duration = Duration::from_secs(5);
+/// Connections that are served at the same time; one more is closed. `--metrics-listen`.
+pub const METRICS_CONNECTIONS_MAX: usize = 8;
+/// Longest request, in bytes. `--metrics-listen`.
+pub const METRICS_REQUEST_BYTES_MAX: usize = 8 << 10;
+/// Time for a request and its answer together. `--metrics-listen`.
+pub const METRICS_REQUEST_TIME: Duration = Duration::from_secs(5);
+/// Steps of a report's time axis, at the most; they grow with the run.
+pub const REPORT_STEPS_MAX: usize = 160;
+/// Batches that a report draws one by one; of a longer run it shows the beginning, the slowest and the end.
+pub const REPORT_BATCHES_MAX: usize = 240;
+/// Changes of plan that a report lists; of more it has the first and the last.
+pub const REPORT_PLANS_MAX: usize = 240;
+/// Samples of the host, and changes of the lanes at work, that a report draws; of more it takes every second, fourth and so on.
+pub const REPORT_SAMPLES_MAX: usize = 400;
+/// Executions of a run that a report tells apart; what comes later counts to the last of them.
+pub const REPORT_EXECUTIONS_MAX: usize = 20;
+/// Batches of one transaction that a report places together; a larger transaction is placed in parts.
+pub const REPORT_GROUP_BATCHES_MAX: usize = 10_000;
+/// Batches begun and not ended that a report remembers while it reads events; more than a run has under way.
+pub const REPORT_OPEN_BATCHES_MAX: usize = 4096;
+/// Abandoned batches and rolled-back transactions that a report shows, of each.
+pub const REPORT_MISHAPS_MAX: usize = 60;
+/// Problems that a report lists; the rest are counted together.
+pub const REPORT_PROBLEMS_MAX: u64 = 12;
+/// What a report shows of an item that had such a problem, in bytes.
+pub const REPORT_ITEM_BYTES_MAX: usize = 400;
+/// Texts of errors, reasons and alerts in a report, in characters.
+pub const REPORT_TEXT_MAX: usize = 1000;
+/// Runs that a report puts side by side.
+pub const REPORT_RUNS_MAX: usize = 24;
 /// How long a stop waits for work in flight before it is abandoned.
 pub const STOP_GRACE: Duration = Duration::from_secs(10);
 /// SQLite waits this long for a lock.
 pub const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
-/// WAL pages between automatic checkpoints (64 MB of 4 KiB pages).
-pub const WAL_CHECKPOINT_PAGES: u32 = 16_000;
+/// WAL pages between automatic checkpoints (262 MB of 4 KiB pages): a page that several groups write goes into the database
+/// file once.
+pub const WAL_CHECKPOINT_PAGES: u32 = 64_000;
 /// Page cache of the writing connection, in KiB.
-pub const WRITER_CACHE_KIB: u32 = 32 << 10;
-/// Batches of history kept per store; rows of items are never touched.
+pub const WRITER_CACHE_KIB: u32 = 24 << 10;
+/// Batches per store whose metrics are kept; rows of the history and of items are never touched.
 pub const HISTORY_BATCHES_MAX: u64 = 1_000_000;
 
 const _: () = assert!(BATCH_SIZE_MIN <= BATCH_SIZE_MAX && BATCH_SIZE_MAX <= BATCH_SIZE_LIMIT);

@@ -450,12 +450,16 @@ pub struct IndexSpec {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 #[serde(default)]
 pub struct BatchMetrics {
+    /// Monotonic time from the beginning of this execution of the run to the moment at which it was cut.
+    pub cut_us: u64,
     /// Size the plan asked for.
     pub plan_size: u64,
     /// Lanes the plan asked for.
     pub plan_lanes: u64,
-    /// Bytes of the items read.
+    /// Bytes of the records read, decompressed and without line ends.
     pub bytes_in: u64,
+    /// Bytes of the input, as it lies on disk, that were read by its end; inside of a compressed input an estimate.
+    pub input_bytes: u64,
     /// Bytes of the bodies written.
     pub bytes_out: u64,
     /// Guest calls made, those of halving and retries included.
@@ -474,7 +478,9 @@ pub struct BatchMetrics {
     pub write_us: u64,
     /// COMMIT of the group it was in (known after the fact; 0 until then).
     pub commit_us: u64,
-    /// Median time per item over the batch's guest calls (validate + operate).
+    /// Mean time per item over the batch's guest calls (validate + operate).
+    pub item_mean_ns: u64,
+    /// Median of it.
     pub item_p50_ns: u64,
     /// 95th percentile.
     pub item_p95_ns: u64,
@@ -482,6 +488,32 @@ pub struct BatchMetrics {
     pub item_p99_ns: u64,
     /// Largest.
     pub item_max_ns: u64,
+}
+
+/// What one plugin did.
+#[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+pub struct PluginMetrics {
+    /// Slot that it fills.
+    pub slot: String,
+    /// Calls, those of halving and retries included.
+    pub calls: u64,
+    /// Items given to these calls; an item of several calls counts several times.
+    pub items: u64,
+    /// Calls that ended in a fault.
+    pub faults: u64,
+    /// Time of the calls, summed over lanes.
+    pub time_us: u64,
+}
+
+impl PluginMetrics {
+    /// Adds what the same plugin did elsewhere.
+    pub fn add(&mut self, other: &Self) {
+        self.calls = self.calls.saturating_add(other.calls);
+        self.items = self.items.saturating_add(other.items);
+        self.faults = self.faults.saturating_add(other.faults);
+        self.time_us = self.time_us.saturating_add(other.time_us);
+    }
 }
 
 /// Wall clock, milliseconds since the Unix epoch (UTC).

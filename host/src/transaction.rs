@@ -53,13 +53,13 @@ where
 {
     let mut transaction = Transaction::begin(store).map_err(Aborted::Transaction)?;
     let first = match work(&mut transaction) {
-        Ok(value) => match transaction.end(S::commit) {
+        Ok(value) => match transaction.keep() {
             Ok(()) => return Ok(value),
             Err(error) => Aborted::Transaction(error),
         },
         Err(error) => Aborted::Work(error),
     };
-    match transaction.end(S::rollback) {
+    match transaction.undo() {
         Ok(()) => Err(first),
         Err(error) => Err(Aborted::Rollback(Box::new(first), error)),
     }
@@ -74,12 +74,12 @@ impl<'s, S: Transactional + ?Sized> Transaction<'s, S> {
 
     /// Keeps its work, as far as the transactions around it do.
     pub fn commit(mut self) -> Result<()> {
-        self.end(S::commit)
+        self.keep()
     }
 
     /// Undoes its work.
     pub fn rollback(mut self) -> Result<()> {
-        self.end(S::rollback)
+        self.undo()
     }
 
     /// Runs `work` in an inner transaction: if it fails, only its own work is undone.
@@ -105,11 +105,17 @@ impl<'s, S: Transactional + ?Sized> Transaction<'s, S> {
         self.store.body(collection, id)
     }
 
-    /// A commit that fails leaves the transaction to be rolled back, so only success and a rollback end it.
-    fn end(&mut self, how: impl FnOnce(&mut S) -> Result<()>) -> Result<()> {
-        let done = how(self.store);
-        self.ended = done.is_ok();
-        done
+    /// A commit that fails leaves the transaction to be rolled back.
+    fn keep(&mut self) -> Result<()> {
+        self.store.commit()?;
+        self.ended = true;
+        Ok(())
+    }
+
+    /// A rollback ends the transaction, whatever it says: a second one would undo the transaction around it.
+    fn undo(&mut self) -> Result<()> {
+        self.ended = true;
+        self.store.rollback()
     }
 }
 
@@ -141,11 +147,12 @@ impl From<Aborted<Error>> for Error {
         match aborted {
             Aborted::Work(error) | Aborted::Transaction(error) => error,
             Aborted::Rollback(first, rollback) => {
-                let first = Error::from(*first);
-                Error::new(first.code(), format!("{first}; its rollback failed too: {rollback}"))
-                    .hint(rollback.hint_text().to_owned())
-                    .because(first)
+                let hint = rollback.hint_text().to_owned();
+                Error::from(*first).followed_by("its rollback failed too", &rollback).hint(hint)
             }
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

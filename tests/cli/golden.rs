@@ -92,7 +92,7 @@ impl Redact {
             Value::Number(_) if differs(name) => *value = format!("<{name}>").into(),
             _ => {}
         }
-        if matches!(name, "uuid" | "job") && value.is_string() {
+        if matches!(name, "uuid" | "job") && value.is_string() || name == "item_ns_buckets" {
             *value = format!("<{name}>").into();
         }
     }
@@ -144,6 +144,10 @@ fn token(word: &str) -> String {
     if shape == "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx" {
         return "<uuid>".to_owned();
     }
+    // The head of a digest.
+    if shape == "xxxxxxxxxxxx" && word.contains(|c: char| c.is_ascii_digit()) {
+        return "<digest>".to_owned();
+    }
     let shape: String = word.chars().map(|c| if c.is_ascii_digit() { '0' } else { c }).collect();
     if shape == "0000-00-00T00:00:00Z" {
         return "<time>".to_owned();
@@ -161,6 +165,7 @@ fn what_differs_from_run_to_run_is_replaced_and_nothing_else() {
     let redact = Redact { folders: vec![("/tmp/x".to_owned(), "<folder>")] };
     assert_eq!(redact.text(text), "  Time  <n> s, <n> items/s\n  Items  188 stored, at <time> (blake3:<digest>…)");
     assert_eq!(redact.text("lies in /tmp/x/a.db, 12 s"), "lies in <folder>/a.db, <n> s");
+    assert_eq!(redact.text("faulty (0a1b2c3d4e5f), feedfacecafe"), "faulty (<digest>), feedfacecafe");
     let json = serde_json::json!({ "duration_ms": 12, "read": 5, "store": "/tmp/x/a.db" });
     let wanted = "{\n  \"duration_ms\": \"<duration_ms>\",\n  \"read\": 5,\n  \"store\": \"<folder>/a.db\"\n}\n";
     assert_eq!(redact.json(&json), wanted);

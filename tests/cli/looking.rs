@@ -213,6 +213,30 @@ fn index_list_shows_what_is_indexed() {
 }
 
 #[test]
+fn index_list_tells_the_size_of_an_index_and_when_it_was_last_verified() {
+    let folder = with_store();
+    let listed = || words(&folder, "index list --output json").exits(0).json_lines();
+    let verified = |list: &[Value]| list.iter().map(|index| index["verified_ms"].is_u64()).collect::<Vec<_>>();
+    let last_column = || {
+        let list = words(&folder, "index list").exits(0).stdout;
+        assert!(list.lines().next().expect("a header").trim_end().ends_with("LAST VERIFIED"), "{list}");
+        list.lines().skip(1).map(|line| line.trim_end().ends_with("never")).collect::<Vec<_>>()
+    };
+    for index in listed() {
+        let bytes = index["bytes"].as_u64().expect("a size");
+        assert!(bytes >= 4096 && bytes.is_multiple_of(4096), "a page or more: {index}");
+        assert!(index["created_ms"].is_u64(), "{index}");
+    }
+    assert_eq!((verified(&listed()), last_column()), (vec![false, false], vec![true, true]));
+    words(&folder, "index verify status").exits(0);
+    assert_eq!((verified(&listed()), last_column()), (vec![false, true], vec![true, false]), "that one alone");
+    words(&folder, "index verify").exits(0);
+    assert_eq!((verified(&listed()), last_column()), (vec![true, true], vec![false, false]));
+    let index = &listed()[0];
+    assert!(index["verified_ms"].as_u64() >= index["created_ms"].as_u64(), "{index}");
+}
+
+#[test]
 fn verify_finds_that_everything_holds() {
     let folder = with_store();
     keep(&folder, "verify", "verify", 0);

@@ -1,16 +1,34 @@
 //! The command line: what every verb prints, and how it exits.
 
+mod alert_command;
+mod alerts;
 mod continuing;
 mod events;
 mod golden;
+mod health;
 mod help;
+mod large;
 mod looking;
 mod mending;
+mod metrics;
+mod parity;
 mod processors;
+mod recommend;
+mod reload;
+mod reports;
+mod retrying;
 mod run;
 mod settings;
 mod sharing;
+mod strategies;
+mod summary;
+mod switches;
 mod talk;
+mod terminal;
+mod times;
+mod tuning;
+mod top;
+mod whole_run;
 
 pub use golden::{Redact, golden};
 

@@ -1,7 +1,7 @@
 //! Where results go: `--processor memory` to stdout, `--processor index` to the indexes.
 
 use super::{MIXED, mixed_arguments, numbered, plain_run, sql, with_store, words};
-use crate::harness::{Folder, guest_arg, tickets};
+use crate::harness::{Folder, Ran, guest_arg, tickets};
 
 #[test]
 fn memory_prints_results_in_input_order_and_stores_nothing() {
@@ -47,11 +47,145 @@ fn memory_cannot_keep_a_unique_index() {
 fn index_reads_no_items_and_finds_the_indexes_right() {
     let folder = with_store();
     let before = sql(&folder, "SELECT id, body FROM items ORDER BY id");
-    words(&folder, "run --processor index").exits(0).says("Every index of atlas.db agrees with its rows");
+    words(&folder, "run --processor index")
+        .exits(0)
+        .says("Every index of atlas.db agrees with its rows: 2 verified, none built anew.");
     assert_eq!(sql(&folder, "SELECT id, body FROM items ORDER BY id"), before);
     assert_eq!(sql(&folder, "SELECT count(*) FROM atlas_indexes WHERE verified_ms IS NULL"), ["0"]);
     words(&folder, "run --processor index --store no.db").exits(5).says("error[STORAGE_2005]").says("no.db");
     assert!(!folder.at("no.db").exists());
+}
+
+/// Twenty items in a store without an index.
+fn twenty() -> Folder {
+    let folder = Folder::new();
+    folder.write("in.ndjson", numbered(20));
+    plain_run(&folder, "-q").run().exits(0);
+    folder
+}
+
+/// Collection, name and number of entries of every index.
+fn indexes(folder: &Folder) -> Vec<(String, String, u64)> {
+    let listed = words(folder, "index list --output json").exits(0).json_lines();
+    let text = |row: &serde_json::Value, name: &str| row[name].as_str().expect("a text").to_owned();
+    listed
+        .iter()
+        .map(|row| (text(row, "collection"), text(row, "name"), row["entries"].as_u64().expect("a number")))
+        .collect()
+}
+
+/// Changes a row behind the back of the index over `n`: SQLite is told meanwhile that the index is not there.
+fn behind_the_index(folder: &Folder, change: &str) {
+    let change_schema = |statement: &str| {
+        let connection = rusqlite::Connection::open(folder.at("atlas.db")).expect("a store");
+        let batch = format!("PRAGMA writable_schema = ON; {statement}; PRAGMA writable_schema = RESET;");
+        connection.execute_batch(&batch).expect("a schema that can be written");
+    };
+    let connection = rusqlite::Connection::open(folder.at("atlas.db")).expect("a store");
+    let select = "SELECT rootpage, sql FROM sqlite_schema WHERE name = 'idx_items_n'";
+    let (root, text): (i64, String) =
+        connection.query_row(select, [], |row| Ok((row.get(0)?, row.get(1)?))).expect("an index");
+    drop(connection);
+    change_schema("DELETE FROM sqlite_schema WHERE name = 'idx_items_n'");
+    let connection = rusqlite::Connection::open(folder.at("atlas.db")).expect("a store");
+    connection.execute_batch(change).expect("a row that can be changed");
+    drop(connection);
+    let text = text.replace('\'', "''");
+    change_schema(&format!("INSERT INTO sqlite_schema VALUES ('index', 'idx_items_n', 'items', {root}, '{text}')"));
+}
+
+#[test]
+fn index_builds_what_is_declared_and_mends_what_is_out_of_step() {
+    let folder = twenty();
+    words(&folder, "run --processor index --index n")
+        .exits(0)
+        .says("Every index of atlas.db agrees with its rows: 0 verified, 1 added (items:n), none built anew.");
+    assert_eq!(indexes(&folder), [("items".to_owned(), "n".to_owned(), 20)]);
+    let third = "query --index n --equals 3 --output ndjson";
+    assert_eq!(words(&folder, third).exits(0).json()["id"], "i-000003");
+
+    behind_the_index(&folder, r#"UPDATE items SET body = '{"id":"i-000003","n":99}' WHERE id = 'i-000003'"#);
+    words(&folder, "verify").exits(5);
+    let rows = sql(&folder, "SELECT id, body FROM items ORDER BY id");
+    let report: Ran = words(&folder, "run --processor index --output json")
+        .exits(0)
+        .says("INDEX_7003")
+        .says("Index n of items was built anew.")
+        .says("agrees with its rows: 0 verified, 1 built anew (items:n).");
+    assert_eq!(report.json()["indexes"], serde_json::json!([{"collection": "items", "name": "n", "state": "rebuilt"}]));
+    words(&folder, "verify").exits(0);
+    assert_eq!(sql(&folder, "SELECT id, body FROM items ORDER BY id"), rows);
+    assert_eq!(words(&folder, "query --index n --equals 99 --output ndjson").exits(0).json()["id"], "i-000003");
+    words(&folder, "run --processor index").exits(0).says("1 verified, none built anew");
+}
+
+#[test]
+fn a_dry_run_of_index_says_what_it_would_do_and_changes_nothing() {
+    let folder = twenty();
+    words(&folder, "run --processor index --index n -q").exits(0);
+    behind_the_index(&folder, "DELETE FROM items WHERE id = 'i-000003'");
+    let before = std::fs::read(folder.at("atlas.db")).expect("a store");
+    let ran = words(&folder, "run --processor index --dry-run --index same=/id --output json").exits(0);
+    assert_eq!(std::fs::read(folder.at("atlas.db")).expect("a store"), before, "a dry run changed the store");
+    assert_eq!(ran.json()["dry_run"], true);
+    let states: Vec<String> = ran.json()["indexes"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|index| format!("{} {}", index["name"], index["state"]))
+        .collect();
+    assert_eq!(states, [r#""n" "rebuilt""#, r#""same" "added""#]);
+    ran.says("Index n of items would be built anew.").says(
+        "Dry run, nothing was changed: every index of atlas.db would agree with its rows: 0 verified, 1 added \
+         (items:same), 1 built anew (items:n).",
+    );
+    words(&folder, "verify").exits(5);
+    words(&folder, "run --processor index --dry-run --store no.db").exits(5).says("error[STORAGE_2005]");
+    assert!(!folder.at("no.db").exists() && !folder.at("no.db.lock").exists());
+}
+
+#[test]
+fn index_makes_no_collection() {
+    let folder = twenty();
+    let before = std::fs::read(folder.at("atlas.db")).expect("a store");
+    for further in
+        ["--into itms", "--into itms --index n", "--index itms:n", "--index n --index itms:n", "--dry-run --into itms"]
+    {
+        words(&folder, &format!("run --processor index {further}"))
+            .exits(2)
+            .says("error[CONFIG_3001]: there is no collection `itms` in this store")
+            .says("hint: did you mean `items`?");
+        assert_eq!(std::fs::read(folder.at("atlas.db")).expect("a store"), before, "{further}");
+    }
+    // A store without the collection that runs take by themselves.
+    plain_run(&folder, "--store other.db --into orders --index n -q").run().exits(0);
+    words(&folder, "run --processor index --store other.db").exits(0).says("1 verified");
+    let collections = "query --store other.db --sql SELECT(name)FROM(atlas_collections) --output csv";
+    assert_eq!(words(&folder, collections).exits(0).stdout.lines().skip(1).collect::<Vec<_>>(), ["orders"]);
+}
+
+#[test]
+fn flags_that_do_nothing_beside_index_are_told_and_do_nothing() {
+    let folder = twenty();
+    folder.write("events.ndjson", "kept\n");
+    let line = "run --processor index --input none.ndjson --plugin none.wasm --events events.ndjson --collection more";
+    let ran = words(&folder, line).exits(0).says("CONFIG_3004");
+    for flag in ["--input", "--plugin", "--events", "--collection"] {
+        assert_eq!(ran.stderr.matches(flag).count(), 1, "{}", ran.stderr);
+    }
+    assert_eq!(folder.read("events.ndjson"), "kept\n");
+    assert_eq!(sql(&folder, "SELECT name FROM atlas_collections"), ["items"]);
+    let quiet = "run --processor index --store atlas.db --into items --index n --durability normal --output json -q";
+    assert_eq!(words(&folder, quiet).exits(0).stderr, "");
+    // Settings of the environment are about runs of all kinds.
+    let ran = folder.atlas(["run", "--processor", "index", "-q"]).env("ATLAS_INPUT", "in.ndjson").run().exits(0);
+    assert_eq!(ran.stderr, "");
+}
+
+#[test]
+fn dead_letters_are_not_tried_again_by_the_index_processor() {
+    let folder = with_store();
+    words(&folder, "dead-letters retry --processor index").exits(2).says("error[CONFIG_3001]: --processor index");
 }
 
 #[test]

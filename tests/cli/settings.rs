@@ -45,11 +45,21 @@ const VALUES: &[(&str, &str)] = &[
     ("max-rejects", "3%"),
     ("seed", "42"),
     ("slow-item", "50ms"),
+    ("max-memory-share", "80%"),
+    ("max-error-share", "5%"),
+    ("max-cpu-share", "50%"),
+    ("max-response", "2s"),
+    ("max-wal", "100MiB"),
+    ("min-disk-free", "1GiB"),
+    ("on-alert", "/bin/true"),
     ("events", "events.ndjson"),
+    ("metrics-file", "atlas.prom"),
+    ("metrics-listen", "127.0.0.1:9464"),
     ("output", "json"),
     ("dry-run", "true"),
     ("again", "true"),
     ("accept-change", "true"),
+    ("recommended", "true"),
     ("verbose", "true"),
     ("quiet", "true"),
     ("log-format", "json"),
@@ -58,7 +68,7 @@ const VALUES: &[(&str, &str)] = &[
 ];
 
 /// Settings that are switches: given or not.
-const SWITCHES: &[&str] = &["no-header", "dry-run", "again", "accept-change", "verbose", "quiet"];
+const SWITCHES: &[&str] = &["no-header", "dry-run", "again", "accept-change", "recommended", "verbose", "quiet"];
 /// Settings that have no environment variable: a command line or a file says them better.
 const WITHOUT_VARIABLE: &[&str] =
     &["plugin-config", "grant-dir", "grant-env", "grant-host", "grant-collection", "verbose", "quiet"];

@@ -10,32 +10,32 @@ use super::{numbered, plain_run, sql, words};
 use crate::harness::{Folder, Ran, guest_arg};
 
 /// A run that is under way, with its events on stdout.
-struct Running {
-    child: Child,
+pub struct Running {
+    pub child: Child,
     events: std::io::Lines<BufReader<ChildStdout>>,
 }
 
 impl Running {
-    fn start(folder: &Folder, line: &str) -> Self {
+    pub fn start(folder: &Folder, line: &str) -> Self {
         let mut child = folder.atlas(line.split_whitespace().chain(["--events", "-"])).start();
         let events = BufReader::new(child.stdout.take().expect("a pipe")).lines();
         Self { child, events }
     }
 
     /// One that reads from a pipe which stays open.
-    fn fed(folder: &Folder, items: &str, further: &str) -> Self {
+    pub fn fed(folder: &Folder, items: &str, further: &str) -> Self {
         let mut running = Self::start(folder, &format!("run --input - --id id --batch-wait 10ms {further}"));
         running.feed(items);
         running
     }
 
-    fn feed(&mut self, items: &str) {
+    pub fn feed(&mut self, items: &str) {
         let stdin = self.child.stdin.as_mut().expect("a pipe");
         stdin.write_all(items.as_bytes()).and_then(|()| stdin.flush()).expect("the run reads");
     }
 
     /// Waits until so many items are committed, or applied in a transaction that stays open.
-    fn committed(&mut self, items: u64) {
+    pub fn committed(&mut self, items: u64) {
         let mut read = 0;
         while read < items {
             let line = self.events.next().expect("the run goes on").expect("a line");
@@ -46,19 +46,42 @@ impl Running {
         }
     }
 
-    fn signal(&self, signal: Signal) {
+    /// Waits for an event of this kind, over so many samples of health at the most: one comes every half second.
+    #[track_caller]
+    pub fn until(&mut self, samples: usize, mut wanted: impl FnMut(&Value) -> bool) -> Value {
+        let mut sampled = 0;
+        loop {
+            let line = self.events.next().expect("the run goes on").expect("a line");
+            let event: Value = serde_json::from_str(&line).expect("an event");
+            if wanted(&event) {
+                return event;
+            }
+            sampled += usize::from(event["event"] == "health-sampled");
+            assert!(sampled < samples, "it did not come within {samples} samples");
+        }
+    }
+
+    /// Waits until so many samples were taken.
+    pub fn sampled(&mut self, mut samples: usize) {
+        self.until(samples + 1, |event| {
+            samples -= usize::from(event["event"] == "health-sampled");
+            samples == 0
+        });
+    }
+
+    pub fn signal(&self, signal: Signal) {
         let pid = Pid::from_child(&self.child);
         kill_process(pid, signal).expect("the run can be told");
     }
 
     /// Takes the rest of the events, and how it ended. Standard input is closed at last.
-    fn end(self) -> (Vec<Value>, Ran) {
+    pub fn end(self) -> (Vec<Value>, Ran) {
         let events = self.events.map(|line| serde_json::from_str(&line.expect("a line")).expect("an event")).collect();
         let output = self.child.wait_with_output().expect("the run ends");
         (events, Ran::from(output))
     }
 
-    fn close(mut self) -> (Vec<Value>, Ran) {
+    pub fn close(mut self) -> (Vec<Value>, Ran) {
         drop(self.child.stdin.take());
         self.end()
     }

@@ -1,7 +1,13 @@
 //! What goes to stderr and how: quiet, verbose, colour, log lines, a stdout that nobody reads.
 
+use std::collections::BTreeMap;
+use std::fmt;
 use std::io::Read;
 use std::process::Stdio;
+
+use atlas_host::limits;
+use serde::de::{self, MapAccess, Visitor};
+use serde_json::Value;
 
 use super::{numbered, plain_run, with_store, words};
 use crate::harness::{Folder, binary, guest_arg};
@@ -67,6 +73,92 @@ fn log_lines_are_objects_where_json_is_asked_for() {
             assert!(object["timestamp"].is_string() && object["level"].is_string(), "{object}");
         }
     }
+}
+
+/// An object as a reader that takes duplicate members for a mistake sees it.
+struct Unique(BTreeMap<String, Value>);
+
+impl<'de> serde::Deserialize<'de> for Unique {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Members;
+
+        impl<'de> Visitor<'de> for Members {
+            type Value = Unique;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Unique, A::Error> {
+                let mut members = BTreeMap::new();
+                while let Some((name, value)) = map.next_entry::<String, Value>()? {
+                    if members.contains_key(&name) {
+                        return Err(de::Error::custom(format!("{name} stands twice")));
+                    }
+                    members.insert(name, value);
+                }
+                Ok(Unique(members))
+            }
+        }
+
+        deserializer.deserialize_map(Members)
+    }
+}
+
+#[test]
+fn the_log_as_json_names_run_and_batch_in_lines_of_host_and_plugins_alike() {
+    let folder = Folder::new();
+    let demands = ["reject", "big-message", "flood", "retry(1)", "trap", "\\u001b[2J"];
+    let items: String = (0..)
+        .zip(demands)
+        .map(|(n, demand)| format!("{{\"id\":\"\\\"{n}\\u001b\",\"fault\":\"{demand}\"}}\n"))
+        .collect();
+    // Enough items for a share of failed ones that is worth an alert.
+    folder.write("in.ndjson", items + &numbered(20));
+    let faulty = guest_arg("faulty");
+    let flags = "--batch-size 1 --strategy sequential --slow-item 1h --log-format json -vvv -q --output json";
+    let ran = plain_run(&folder, &format!("--plugin {faulty} {flags}")).run().exits(3);
+    let uuid = ran.json()["uuid"].clone();
+    assert!(!ran.stderr.contains(['\u{1b}', '\u{7}']), "{:?}", ran.stderr);
+    let lines: Vec<BTreeMap<String, Value>> = ran
+        .stderr
+        .lines()
+        .map(|line| serde_json::from_str::<Unique>(line).unwrap_or_else(|error| panic!("{error}: {line}")).0)
+        .collect();
+    // What concerns the run as a whole, or the machine.
+    let of_no_batch = ["The run begins.", "The run is over.", "The host's health changed."];
+    let mut told: BTreeMap<String, Vec<&BTreeMap<String, Value>>> = BTreeMap::new();
+    for line in &lines {
+        let (target, message) = (line["target"].as_str().expect("a text"), line["message"].as_str().expect("a text"));
+        if target == "guest" || target.ends_with("monitor::log") {
+            assert_eq!(line.get("run"), Some(&uuid), "{line:?}");
+            assert_eq!(line.get("batch").is_some_and(Value::is_u64), !of_no_batch.contains(&message), "{line:?}");
+        }
+        let kind = if target == "guest" { "guest" } else { message };
+        told.entry(kind.to_owned()).or_default().push(line);
+    }
+    for (kind, count) in [
+        ("The run begins.", 1),
+        ("An item failed.", 4),
+        ("An item is tried again.", 1),
+        ("Log lines of a plugin are dropped.", 1),
+        ("An alert is raised.", 1),
+        ("guest", limits::LOG_LINES_MAX),
+        ("The run is over.", 1),
+    ] {
+        assert_eq!(told.get(kind).map(Vec::len), Some(count), "{kind}: {:?}", told.keys());
+    }
+    let alert = told["An alert is raised."][0];
+    assert!(
+        alert["alert"] == "HIGH_ERROR_RATE"
+            && alert["reason"].as_str().expect("a text").contains("items were rejected")
+    );
+    let failed: Vec<[&str; 2]> = told["An item failed."]
+        .iter()
+        .map(|line| ["id", "problem"].map(|name| line[name].as_str().expect("a plain text")))
+        .collect();
+    assert_eq!(failed[0], ["\"0\u{1b}", "asked to refuse"]);
+    assert!(failed[1][1].starts_with("xxxx") && failed[1][1].len() < limits::GUEST_TEXT_BYTES_MAX + 64);
 }
 
 #[test]

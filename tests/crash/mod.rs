@@ -1,7 +1,9 @@
 //! A process that is killed, or whose disk is full, leaves a sound store, and the same command finishes the job.
 
 mod creation;
+mod errors;
 mod kills;
+mod reader;
 mod space;
 mod sweep;
 

@@ -14,6 +14,7 @@ pub(super) fn flags() -> Vec<String> {
     flags.extend(["--validator".to_owned(), guest_arg("task-links")]);
     flags.extend(["--plugin".to_owned(), guest_arg("task-enrich")]);
     flags.extend(["--id", "/key", "--index", "status", "--index", "parent=/parentPath"].map(str::to_owned));
+    flags.extend(["--index", "project=/projectPath"].map(str::to_owned));
     flags.extend(["--collection", "edges", "--plugin-config", "edges=edges"].map(str::to_owned));
     flags.extend(["--index", "edges:to", "--index", "edges:from", "--deadline", "4s"].map(str::to_owned));
     flags
@@ -51,6 +52,23 @@ fn updates_status_rows_deletions_and_repeats_end_as_foreseen() {
         assert!(input.count("/expected/task_links/dropped") > 0, "{}: no repeats", input.name);
         every_row_ends_as_foreseen(&input, &strings(&flags()));
         edges_are_those_of_the_stored_tasks(&input);
+        tasks_are_found_by_the_index_over_their_projects(&input);
+    }
+}
+
+/// As many tasks for each project as the generator foresaw, asked for by the index that the operation's computed field fills.
+fn tasks_are_found_by_the_index_over_their_projects(input: &Input) {
+    let projects = input.manifest["stored_with_faults"]["project"].as_object().expect("a table");
+    assert!(projects.len() > 1, "{}: one project would show nothing", input.name);
+    let ask = |project: &str, how: &[&str]| {
+        let query = ["query", "--store", "rows.db", "--index", "project", "--equals", project, "--text"];
+        input.folder.atlas([&query[..], how].concat()).run().exits(0)
+    };
+    for (project, tasks) in projects {
+        let plan = ask(project, &["--explain"]).stdout;
+        assert!(plan.contains("SEARCH") && plan.contains("idx_items_project"), "{}: {plan}", input.name);
+        let count = ask(project, &["--count", "--output", "json"]).json();
+        assert_eq!(&count[0]["count"], tasks, "{}: tasks of {project}", input.name);
     }
 }
 

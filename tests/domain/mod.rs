@@ -1,5 +1,6 @@
 //! The sample domain, end to end: generated rows through the real components, held against what the generator foresaw.
 
+mod dependents;
 mod enrich;
 mod entries;
 mod order;

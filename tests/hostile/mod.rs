@@ -1,6 +1,7 @@
 //! Plugins that misbehave: the process lives, the item at fault has its code, every other item is stored.
 
 mod answers;
+mod bounds;
 mod cache;
 mod calls;
 mod component;
@@ -56,7 +57,8 @@ struct Left {
 fn run(folder: &Folder, store: &str, more: &[&str]) -> Left {
     let mut arguments =
         vec!["run", "-q", "--input", "items.ndjson", "--id", "id", "--store", store, "--output", "json"];
-    arguments.extend(["--durability", "normal"]);
+    // Something for `verify` to hold against the rows: every body has an id.
+    arguments.extend(["--durability", "normal", "--index", "key=/id"]);
     for (flag, value) in [("--batch-size", "10"), ("--lanes", "2")] {
         if !more.contains(&flag) {
             arguments.extend([flag, value]);
@@ -74,6 +76,9 @@ fn run(folder: &Folder, store: &str, more: &[&str]) -> Left {
     assert_eq!(letters.len() as u64, count("rejected") + count("dead_lettered"), "{more:?}: {report}");
     let export = folder.atlas(["export", "--with-id", "--store", store]).run().exits(0);
     let stored = export.json_lines().iter().map(|row| (text(row, "id"), row["body"].to_string())).collect();
+    let indexes = folder.atlas(["index", "list", "--output", "json", "--store", store]).run().exits(0).json_lines();
+    let entries = indexes.iter().find(|index| index["name"] == "key").map(|index| index["entries"].clone());
+    assert_eq!(entries, Some(export.json_lines().len().into()), "{more:?}");
     folder.atlas(["verify", "--store", store]).run().exits(0);
     Left { code: ran.code, report, stderr: ran.stderr, stored, letters }
 }

@@ -1,5 +1,11 @@
 //! State in a sandbox: kept within a run, never the reason of an item's loss, never seen by another plugin or run.
 
+use std::time::Duration;
+
+use atlas_host::coordinator::{Host, HostOptions, Job, RunReport};
+use atlas_host::plugin::Cache;
+use atlas_host::strategy::Interval;
+
 use super::component::{Module, replace};
 use super::{ITEMS, faults_cost_only_their_items, folder, items, run};
 
@@ -117,4 +123,40 @@ fn the_same_seed_gives_the_same_answers_and_another_seed_others() {
     assert_eq!(different.len(), ITEMS, "each item has randomness of its own");
     assert_eq!(seeded("b.db", "1", "4"), wanted);
     assert!(seeded("c.db", "2", "1").values().zip(wanted.values()).all(|(one, other)| one != other));
+}
+
+/// Traps at every item for which the context is not that of a run with this clock, deadline and batch size.
+fn particular() -> Vec<u8> {
+    let wrong = |call: &str, wanted: &str| format!("(if (i64.ne (call {call}) {wanted}) (then unreachable))");
+    Module {
+        imports: r#"(import "atlas:batch/context@0.1.0" "now-ms" (func $now_ms (result i64)))
+            (import "atlas:batch/context@0.1.0" "deadline-ms" (func $deadline_ms (result i64)))
+            (import "atlas:batch/context@0.1.0" "batch" (func $batch (result i64)))
+            (import "atlas:batch/context@0.1.0" "attempt" (func $attempt (result i32)))"#,
+        each: &[
+            wrong("$now_ms", "(i64.const 1234)"),
+            wrong("$deadline_ms", "(i64.const 9000)"),
+            wrong("$batch", "(i64.div_u (i64.load (local.get $item)) (i64.const 10))"),
+            "(if (i32.ne (call $attempt) (i32.const 1)) (then unreachable))".to_owned(),
+        ]
+        .concat(),
+        ..Module::default()
+    }
+    .component()
+}
+
+#[test]
+fn a_component_is_told_the_clock_the_deadline_the_batch_and_the_attempt_of_its_run() {
+    let host = Host::new(HostOptions { lanes: 1, cache: Cache::none(), ..HostOptions::default() }).expect("a host");
+    let run = |clock_ms: i64| -> RunReport {
+        let plugin = host.load_plugin_bytes(particular().into(), "particular").expect("a plugin");
+        let folder = crate::harness::Folder::new();
+        let bodies = (0..ITEMS).map(|_| "{}".to_owned());
+        let mut job = Job::of_items(bodies, folder.at("out.db"), "items").expect("a job");
+        job.bounds.batch_size = Interval::new(10, 10).expect("in order");
+        (job.clock_ms, job.deadline) = (Some(clock_ms), Duration::from_secs(9));
+        host.run(job.operation_plugin(plugin)).expect("a run")
+    };
+    assert_eq!(run(1234).counts.stored, ITEMS as u64);
+    assert_eq!(run(1235).counts.dead_lettered, ITEMS as u64, "it does look");
 }

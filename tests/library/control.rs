@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use atlas_host::coordinator::{Command, Control, Job};
 use atlas_host::event::{Envelope, Event};
-use atlas_host::model::{Item, Outcome, Problem, RunStatus};
+use atlas_host::model::{Item, Outcome, Problem, RunStatus, Verdict};
 use atlas_host::monitor::{Monitor, subscription};
 use atlas_host::plugin::Call;
 use atlas_host::strategy::Interval;
@@ -62,6 +62,7 @@ impl Fed {
 fn a_batch_size_changed_while_the_run_is_under_way_is_obeyed_by_later_batches() {
     let folder = Folder::new();
     let (mut fed, job) = Fed::job(&folder, "sequential", 10, 1);
+    let job = job.operation(|_: &Call, _: Item<'_>| Outcome::Keep).validator(|_: &Call, _: Item<'_>| Verdict::Accept);
     let (job, recording) = recorded(job);
     let host = host(1);
     std::thread::scope(|scope| {
@@ -86,6 +87,11 @@ fn a_batch_size_changed_while_the_run_is_under_way_is_obeyed_by_later_batches() 
         })
         .collect();
     assert_eq!(sizes, [(10, 10), (10, 10), (25, 25), (25, 25), (25, 25), (5, 25)]);
+    for envelope in &events {
+        if let Event::BatchStarted { batch, slots, .. } = &envelope.event {
+            assert_eq!(*slots, ["validator1", "operation"], "batch {batch}: before the change and after it");
+        }
+    }
     let plans = events.iter().filter(|e| matches!(e.event, Event::PlanChosen { batch: 2, batch_size: 25, .. })).count();
     assert_eq!(plans, 1, "the new plan is told");
 }
@@ -102,9 +108,9 @@ fn lanes_changed_while_the_run_is_under_way_are_obeyed_by_later_batches() {
         fed.until_committed(0);
         let told = fed.tell(Command::Lanes(Interval::new(2, 3).expect("in order")));
         assert_eq!(told, ("lanes".to_owned(), "2..3".to_owned()));
-        fed.feed(990);
+        fed.feed(2990);
         drop(fed.items);
-        assert_eq!(run.join().expect("no panic").expect("a run").counts.stored, 1000);
+        assert_eq!(run.join().expect("no panic").expect("a run").counts.stored, 3000);
     });
     let events = events_of(&recording);
     events::check(&events, 3);

@@ -3,13 +3,13 @@
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
-use atlas_host::coordinator::{Input, Job};
+use atlas_host::coordinator::{Host, HostOptions, Input, Job};
 use atlas_host::error::{Code, Error, Result};
 use atlas_host::event::{Envelope, Event};
-use atlas_host::model::{BatchNumber, Decision, IndexSpec, Name, Plan, Position, RunNumber, RunStatus};
+use atlas_host::model::{BatchNumber, Decision, Fate, IndexSpec, Name, Plan, Position, RunNumber, RunStatus};
 use atlas_host::monitor::{Monitor, Recording, Watched};
 use atlas_host::processor::{MemoryProcessor, Processor};
-use atlas_host::source::{Next, Raw, Source};
+use atlas_host::source::{ListSource, Next, Raw, Source};
 use atlas_host::store::{BatchWrite, Lookup, Receipt, RunEnd, RunHandle, RunRow, RunStart, WritePolicy};
 use atlas_host::strategy::{Planned, Signals, Strategy};
 use atlas_host::transaction::Transactional;
@@ -152,6 +152,18 @@ fn results_in_memory_come_in_input_order_and_leave_no_file() {
 }
 
 #[test]
+fn a_run_with_nothing_but_items_keeps_to_its_defaults_and_tells_every_fate() {
+    let list = ListSource::new("items", items(0, 25).map(|body| (None, body)));
+    let input = Input::Source { source: Box::new(list), resumable: None };
+    let host = Host::new(HostOptions::default()).expect("a host");
+    let report = host.run(Job::new(input, None)).expect("a run");
+    assert_eq!((report.status, report.success, report.exit()), (RunStatus::Succeeded, true, 0));
+    assert_eq!((report.run, report.store, report.collection.as_str()), (0, None, "items"));
+    assert_eq!((report.counts.read, report.counts.stored), (25, 25));
+    assert_eq!(report.fates, Some(vec![(Fate::Stored, 0, 24)]));
+}
+
+#[test]
 fn a_dry_run_tells_what_would_change_and_changes_nothing() {
     let folder = Folder::new();
     let store = folder.at("out.db");
@@ -264,11 +276,11 @@ impl Processor for Ledger {
             return Err(Error::new(Code::StorageFull, "the ledger is full"));
         }
         self.kept.lock().expect("no panic").append(&mut self.open);
-        Ok(())
+        self.inner.commit()
     }
     fn rollback(&mut self) -> Result<()> {
         self.open.clear();
-        Ok(())
+        self.inner.rollback()
     }
     fn note_commit_time(&mut self, _: &RunHandle, _: BatchNumber, _: BatchNumber, _: u64) {}
     fn finish_run(&mut self, run: &RunHandle, end: &RunEnd) -> Result<()> {

@@ -3,14 +3,19 @@
 use std::collections::BTreeMap;
 
 use atlas_host::coordinator::{Job, RunReport};
-use atlas_host::event::{Envelope, Event};
-use atlas_host::model::{Counts, Fate, RunStatus};
-use atlas_host::monitor::{Monitor, Summary, Watched};
+use atlas_host::event::{BatchCommitted, Envelope, Event};
+use atlas_host::model::{BatchNumber, Counts, Fate, Phase, RunNumber, RunStatus};
+use atlas_host::monitor::{
+    EventsFile, MONITORS, MetricsFile, MetricsServer, Monitor, MonitorSetup, ProgressMode, Summary, Watched, monitors,
+    subscription,
+};
+use atlas_host::store::Reader;
 
-use super::{demand, events_of, host, items, planned, recorded, rows, run_row};
+use super::{demand, events_of, host, items, letters, planned, recorded, rows, run_row};
 use crate::harness::Folder;
 
-/// Asserts the rules of one stream, from its beginning to its end. Gives the counts that follow from the fates alone.
+/// Asserts the rules of one stream, from its beginning to its end. Gives the counts that follow from the fates alone; after
+/// a rolled-back `--atomic run` there is nothing to count.
 #[track_caller]
 pub fn check(events: &[Envelope], lanes_max: u64) -> Counts {
     assert!(matches!(events.first().map(|e| &e.event), Some(Event::RunStarted(_))), "run-started comes first");
@@ -40,6 +45,10 @@ struct Books {
     /// The open group, and after its commit the batches of it still to be told.
     group: Option<u64>,
     to_tell: Vec<u64>,
+    /// The run is one transaction, and so one group.
+    whole: bool,
+    /// What is written is undone at the end, and no transaction is told.
+    dry: bool,
     failures: BTreeMap<u64, Fate>,
     counts: Counts,
 }
@@ -48,6 +57,10 @@ impl Books {
     #[track_caller]
     fn take(&mut self, event: &Event, lanes_max: u64) {
         match event {
+            Event::RunStarted(started) => {
+                self.dry = started.dry_run;
+                self.whole = started.atomic == "run" && !started.dry_run;
+            }
             Event::BatchStarted { batch, first_ordinal, last_ordinal, items, batch_size, .. } => {
                 assert_eq!(*batch, self.next_started.unwrap_or(*batch), "batches are numbered without gaps");
                 assert_eq!(*items, last_ordinal - first_ordinal + 1);
@@ -65,30 +78,64 @@ impl Books {
                 assert_eq!(*group, self.next_group);
                 self.next_group += 1;
                 self.group = Some(*group);
-                self.to_tell = (*first_batch..=*last_batch).collect();
+                self.to_tell = match (first_batch, last_batch) {
+                    (Some(first), Some(last)) => (*first..=*last).collect(),
+                    (first, last) => {
+                        assert_eq!(
+                            (first, last, self.whole),
+                            (&None, &None, true),
+                            "only a whole run has no batches yet"
+                        );
+                        Vec::new()
+                    }
+                };
             }
             Event::TransactionCommitted { group, .. } => assert_eq!(self.group.take(), Some(*group)),
             Event::TransactionRolledBack { group, .. } => {
                 assert_eq!(self.group.take(), Some(*group));
                 self.to_tell.clear();
+                if self.whole {
+                    self.counts = Counts::default();
+                }
             }
             Event::BatchCommitted(done) => {
+                assert!(!self.whole && !self.dry, "batch {} is told as committed, and is not", done.batch);
                 assert_eq!(self.group, None, "batch {} is told after its commit", done.batch);
                 assert_eq!(done.group + 1, self.next_group);
                 assert_eq!(self.to_tell.remove(0), done.batch, "batches commit in order");
-                assert_eq!(done.batch, self.next_committed.unwrap_or(done.batch));
-                self.next_committed = Some(done.batch + 1);
-                let span = self.started.remove(&done.batch);
-                assert_eq!(span, Some((done.first_ordinal, done.last_ordinal)), "batch {}", done.batch);
-                assert_eq!(done.checkpoint, done.last_ordinal + 1);
-                self.fates(&done.fates, done.first_ordinal, done.last_ordinal, done.counts);
+                self.written(done);
+            }
+            Event::BatchApplied(done) => {
+                assert!(self.whole || self.dry, "batch {} was in a transaction of its group", done.batch);
+                if self.whole {
+                    assert_eq!(self.group, Some(done.group), "batch {} is told before the run's commit", done.batch);
+                }
+                self.written(done);
             }
             Event::ItemFailed { ordinal, fate, .. } => {
                 assert_eq!(self.failures.remove(ordinal), Some(*fate), "item {ordinal}");
             }
-            Event::RunEnded(_) => assert!(self.to_tell.is_empty(), "run-ended comes after the last commit"),
+            Event::RunEnded(_) => {
+                assert!(self.to_tell.is_empty(), "run-ended comes after the last commit");
+                match (self.whole, self.dry) {
+                    (true, _) => assert_eq!(self.next_group, 1, "a whole run is one transaction"),
+                    (_, true) => assert_eq!(self.next_group, 0, "a dry run commits nothing"),
+                    _ => {}
+                }
+            }
             _ => {}
         }
+    }
+
+    /// A batch that was committed or applied: the next one in order, with the records it was started with.
+    #[track_caller]
+    fn written(&mut self, done: &BatchCommitted) {
+        assert_eq!(done.batch, self.next_committed.unwrap_or(done.batch));
+        self.next_committed = Some(done.batch + 1);
+        let span = self.started.remove(&done.batch);
+        assert_eq!(span, Some((done.first_ordinal, done.last_ordinal)), "batch {}", done.batch);
+        assert_eq!(done.checkpoint, done.last_ordinal + 1);
+        self.fates(&done.fates, done.first_ordinal, done.last_ordinal, done.counts);
     }
 
     #[track_caller]
@@ -113,7 +160,7 @@ impl Books {
 }
 
 /// The counts of items, without those of rows.
-fn books_of(counts: Counts) -> [u64; 5] {
+pub fn books_of(counts: Counts) -> [u64; 5] {
     [counts.read, counts.stored, counts.rejected, counts.dead_lettered, counts.dropped]
 }
 
@@ -250,6 +297,65 @@ fn a_monitor_that_panics_or_is_slow_changes_no_stored_byte_and_hides_nothing_fro
         assert_eq!(rows(&store, "items"), wanted, "panic at event {number}");
         assert_eq!(books_of(check(&events_of(&recording), 2)), books_of(report.counts));
     }
+}
+
+/// Ordinal, fate, phase, code, attempts and bytes of a dead letter.
+type Letter = (u64, Fate, Phase, String, u32, Option<Vec<u8>>);
+
+/// What a run leaves in its store, but for names and times.
+#[derive(Debug, PartialEq)]
+struct Left {
+    rows: Vec<(String, String)>,
+    letters: Vec<Letter>,
+    batches: Vec<(BatchNumber, u64, Counts)>,
+    fates: Option<Vec<(Fate, u64, u64)>>,
+}
+
+fn left_by(folder: &Folder, watching: Vec<Box<dyn Monitor>>) -> Left {
+    let store = folder.at("out.db");
+    let job = Job::of_items(troubled(1005), &store, "items").and_then(|job| job.id("id")).expect("a job");
+    let mut job = planned(job, "concurrent", 100, 2).validator(demand::validate).operation(demand::operate);
+    assert!(job.monitors.is_empty(), "a job brings no monitors of its own");
+    job.monitors = watching;
+    let report = host(2).run(job).expect("a run");
+    let letters = letters(&store)
+        .into_iter()
+        .map(|letter| (letter.ordinal, letter.fate, letter.phase, letter.code, letter.attempts, letter.original));
+    let reader = Reader::open(&store).expect("a store");
+    let batches = reader.batches(RunNumber(report.run), BatchNumber(0), 100).expect("a history");
+    Left {
+        rows: rows(&store, "items"),
+        letters: letters.collect(),
+        batches: batches.into_iter().map(|batch| (batch.number, batch.first_ordinal, batch.counts)).collect(),
+        fates: report.fates,
+    }
+}
+
+#[test]
+fn a_run_that_nobody_watches_leaves_what_one_leaves_that_every_monitor_watches() {
+    let (alone, watched) = (Folder::new(), Folder::new());
+    let wanted = left_by(&alone, Vec::new());
+    assert_eq!((wanted.rows.len(), wanted.letters.len(), wanted.batches.len()), (925, 60, 11));
+
+    let setup = MonitorSetup {
+        progress: ProgressMode::Lines,
+        talk: Some(Box::new(std::io::sink())),
+        events: Some(EventsFile::create(&watched.at("events.ndjson")).expect("a file")),
+        on_alert: Some(watched.at("never-started")),
+        metrics_file: Some(MetricsFile::create(&watched.at("atlas.prom")).expect("a file")),
+        metrics_server: Some(MetricsServer::listen(([127, 0, 0, 1], 0).into()).expect("a free port")),
+        ..MonitorSetup::default()
+    };
+    let (performance, summary) = (setup.performance.clone(), setup.summary.clone());
+    let mut all = monitors(setup);
+    assert_eq!(all.len(), MONITORS.len(), "every monitor of the host is asked for");
+    let (subscribed, told) = subscription(100_000);
+    all.push(Box::new(subscribed));
+    assert_eq!(left_by(&watched, all), wanted);
+
+    let lines = watched.read("events.ndjson").lines().count();
+    assert_eq!((lines, told.iter().count()), (lines.max(11), lines), "they did watch");
+    assert_eq!((performance.read(|p| p.report().items), summary.read(|s| s.summary().counts.read)), (1005, 1005));
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use atlas_host::coordinator::{Host, Job, RunReport};
 use atlas_host::model::{Fate, IndexSpec, OnExisting, Phase, Pointer, Problem};
-use atlas_host::store::Durability;
+use atlas_host::store::{Durability, IndexKey, Lookup, Reader};
 use atlas_host::strategy::Interval;
 
 use super::random::{Random, number, seed};
@@ -213,4 +213,43 @@ fn without_messages(mut result: Result) -> Result {
         problem.message.clear();
     }
     result
+}
+
+#[test]
+fn an_index_has_an_entry_for_each_stored_item_and_none_for_any_other() {
+    for (strategy, lanes) in [("sequential", 1), ("concurrent", 2), ("adaptive", 2)] {
+        let folder = Folder::new();
+        let store = folder.at("out.db");
+        // Of twelve items the first and each that is replaced are stored; the seventh has the mark of the first.
+        let kept = |n: u64| n.is_multiple_of(12) || n % 6 == 5;
+        let bodies = (0..60u64).map(|n| {
+            let fault = ["none", "drop", "reject", "trap", "validator-reject", "replace"][n as usize % 6];
+            let mark = if n % 12 == 6 { n - 6 } else { n };
+            format!(r#"{{"id":"{n:02}","tag":"t{n}","mark":"m{mark}","fault":"{fault}"}}"#)
+        });
+        let job = Job::of_items(bodies, &store, "items").and_then(|job| job.id("id")).and_then(|job| job.index("tag"));
+        let mut job = job.expect("a job").validator(demand::validate).operation(demand::operate);
+        let mark = Pointer::parse("mark").expect("a pointer");
+        job.indexes.push(IndexSpec { collection: None, name: named("mark"), pointer: mark, unique: true });
+        let report = host(2).run(super::planned(job, strategy, 20, lanes)).expect("a run");
+        let counts = report.counts;
+        assert_eq!((counts.stored, counts.dropped, counts.rejected, counts.dead_lettered), (15, 10, 20, 15));
+        assert_eq!(letters(&store).iter().filter(|letter| letter.phase == Phase::Store).count(), 5, "by their mark");
+
+        let reader = Reader::open(&store).expect("a store");
+        let items = named("items");
+        for index in reader.indexes(Some(&items)).expect("indexes") {
+            assert_eq!(index.entries, counts.stored, "{strategy}: index {}", index.name);
+        }
+        for n in 0..60 {
+            let found = |index: &str, key: String| {
+                let found = reader.find(&items, &named(index), &IndexKey::Text(key), None, 10).expect("an index");
+                found.into_iter().map(|row| row.id).collect::<Vec<_>>()
+            };
+            let wanted: Vec<String> = kept(n).then(|| format!("{n:02}")).into_iter().collect();
+            assert_eq!(found("tag", format!("t{n}")), wanted, "{strategy}: item {n}");
+            assert_eq!(found("mark", format!("m{n}")), wanted, "{strategy}: item {n}");
+        }
+        sound(&store);
+    }
 }

@@ -1,15 +1,31 @@
 //! The library from outside: jobs through `Host::run`, what they leave in the store, and what they tell.
 
+mod alerts;
 mod atomicity;
+mod attempts;
+mod calls;
 mod control;
+mod crowd;
 mod demand;
 mod embedding;
 mod events;
 mod fates;
 mod faults;
+mod figures;
+mod metrics;
+mod ordering;
+mod pipeline;
 pub mod random;
+mod recovery;
+mod repeats;
 mod resources;
+mod sandboxes;
+mod soundness;
 mod stories;
+mod streams;
+mod validation;
+mod watching;
+mod writing;
 
 use std::path::Path;
 

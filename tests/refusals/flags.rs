@@ -20,7 +20,7 @@ fn flags_that_are_unknown_or_out_of_range_are_refused_with_what_is_possible() {
         ("--lanes 0", "--lanes", "at least 1"),
         ("--lanes 100000", "100000", "possible"),
         ("--deadline 5", "--deadline", "lacks its unit"),
-        ("--deadline 0s", "deadline", "longer"),
+        ("--deadline 0s", "deadline", "more than 0"),
         ("--deadline 5weeks", "--deadline", "ms, s, m, h"),
         ("--memory 0", "--memory", "more than 0"),
         ("--memory 64mb", "--memory", "KiB"),

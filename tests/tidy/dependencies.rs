@@ -15,8 +15,10 @@ const HOST: &[&str] = &[
     "hdrhistogram",
     "indicatif",
     "jiff",
+    "maud",
     "memchr",
     "rand_core",
+    "ratatui",
     "rusqlite",
     "rustix",
     "serde",
@@ -35,7 +37,7 @@ const HOST: &[&str] = &[
 ];
 
 /// What its tests and examples need besides.
-const HOST_TESTS: &[&str] = &["anyhow", "proptest", "wat", "wit-component", "wit-parser"];
+const HOST_TESTS: &[&str] = &["anyhow", "divan", "proptest", "wat", "wit-component", "wit-parser"];
 
 /// What guests, their shared parts and their encoder are built from.
 const GUESTS: &[&str] = &[

@@ -155,7 +155,7 @@ fn the_codes_are_documented() {
         host_sources().iter().filter(|s| !s.path.ends_with("/error.rs")).map(|s| s.code.as_str()).collect();
     let guests: String = files("guests", ".rs").into_iter().map(|file| file.text).collect();
     let rows = Code::ALL.iter().map(|row| {
-        let name = format!("{row:?}");
+        let name = format!("Code::{row:?}");
         let by_host = !lines_with(&sources, &name).is_empty();
         let by_guests = guests.contains(&format!("\"{row}\""));
         let who = match (by_host, by_guests) {

@@ -6,7 +6,7 @@ use std::process::Command;
 use crate::harness::{Folder, binary, guest_arg, root, tickets};
 
 /// An example, as `cargo test` has built it.
-fn example(name: &str) -> PathBuf {
+pub fn example(name: &str) -> PathBuf {
     let folder = PathBuf::from(binary()).parent().expect("the command lies in a folder").join("examples");
     let path = folder.join(name);
     assert!(path.is_file(), "{} is not built. hint: cargo build --release --examples", path.display());
@@ -200,7 +200,14 @@ fn the_queries_in_the_description_are_those_that_run() {
 #[test]
 fn scripts_are_executable_and_parse() {
     use std::os::unix::fs::PermissionsExt;
-    for script in ["examples/debian-packages/run", "examples/bench/run", "guests/build", "tests/run", ".ci/run"] {
+    for script in [
+        "examples/debian-packages/run",
+        "examples/bench/run",
+        "examples/bench/instructions",
+        "guests/build",
+        "tests/run",
+        ".ci/run",
+    ] {
         let path = root().join(script);
         let mode = std::fs::metadata(&path).unwrap_or_else(|error| panic!("{script}: {error}")).permissions().mode();
         assert!(mode & 0o111 == 0o111, "{script} is not executable");

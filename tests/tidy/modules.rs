@@ -23,9 +23,11 @@ const NAMED_BY: &[(&str, &str)] = &[
     ("clap_mangen", "cli/"),
     ("comfy_table", "cli/"),
     ("jiff", "cli/"),
+    ("maud", "report/"),
     ("toml", "cli/"),
     ("signal_hook", "cli/"),
     ("tracing_subscriber", "cli/"),
+    ("ratatui", "cli/"),
 ];
 
 /// The list of modules in `lib.rs`, lowest first.

@@ -43,7 +43,7 @@ fn every_command_line_in_a_document_is_understood() {
 }
 
 /// The uses of `atlas-host` in the shell blocks of a document, as words.
-fn command_lines(file: &File) -> Vec<(usize, Vec<String>)> {
+pub(super) fn command_lines(file: &File) -> Vec<(usize, Vec<String>)> {
     let mut found = Vec::new();
     let prompts = blocks(&file.text, "console").into_iter().map(|block| (block, "$ "));
     let scripts = blocks(&file.text, "sh").into_iter().map(|block| (block, ""));

@@ -3,7 +3,7 @@
 
 use std::hint::black_box;
 
-/// Rounds of the idle loop that take about a millisecond.
+/// Rounds of the idle loop that take a slow machine about a millisecond, and a fast one a quarter of it.
 const ROUNDS_PER_MS: u64 = 500_000;
 const BOMB_STEP_BYTES: usize = 1 << 20;
 
@@ -48,8 +48,8 @@ pub fn act(directive: Directive) -> bool {
     true
 }
 
-/// Keep busy for about `ms` milliseconds. There is no clock in a sandbox
-/// whose answers repeat, so the rounds are counted.
+/// Keep busy for a number of rounds in proportion to `ms`, see
+/// [`ROUNDS_PER_MS`]: there is no clock in a sandbox whose answers repeat.
 fn idle(ms: u64) {
     let mut state = 1_u64;
     for _ in 0..ms.saturating_mul(ROUNDS_PER_MS) {

@@ -4,6 +4,7 @@ use clap::{Args, Subcommand};
 
 use super::Layers;
 use super::print::{Printer, table};
+use super::recommended;
 use super::run::RunArgs;
 use crate::error::Result;
 
@@ -21,8 +22,11 @@ enum ConfigVerb {
 }
 
 /// Prints one line per setting.
-pub fn run(args: ConfigArgs, layers: &Layers, printer: &mut Printer) -> Result<u8> {
-    let ConfigVerb::Show(run) = args.verb;
+pub fn run(args: ConfigArgs, mut layers: Layers, printer: &mut Printer) -> Result<u8> {
+    let ConfigVerb::Show(mut run) = args.verb;
+    if run.recommended {
+        recommended::apply(&mut run.job, &mut layers)?;
+    }
     if run.job.output.json() {
         let all: Vec<_> = layers
             .origins

@@ -6,6 +6,7 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use super::common::{OutputArg, StoreArg};
+use super::job_args::JobArgs;
 use super::print::{Printer, talk};
 use super::retry::{self, RetryArgs};
 use super::runs::SCHEMA;
@@ -54,6 +55,16 @@ enum Verb {
     ///
     /// Example: atlas-host dead-letters discard --run 3 --phase decode
     Discard(DiscardArgs),
+}
+
+impl DeadLettersArgs {
+    /// The flags of the job that retries.
+    pub fn job(self) -> Option<JobArgs> {
+        match self.verb {
+            Verb::Retry(args) => Some(*args.job),
+            _ => None,
+        }
+    }
 }
 
 /// Which letters. Several filters all have to match.

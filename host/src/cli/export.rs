@@ -1,7 +1,6 @@
 //! `export`: a whole collection as NDJSON.
 
-use std::fs::File;
-use std::io::{BufWriter, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -10,6 +9,7 @@ use super::common::StoreArg;
 use super::job_args::name;
 use super::print::{Printer, talk};
 use super::spec::{body_line, counted, json_text};
+use super::whole_file::write_whole;
 use crate::error::{Code, Error, Result};
 use crate::model::Name;
 use crate::store::Reader;
@@ -83,52 +83,15 @@ fn each_line(args: &ExportArgs, reader: &Reader, mut write: impl FnMut(&str) -> 
 
 /// Whole or not at all. Errors: STORAGE_2002 naming the file; then what was there before is still there.
 fn to_file(args: &ExportArgs, reader: &Reader, path: &Path) -> Result<u64> {
-    let failed = |error: std::io::Error| {
-        Error::new(Code::StorageWrite, format!("{} cannot be written", path.display()))
-            .because(error)
-            .hint("check that the directory exists, may be written to, and has space")
-    };
-    let path = &target(reader.path(), path)?;
-    let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let temporary = tempfile::Builder::new()
-        .prefix(".atlas-export-")
-        .permissions(usual_permissions())
-        .tempfile_in(folder)
-        .map_err(failed)?;
-    let mut out = BufWriter::with_capacity(1 << 20, temporary.as_file());
-    let rows = each_line(args, reader, |line| {
-        out.write_all(line.as_bytes()).and_then(|()| out.write_all(b"\n")).map_err(|error| Stop::Failed(failed(error)))
+    write_whole(reader.path(), path, |out, failed| {
+        let line = |line: &str| {
+            out.write_all(line.as_bytes())
+                .and_then(|()| out.write_all(b"\n"))
+                .map_err(|error| Stop::Failed(failed(error)))
+        };
+        each_line(args, reader, line).map_err(|stop| match stop {
+            Stop::Failed(error) => error,
+            Stop::Closed => Error::new(Code::Internal, "BUG: a file was taken for a closed stdout"),
+        })
     })
-    .map_err(|stop| match stop {
-        Stop::Failed(error) => error,
-        Stop::Closed => Error::new(Code::Internal, "BUG: a file was taken for a closed stdout"),
-    })?;
-    out.flush().map_err(failed)?;
-    drop(out);
-    temporary.as_file().sync_all().map_err(failed)?;
-    temporary.persist(path).map_err(|error| failed(error.error))?;
-    // Without this the new name may be lost with the power, though the bytes are safe.
-    File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)?;
-    Ok(rows)
-}
-
-/// The file that is meant, behind any link. Refuses the store itself, which the export would destroy, and what is no
-/// regular file: putting a file in the place of a device would destroy that.
-fn target(store: &Path, path: &Path) -> Result<PathBuf> {
-    let refuse =
-        |why: &str, hint: &str| Err(Error::new(Code::ConfigInvalid, format!("{} {why}", path.display())).hint(hint));
-    let Ok(there) = std::fs::canonicalize(path) else { return Ok(path.to_owned()) };
-    if there == store {
-        return refuse("is the store itself", "export to another file");
-    }
-    if !there.is_file() {
-        return refuse("is no regular file", "leave out --to and redirect the output");
-    }
-    Ok(there)
-}
-
-/// As for a file that a shell redirection creates, less the user's mask; a temporary file is private otherwise.
-fn usual_permissions() -> std::fs::Permissions {
-    use std::os::unix::fs::PermissionsExt;
-    std::fs::Permissions::from_mode(0o666)
 }

@@ -38,7 +38,7 @@ enum Verb {
     Drop(DropArgs),
     /// List the indexes with their size and when each was last found to be right
     ///
-    /// With `--output json` one index per line.
+    /// With `--output json` one index per line; entries and bytes are null where damaged pages keep it from being read.
     List(ListArgs),
     /// Compare indexes with their items
     ///
@@ -47,7 +47,7 @@ enum Verb {
     Verify(VerifyArgs),
     /// Build indexes anew from the items
     ///
-    /// Without names all are built anew; items stay as they are.
+    /// Without names all are built anew; items stay as they are. Mends indexes that are out of step and those with damaged pages.
     Rebuild(Which),
 }
 
@@ -173,8 +173,8 @@ fn list(args: &ListArgs, printer: &mut Printer) -> Result<u8> {
                 "name": index.name.as_str(),
                 "pointer": index.pointer.as_str(),
                 "unique": index.unique,
-                "entries": index.entries,
-                "bytes": index.bytes,
+                "entries": index.readable.then_some(index.entries),
+                "bytes": index.readable.then_some(index.bytes),
                 "created_ms": index.created_ms,
                 "verified_ms": index.verified_ms,
             }))?;
@@ -183,6 +183,10 @@ fn list(args: &ListArgs, printer: &mut Printer) -> Result<u8> {
         let headers = ["collection", "name", "pointer", "unique", "entries", "bytes", "last verified"];
         let give_way = ["bytes", "last verified", "entries"];
         print_table(printer, &headers, indexes.iter().map(row).collect(), &give_way)?;
+    }
+    if indexes.iter().any(|index| !index.readable) {
+        printer.flush()?;
+        talk("an index has damaged pages; `atlas-host index rebuild` builds it anew from its rows");
     }
     Ok(0)
 }
@@ -193,8 +197,8 @@ fn row(index: &IndexRow) -> Vec<String> {
         index.name.to_string(),
         index.pointer.to_string(),
         if index.unique { "yes" } else { "no" }.to_owned(),
-        index.entries.to_string(),
-        index.bytes.to_string(),
+        if index.readable { index.entries.to_string() } else { "cannot be read".to_owned() },
+        if index.readable { index.bytes.to_string() } else { "–".to_owned() },
         index.verified_ms.map_or("never".to_owned(), time),
     ]
 }

@@ -1,5 +1,6 @@
 //! The flags that describe a run, and the job they make. `run` and `validate` share them; each is a key of `atlas.toml` too.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use clap::{Args, ValueEnum};
 
 use super::common::{OutputArg, StoreArg};
 use super::spec;
+use super::thresholds::ThresholdArgs;
 use super::units;
 use crate::coordinator::RejectLimit;
 use crate::limits;
@@ -130,9 +132,20 @@ pub struct JobArgs {
     /// Warn of batches whose mean time per item is above this
     #[arg(long, value_name = "TIME", default_value = "100ms", env = "ATLAS_SLOW_ITEM", value_parser = units::duration, help_heading = "Watching")]
     pub slow_item: Duration,
+    #[command(flatten, next_help_heading = "Watching")]
+    pub thresholds: ThresholdArgs,
+    /// Start this program for each alert that is raised or cleared, with the alert as JSON on its standard input
+    #[arg(long, value_name = "PROGRAM", env = "ATLAS_ON_ALERT", help_heading = "Watching")]
+    pub on_alert: Option<PathBuf>,
     /// Write events as JSON lines to this file, or to stdout (-)
     #[arg(long, value_name = "FILE", env = "ATLAS_EVENTS", help_heading = "Watching")]
     pub events: Option<PathBuf>,
+    /// Keep metrics for Prometheus in this file, for its textfile collector
+    #[arg(long, value_name = "FILE", env = "ATLAS_METRICS_FILE", help_heading = "Watching")]
+    pub metrics_file: Option<PathBuf>,
+    /// Serve metrics for Prometheus at this loopback address, under /metrics; port 0 takes a free one
+    #[arg(long, value_name = "ADDRESS:PORT", env = "ATLAS_METRICS_LISTEN", value_parser = crate::monitor::loopback, help_heading = "Watching")]
+    pub metrics_listen: Option<SocketAddr>,
     #[command(flatten, next_help_heading = "Watching")]
     pub output: OutputArg,
 }

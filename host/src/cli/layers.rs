@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use clap::parser::ValueSource;
@@ -11,6 +12,8 @@ use clap::{ArgAction, ArgMatches, Command};
 use toml::de::{DeTable, DeValue};
 
 use crate::error::{Code, Error, Result};
+use crate::limits::CONFIG_BYTES_MAX;
+use crate::model::Digest;
 
 /// Name of the file that is read where it is there.
 const FILE: &str = "atlas.toml";
@@ -20,6 +23,8 @@ const FILE: &str = "atlas.toml";
 pub struct ConfigFile {
     /// Where it lies; none if there is none.
     pub path: Option<PathBuf>,
+    /// Of its text.
+    pub digest: Option<Digest>,
     /// Values by key, each as the flag would have it, with their line.
     pub values: BTreeMap<String, (Vec<String>, usize)>,
     /// `[plugins.NAME]` tables.
@@ -27,7 +32,7 @@ pub struct ConfigFile {
 }
 
 /// One `[plugins.NAME]` table.
-#[derive(Debug, Default, Clone, serde::Deserialize)]
+#[derive(Debug, Default, Clone, PartialEq, Eq, serde::Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct PluginTable {
     /// File of the component.
@@ -68,21 +73,38 @@ pub fn read(given: Option<&Path>, command: &Command) -> Result<ConfigFile> {
         None if Path::new(FILE).is_file() => PathBuf::from(FILE),
         None => return Ok(ConfigFile::default()),
     };
-    let text = std::fs::read_to_string(&path).map_err(|error| {
-        Error::new(Code::ConfigInvalid, format!("the configuration {} cannot be read: {error}", path.display()))
-            .hint("check the path given to --config")
-    })?;
-    parse(&path, &text, command)
+    parse(&path, &text(&path)?, command)
 }
 
-fn parse(path: &Path, text: &str, command: &Command) -> Result<ConfigFile> {
+/// What stands in a configuration file.
+///
+/// Errors: CONFIG_3001.
+pub fn text(path: &Path) -> Result<String> {
+    let refuse = |why: String| {
+        Error::new(Code::ConfigInvalid, format!("the configuration {} cannot be read: {why}", path.display()))
+            .hint("check the path given to --config")
+    };
+    let file = std::fs::File::open(path).map_err(|error| refuse(error.to_string()))?;
+    let mut text = String::new();
+    file.take(CONFIG_BYTES_MAX + 1).read_to_string(&mut text).map_err(|error| refuse(error.to_string()))?;
+    match text.len() as u64 {
+        0..=CONFIG_BYTES_MAX => Ok(text),
+        _ => Err(refuse(format!("it has more than {CONFIG_BYTES_MAX} bytes"))),
+    }
+}
+
+/// Reads the text of a configuration file; `command` knows the keys.
+///
+/// Errors: CONFIG_3001 to 3003, naming file, line and key.
+pub fn parse(path: &Path, text: &str, command: &Command) -> Result<ConfigFile> {
     let line_of = |offset: usize| 1 + text[..offset.min(text.len())].matches('\n').count();
     let table = DeTable::parse(text).map_err(|error| {
         let line = error.span().map_or(1, |span| line_of(span.start));
         let message = format!("{}:{line}: {}", path.display(), error.message());
         Error::new(Code::ConfigInvalid, message).hint("the file must be TOML; `atlas-host config show` lists its keys")
     })?;
-    let mut file = ConfigFile { path: Some(path.to_owned()), ..ConfigFile::default() };
+    let digest = Some(Digest::of(text.as_bytes()));
+    let mut file = ConfigFile { path: Some(path.to_owned()), digest, ..ConfigFile::default() };
     for (key, value) in table.into_inner() {
         let line = line_of(key.span().start);
         let place = format!("{}:{line}", path.display());

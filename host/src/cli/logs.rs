@@ -29,14 +29,21 @@ pub enum Color {
 impl Color {
     /// True if stderr gets colour.
     pub fn on_stderr(self) -> bool {
+        self.on(&io::stderr())
+    }
+
+    /// True if stdout gets colour.
+    pub fn on_stdout(self) -> bool {
+        self.on(&io::stdout())
+    }
+
+    fn on(self, stream: &impl IsTerminal) -> bool {
         let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
         match self {
             Color::Always => true,
             Color::Never => false,
             Color::Auto => {
-                io::stderr().is_terminal()
-                    && !set("NO_COLOR")
-                    && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
+                stream.is_terminal() && !set("NO_COLOR") && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
             }
         }
     }

@@ -6,6 +6,8 @@ mod config;
 mod dead_letters;
 mod export;
 mod get;
+mod health;
+mod history;
 mod index;
 mod inspect;
 mod job_args;
@@ -15,23 +17,30 @@ mod man;
 mod plan;
 mod print;
 mod query;
+mod recommend;
+mod recommended;
+mod reload;
 mod retry;
 mod run;
 mod runs;
 mod signals;
 mod spec;
+mod thresholds;
+mod top;
 mod units;
 mod usage;
 mod validate;
 mod verify;
+mod whole_file;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{ArgAction, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{ArgAction, ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::error::Result;
 use crate::plugin::{COMPILE_VERB, compile_from_stdin};
+use job_args::JobArgs;
 use layers::ConfigFile;
 use print::Printer;
 
@@ -41,7 +50,7 @@ Exit codes:
   0    everything stored (or dropped by the operation)
   1    internal error
   2    wrong usage or configuration
-  3    finished, with rejected or dead-lettered items
+  3    finished, with rejected or dead-lettered items; of `health`: degraded or unhealthy
   4    plugin refused
   5    the store failed, or does not hold its invariants
   6    the store is held by another process
@@ -99,6 +108,9 @@ enum Verb {
     Index(index::IndexArgs),
     DeadLetters(dead_letters::DeadLettersArgs),
     Runs(runs::RunsArgs),
+    Recommend(recommend::RecommendArgs),
+    Health(health::HealthArgs),
+    Top(top::TopArgs),
     Verify(verify::VerifyArgs),
     Config(config::ConfigArgs),
     Completions(completions::CompletionsArgs),
@@ -171,35 +183,81 @@ pub struct Layers {
     pub file: ConfigFile,
     /// Where each value came from.
     pub origins: Vec<layers::Origin>,
+    /// The command line without the file's values.
+    pub arguments: Vec<OsString>,
 }
 
 /// Parses flags and environment, then once more with the values of the file where these give none.
 fn parsed(arguments: Vec<OsString>) -> Result<(Cli, Layers), Stop> {
-    let mut command = Cli::command();
-    // `config show` takes the flags of `run`, and shows them.
+    let mut command = command();
     let matches = command.try_get_matches_from_mut(arguments.clone())?;
-    let Some((verb, sub)) = matches.subcommand() else {
+    let Some((path, sub)) = knows_file(&matches) else {
         return Ok((Cli::from_arg_matches(&matches)?, Layers::default()));
     };
-    let (path, job_matches): (&[&str], _) = match (verb, sub.subcommand()) {
-        ("run", _) => (&["run"], sub),
-        ("validate", _) => (&["validate"], sub),
-        ("config", Some(("show", shown))) => (&["config", "show"], shown),
-        ("dead-letters", Some(("retry", retried))) => (&["dead-letters", "retry"], retried),
-        _ => return Ok((Cli::from_arg_matches(&matches)?, Layers::default())),
-    };
-    let job_command = find(&command, path);
     let given: Option<&PathBuf> = sub.get_one("config");
     // A key that only `run` knows is no mistake where another verb reads the file.
-    let file = layers::read(given.map(PathBuf::as_path), find(&command, &["run"]))?;
-    let origins = layers::origins(job_matches, &file, job_command);
-    let merged = layers::merged(arguments, job_matches, &file, job_command);
-    // The first parse went well, so what fails now stands in the file.
+    let file = layers::read(given.map(PathBuf::as_path), command_of_run(&command))?;
+    let origins = layers::origins(sub, &file, find(&command, path));
+    let cli = again(arguments.clone(), path, sub, &file, &command)?;
+    Ok((cli, Layers { file, origins, arguments }))
+}
+
+/// The path of a verb that knows `atlas.toml`, and what it was given. `config show` takes the flags of `run`, and shows them.
+fn knows_file(matches: &ArgMatches) -> Option<(&'static [&'static str], &ArgMatches)> {
+    let (verb, sub) = matches.subcommand()?;
+    match (verb, sub.subcommand()) {
+        ("run", _) => Some((&["run"], sub)),
+        ("validate", _) => Some((&["validate"], sub)),
+        ("health", _) => Some((&["health"], sub)),
+        ("config", Some(("show", shown))) => Some((&["config", "show"], shown)),
+        ("dead-letters", Some(("retry", retried))) => Some((&["dead-letters", "retry"], retried)),
+        _ => None,
+    }
+}
+
+/// The second parse. The first went well, so what fails now stands in the file.
+fn again(
+    arguments: Vec<OsString>,
+    path: &[&str],
+    sub: &ArgMatches,
+    file: &ConfigFile,
+    command: &clap::Command,
+) -> Result<Cli, Stop> {
+    let merged = layers::merged(arguments, sub, file, find(command, path));
     let again = Cli::command().try_get_matches_from(merged).map_err(|error| match file.path {
-        Some(_) => Stop::Error(usage::refused_in_file(&error, &file)),
+        Some(_) => Stop::Error(usage::refused_in_file(&error, file)),
         None => Stop::Clap(error),
     })?;
-    Ok((Cli::from_arg_matches(&again)?, Layers { file, origins }))
+    Ok(Cli::from_arg_matches(&again)?)
+}
+
+/// The same command line with another state of its file.
+fn with_file(arguments: &[OsString], file: &ConfigFile) -> Result<Cli> {
+    let told = |stop| match stop {
+        Stop::Error(error) => error,
+        Stop::Clap(error) => usage::refused_in_file(&error, file),
+    };
+    let mut command = command();
+    let matches = command.try_get_matches_from_mut(arguments).map_err(|error| told(error.into()))?;
+    let (path, sub) = knows_file(&matches).expect("BUG: only a verb that knows the file watches it");
+    again(arguments.to_vec(), path, sub, file, &command).map_err(told)
+}
+
+/// The flags of a job, of a verb that runs one.
+fn job_of(cli: Cli) -> Option<JobArgs> {
+    match cli.verb {
+        Verb::Run(args) => Some(args.job),
+        Verb::DeadLetters(args) => args.job(),
+        _ => None,
+    }
+}
+
+fn command() -> clap::Command {
+    Cli::command()
+}
+
+fn command_of_run(command: &clap::Command) -> &clap::Command {
+    find(command, &["run"])
 }
 
 fn find<'a>(command: &'a clap::Command, path: &[&str]) -> &'a clap::Command {
@@ -213,7 +271,7 @@ fn perform(cli: Cli, layers: Layers) -> u8 {
     let talk = Talk { quiet: cli.quiet > 0 };
     let mut printer = Printer::default();
     let result = match cli.verb {
-        Verb::Run(args) => run::run(*args, &layers, talk, &mut printer),
+        Verb::Run(args) => run::run(*args, layers, talk, &mut printer),
         Verb::Validate(args) => validate::run(*args, &layers, &mut printer),
         Verb::Inspect(args) => inspect::run(args, &mut printer),
         Verb::Query(args) => query::run(args, &mut printer),
@@ -222,8 +280,11 @@ fn perform(cli: Cli, layers: Layers) -> u8 {
         Verb::Index(args) => index::run(args, &mut printer),
         Verb::DeadLetters(args) => dead_letters::run(args, &layers, talk, &mut printer),
         Verb::Runs(args) => runs::run(args, &mut printer),
+        Verb::Recommend(args) => recommend::run(args, &mut printer),
+        Verb::Health(args) => health::run(args, &mut printer),
+        Verb::Top(args) => top::run(args, cli.color.on_stdout(), &mut printer),
         Verb::Verify(args) => verify::run(args, &mut printer),
-        Verb::Config(args) => config::run(args, &layers, &mut printer),
+        Verb::Config(args) => config::run(args, layers, &mut printer),
         Verb::Completions(args) => completions::run(args, &mut printer),
         Verb::Man(args) => man::run(args, &mut printer),
     };

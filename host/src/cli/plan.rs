@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::Layers;
+use super::history::Chain;
 use super::job_args::{AtomicArg, Isolation, JobArgs, MissingIdArg};
 use super::layers::PluginTable;
 use crate::coordinator::{Atomicity, Filling, Host, HostOptions, Input, Job, SlotSpec, default_cache};
@@ -30,8 +31,33 @@ pub fn compiler() -> Compiler {
     std::env::current_exe().map_or(Compiler::InProcess, Compiler::Child)
 }
 
-fn cores() -> usize {
+/// Lanes without a setting, at the most.
+pub fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// Bounds of lanes without a setting.
+pub fn default_lanes() -> Interval {
+    Interval::new(1, cores()).expect("1 is not above the number of cores")
+}
+
+/// The plugins that a job of these flags will have, by their files' digests; nothing is compiled.
+///
+/// Errors: GUEST_10011 if a file cannot be read, and what is wrong about slots.
+pub fn chain(args: &JobArgs, layers: &Layers) -> Result<Chain> {
+    let mut slots = wanted(args, layers)?;
+    // The operation works last.
+    slots.sort_by_key(|slot| !slot.validator);
+    let mut plugins = Vec::new();
+    for slot in &slots {
+        let bytes = std::fs::read(&slot.file).map_err(|error| {
+            Error::new(Code::PluginWorld, format!("plugin {} cannot be read", slot.file.display()))
+                .hint("check the path")
+                .because(error)
+        })?;
+        plugins.push((if slot.validator { "validator" } else { "operation" }, Some(Digest::of(&bytes)), ""));
+    }
+    Ok(Chain::of(plugins))
 }
 
 fn invalid(message: String) -> Error {
@@ -61,11 +87,7 @@ pub fn job(args: &JobArgs, layers: &Layers, host: &Host) -> Result<Job> {
     };
     job.limit = args.limit;
     job.strategy = args.strategy.clone();
-    job.bounds = Bounds {
-        batch_size: args.batch_size,
-        lanes: args.lanes.unwrap_or_else(|| Interval::new(1, cores()).expect("1 is not above the number of cores")),
-        start: None,
-    };
+    job.bounds = Bounds { batch_size: args.batch_size, lanes: args.lanes.unwrap_or_else(default_lanes), start: None };
     job.batch_bytes = args.batch_bytes;
     job.batch_wait = args.batch_wait;
     job.attempts = args.attempts;
@@ -79,9 +101,45 @@ pub fn job(args: &JobArgs, layers: &Layers, host: &Host) -> Result<Job> {
     job.seed = args.seed;
     job.fresh_sandboxes = args.isolation == Isolation::Batch;
     job.slow_item = args.slow_item;
+    job.thresholds = args.thresholds.thresholds();
     job.settings_json = settings_json(layers);
-    slots(args, layers, host, &mut job)?;
+    if kind == ProcessorKind::Index {
+        warn_of_inert(layers);
+    } else {
+        slots(args, layers, host, &mut job)?;
+    }
     Ok(job)
+}
+
+/// Flags that act beside `--processor index`, those of the whole program included; every other one is about items.
+const BESIDE_INDEX: &[&str] = &[
+    "processor",
+    "store",
+    "into",
+    "index",
+    "unique",
+    "durability",
+    "dry-run",
+    "output",
+    "verbose",
+    "quiet",
+    "log-format",
+    "color",
+    "config",
+];
+
+/// The environment and the file are about runs of all kinds, so that only flags are told.
+fn warn_of_inert(layers: &Layers) {
+    let inert = layers.origins.iter().filter(|origin| origin.origin == "flag");
+    let inert = inert.filter(|origin| !BESIDE_INDEX.contains(&origin.key.as_str()));
+    let names: Vec<String> = inert.map(|origin| format!("--{}", origin.key)).collect();
+    if !names.is_empty() {
+        tracing::warn!(
+            code = Code::ConfigInert.as_str(),
+            "With --processor index, which reads no items, these do nothing: {}.",
+            names.join(", ")
+        );
+    }
 }
 
 /// What is in force, for the record. Values of plugin settings and of the environment may be secret: only their keys are kept.

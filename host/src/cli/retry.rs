@@ -39,7 +39,7 @@ pub struct RetryArgs {
     #[arg(value_name = "LETTER")]
     letters: Vec<i64>,
     #[command(flatten)]
-    job: Box<JobArgs>,
+    pub job: Box<JobArgs>,
 }
 
 fn phase(text: &str) -> Result<Phase, String> {
@@ -71,7 +71,7 @@ pub fn run(args: RetryArgs, layers: &Layers, talk: Talk, printer: &mut Printer) 
     for (row, ids) in groups {
         let reader = Reader::open(&store)?;
         let job = retry_job(&args, layers, &host, &reader, &row, ids, &store)?;
-        code = code.max(run_verb::perform(&host, job, &args.job, talk, printer)?);
+        code = code.max(run_verb::perform(&host, job, &args.job, layers, talk, printer)?);
     }
     Ok(code)
 }
@@ -217,5 +217,23 @@ impl Iterator for Letters {
             id,
             String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()),
         )))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{Durability, StoreOptions, Writer};
+
+    #[test]
+    fn letters_that_have_vanished_since_they_were_chosen_are_told_and_not_left_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("atlas.db");
+        drop(Writer::open(&StoreOptions { path: path.clone(), durability: Durability::Full, create: true }).unwrap());
+        let reader = Reader::open(&path).unwrap();
+        let mut letters = Letters { reader, ids: vec![1].into_iter(), page: Vec::new().into_iter() };
+        let error = letters.next().unwrap().unwrap_err();
+        assert_eq!(error.code(), Code::ConcurrentModification);
+        assert!(letters.next().is_none(), "and it is told once");
     }
 }

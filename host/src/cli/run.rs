@@ -9,11 +9,11 @@ use clap::builder::BoolishValueParser;
 use super::job_args::{DurabilityArg, JobArgs};
 use super::print::{self, Printer};
 use super::signals::Watch;
-use super::{EXIT_CODES, Layers, Talk, plan};
-use crate::coordinator::{Host, Job, RunFailure, RunReport};
+use super::{EXIT_CODES, Layers, Talk, plan, recommended, reload};
+use crate::coordinator::{Host, IndexReport, IndexState, Job, RunFailure, RunReport, keep_indexes};
 use crate::error::{Code, Error, Result};
-use crate::model::RunStatus;
-use crate::monitor::{EventsFile, MonitorSetup, ProgressMode, Summary, Watched, monitors};
+use crate::model::{RunStatus, printable};
+use crate::monitor::{EventsFile, MetricsFile, MetricsServer, MonitorSetup, ProgressMode, Summary, Watched, monitors};
 use crate::processor::ProcessorKind;
 
 const EXAMPLES: &str = "\
@@ -23,6 +23,8 @@ Examples:
   zcat big.csv.gz | atlas-host run --input - --format csv --id key --store big.db --into rows
   atlas-host run --input tickets.ndjson --plugin tidy.wasm --processor memory > tidied.ndjson";
 
+/// Names of indexes told in one line.
+const NAMES_TOLD: usize = 5;
 /// Columns of the summary where no terminal bounds them: messages stay whole in logs.
 const WIDTH_OFF_TERMINAL: u16 = 200;
 
@@ -41,23 +43,40 @@ pub struct RunArgs {
     /// Continue a run although plugins or settings have changed since it began
     #[arg(long, env = "ATLAS_ACCEPT_CHANGE", value_parser = BoolishValueParser::new(), help_heading = "Store")]
     pub accept_change: bool,
+    /// Begin with what `recommend` finds in the store, where neither a flag nor a setting says otherwise
+    #[arg(long, env = "ATLAS_RECOMMENDED", value_parser = BoolishValueParser::new(), help_heading = "Batches")]
+    pub recommended: bool,
 }
 
 /// Runs the job; the exit code tells how it ended.
-pub fn run(args: RunArgs, layers: &Layers, talk: Talk, printer: &mut Printer) -> Result<u8> {
+pub fn run(mut args: RunArgs, mut layers: Layers, talk: Talk, printer: &mut Printer) -> Result<u8> {
+    let advice = args.recommended.then(|| recommended::apply(&mut args.job, &mut layers)).transpose()?;
     let host = plan::host(&args.job)?;
-    let mut job = plan::job(&args.job, layers, &host)?;
+    let mut job = plan::job(&args.job, &layers, &host)?;
+    if let Some(advice) = advice {
+        advice.tell(&mut job);
+    }
     job.dry_run = args.dry_run;
     job.again = args.again;
     job.accept_change = args.accept_change;
     if args.job.durability == DurabilityArg::Normal && !talk.quiet {
         print::talk("Durability is normal: a power cut may take the last batches that were acknowledged.");
     }
-    perform(&host, job, &args.job, talk, printer)
+    perform(&host, job, &args.job, &layers, talk, printer)
 }
 
 /// Runs a job with the monitors that the flags ask for, and prints how it ended.
-pub fn perform(host: &Host, mut job: Job, args: &JobArgs, talk: Talk, printer: &mut Printer) -> Result<u8> {
+pub fn perform(
+    host: &Host,
+    mut job: Job,
+    args: &JobArgs,
+    layers: &Layers,
+    talk: Talk,
+    printer: &mut Printer,
+) -> Result<u8> {
+    if job.processor == ProcessorKind::Index {
+        return perform_indexes(&job, args, talk, printer);
+    }
     let events_on_stdout = args.events.as_deref() == Some(Path::new("-"));
     let results_on_stdout = job.processor == ProcessorKind::Memory;
     if [events_on_stdout, results_on_stdout, args.output.json()].iter().filter(|wanted| **wanted).count() > 1 {
@@ -67,7 +86,6 @@ pub fn perform(host: &Host, mut job: Job, args: &JobArgs, talk: Talk, printer: &
         )
         .hint("write events to a file: --events FILE"));
     }
-    let reads_items = job.processor != ProcessorKind::Index;
     if results_on_stdout {
         job.output = Some(results());
     }
@@ -77,6 +95,12 @@ pub fn perform(host: &Host, mut job: Job, args: &JobArgs, talk: Talk, printer: &
         Some(_) if events_on_stdout => Some(EventsFile::to("stdout".to_owned(), Box::new(io::stdout()))),
         Some(path) => Some(EventsFile::create(path)?),
     };
+    let metrics_file = args.metrics_file.as_deref().map(MetricsFile::create).transpose()?;
+    let metrics_server = args.metrics_listen.map(MetricsServer::listen).transpose()?;
+    if let Some(server) = &metrics_server {
+        // A port that the system chose is known to nobody else, so that a quiet run tells it too.
+        print::talk(&format!("Metrics are served at http://{}/metrics while the run goes on.", server.address()));
+    }
     let progress = match (talk.quiet, io::stderr().is_terminal()) {
         (true, _) => ProgressMode::Quiet,
         (false, true) => ProgressMode::Bar,
@@ -86,9 +110,14 @@ pub fn perform(host: &Host, mut job: Job, args: &JobArgs, talk: Talk, printer: &
         progress,
         talk: Some(Box::new(io::stderr())),
         events,
+        metrics_file,
+        metrics_server,
+        on_alert: args.on_alert.clone(),
         summary: summary.clone(),
         ..MonitorSetup::default()
     });
+    job.inbox = true;
+    job.live = reload::watch(layers, plan::default_lanes());
     let watch = Watch::start(job.control.clone());
     let ended = host.run(job);
     let (report, error) = match ended {
@@ -97,7 +126,6 @@ pub fn perform(host: &Host, mut job: Job, args: &JobArgs, talk: Talk, printer: &
     };
     if let Some(report) = &report {
         match &report.error {
-            _ if !talk.quiet && !reads_items => tell_indexes(report),
             _ if !talk.quiet => tell(report, &summary, error.is_some()),
             // A stop is told even by a quiet run; what `error` holds is told by the caller.
             Some(stop) if error.is_none() => print::stop(stop),
@@ -143,12 +171,51 @@ fn tell(report: &RunReport, summary: &Watched<Summary>, error_follows: bool) {
     print::talk(ended.text(usize::from(width)).trim_end());
 }
 
-fn tell_indexes(report: &RunReport) {
-    let store = report.store.as_deref().unwrap_or_default();
-    print::talk(&format!(
-        "Every index of {store} agrees with its rows; one that did not was built anew, with a warning."
-    ));
-    print::talk("`atlas-host index list` shows them.");
+/// The index processor reads no items and emits no events.
+fn perform_indexes(job: &Job, args: &JobArgs, talk: Talk, printer: &mut Printer) -> Result<u8> {
+    if job.dead_letters.is_some() {
+        let message = "--processor index reads no items, so it can try no dead letter again";
+        return Err(Error::new(Code::ConfigInvalid, message).hint("leave --processor out"));
+    }
+    let report = keep_indexes(job)?;
+    if !talk.quiet {
+        tell_indexes(&report);
+    }
+    if args.output.json() {
+        printer.json(&report)?;
+    }
+    Ok(report.run.exit())
+}
+
+fn tell_indexes(report: &IndexReport) {
+    let store = printable(report.run.store.as_deref().unwrap_or_default());
+    if report.indexes.is_empty() {
+        print::talk(&format!("{store} has no index, so that nothing was verified."));
+        return;
+    }
+    let of = |state| report.indexes.iter().filter(move |index| index.state == state);
+    let named = |state| {
+        let mut names: Vec<String> =
+            of(state).take(NAMES_TOLD).map(|index| format!("{}:{}", index.collection, index.name)).collect();
+        if of(state).count() > NAMES_TOLD {
+            names.push("…".to_owned());
+        }
+        names.join(", ")
+    };
+    let mut parts = vec![format!("{} verified", of(IndexState::Verified).count())];
+    match of(IndexState::Added).count() {
+        0 => {}
+        added => parts.push(format!("{added} added ({})", named(IndexState::Added))),
+    }
+    parts.push(match of(IndexState::Rebuilt).count() {
+        0 => "none built anew".to_owned(),
+        rebuilt => format!("{rebuilt} built anew ({})", named(IndexState::Rebuilt)),
+    });
+    let parts = parts.join(", ");
+    print::talk(&match report.run.dry_run {
+        true => format!("Dry run, nothing was changed: every index of {store} would agree with its rows: {parts}."),
+        false => format!("Every index of {store} agrees with its rows: {parts}."),
+    });
 }
 
 /// Bodies as NDJSON: one line each, in input order. A closed stdout ends the writing, not the run.
@@ -156,11 +223,11 @@ fn results() -> crate::processor::Output {
     let mut out = Some(io::BufWriter::with_capacity(64 << 10, io::stdout()));
     Box::new(move |_, _, body| {
         let Some(writer) = &mut out else { return Ok(()) };
-        let one_line = body.bytes().map(|byte| if matches!(byte, b'\n' | b'\r') { b' ' } else { byte });
-        let result = if body.contains(['\n', '\r']) {
-            writer.write_all(&one_line.collect::<Vec<u8>>())
-        } else {
-            writer.write_all(body.as_bytes())
+        // Searching slices for a byte is fast, for a character it is not.
+        let one_line = !body.as_bytes().contains(&b'\n') && !body.as_bytes().contains(&b'\r');
+        let result = match one_line {
+            true => writer.write_all(body.as_bytes()),
+            false => writer.write_all(body.replace(['\n', '\r'], " ").as_bytes()),
         };
         match result.and_then(|()| writer.write_all(b"\n")) {
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {

@@ -1,5 +1,8 @@
 //! `runs`: what was done to a store, and when.
 
+mod report;
+mod tune;
+mod tuning;
 mod view;
 
 use clap::{Args, Subcommand};
@@ -11,14 +14,14 @@ use super::print::{Printer, talk};
 use super::spec::{duration, fields, print_table, time};
 use crate::error::{Code, Error, Result};
 use crate::model::{BatchNumber, RunNumber, RunStatus};
-use crate::store::{BatchRow, Reader, RunPlugin, RunRow};
+use crate::store::{BatchRow, PlanRow, Reader, RunPlugin, RunRow};
 pub use view::{BatchView, PluginView, RunView, SCHEMA, held, inputs, plugin_line, status};
 use view::{items_per_s, json, lasted_ms};
 
 /// Batches fetched at a time; a longer list is printed as several tables.
 const PAGE: usize = 1000;
 
-/// List and show runs
+/// List, show, draw and tune runs
 #[derive(Args, Debug)]
 pub struct RunsArgs {
     #[command(subcommand)]
@@ -34,10 +37,26 @@ enum Verb {
     List(ListArgs),
     /// Show all about a run: settings, plugins, inputs, counts
     ///
-    /// With `--output json` one document, which has the batches too.
+    /// With `--output json` one document, which has the batches too, and with --tuning the decisions.
     ///
     /// Example: atlas-host runs show 3 --batches
     Show(ShowArgs),
+    /// Change the bounds of a run that is at work in another process
+    ///
+    /// The run looks twice a second, and obeys from its next plan on; batches under way are finished as they were cut. What
+    /// it has changed is printed, and told by it as an event. Exit code 2 if the run is not at work or refuses, 6 if it gives
+    /// no answer in time; then nothing is changed.
+    ///
+    /// Example: atlas-host runs tune 3 --batch-size 10..200 --lanes 1
+    Tune(tune::TuneArgs),
+    /// Draw a run as one HTML page: throughput, plans and their reasons, batches, latency, problems
+    ///
+    /// The page needs nothing beside itself: no scripts, no network. It can be made while the run is at work. Events that
+    /// the run recorded (`run --events FILE`) add samples of CPU and memory, lanes at work and batches that were given up.
+    /// With `--output json` the same figures as one document.
+    ///
+    /// Example: atlas-host runs report 3 -o report.html
+    Report(report::ReportArgs),
 }
 
 #[derive(Args, Debug)]
@@ -59,6 +78,9 @@ struct ShowArgs {
     /// Show a table of its batches with their times
     #[arg(long)]
     batches: bool,
+    /// Show every decision about batch size and lanes: what was changed, why, and what was measured
+    #[arg(long)]
+    tuning: bool,
     #[command(flatten)]
     store: StoreArg,
     #[command(flatten)]
@@ -74,6 +96,9 @@ struct RunDocument<'a> {
     plugins: Vec<PluginView<'a>>,
     identity: &'a [(String, String)],
     settings: Value,
+    /// Where it was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tuning: Option<Vec<tuning::Decision<'a>>>,
 }
 
 /// Exit code 0.
@@ -81,6 +106,8 @@ pub fn run(args: RunsArgs, printer: &mut Printer) -> Result<u8> {
     match args.verb {
         Verb::List(args) => list(&args, printer),
         Verb::Show(args) => show(&args, printer),
+        Verb::Tune(args) => tune::run(&args, printer),
+        Verb::Report(args) => report::run(&args, printer),
     }?;
     Ok(0)
 }
@@ -147,9 +174,14 @@ fn show(args: &ShowArgs, printer: &mut Printer) -> Result<()> {
     let held = held(reader.path());
     let plugins = reader.plugins(run.run)?;
     if args.output.json() {
-        return document(&reader, &run, held, &plugins, printer);
+        let plans = if args.tuning { Some(reader.plans(run.run)?) } else { None };
+        return document(&reader, &run, held, (&plugins, plans.as_deref()), printer);
     }
     printer.line(&about(&run, held, &plugins))?;
+    if args.tuning {
+        printer.line("")?;
+        tuning::print(&reader.plans(run.run)?, printer)?;
+    }
     if args.batches {
         each_page(&reader, run.run, printer, |page, printer| {
             printer.line("")?;
@@ -312,13 +344,20 @@ fn each_page(
 }
 
 /// One document, its batches written as they are read: there may be a million.
-fn document(reader: &Reader, run: &RunRow, held: bool, plugins: &[RunPlugin], printer: &mut Printer) -> Result<()> {
+fn document(
+    reader: &Reader,
+    run: &RunRow,
+    held: bool,
+    (plugins, plans): (&[RunPlugin], Option<&[PlanRow]>),
+    printer: &mut Printer,
+) -> Result<()> {
     let document = RunDocument {
         run: RunView::of(run, held),
         inputs: json(&run.inputs_json),
         plugins: plugins.iter().map(PluginView::of).collect(),
         identity: &run.identity,
         settings: json(&run.settings_json),
+        tuning: plans.map(|plans| plans.iter().map(tuning::Decision::of).collect()),
     };
     let unwritable =
         |e: serde_json::Error| Error::new(Code::Internal, format!("a result cannot be written as JSON: {e}"));

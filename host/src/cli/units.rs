@@ -57,6 +57,16 @@ pub fn interval(text: &str) -> Result<Interval, String> {
     Interval::new(min, max).ok_or_else(|| format!("the range {min}..{max} runs backwards"))
 }
 
+/// `90%` or `0.9`.
+pub fn share(text: &str) -> Result<f64, String> {
+    let (number, whole) = text.strip_suffix('%').map_or((text, 1.0), |percent| (percent.trim(), 100.0));
+    match number.parse::<f64>() {
+        Ok(number) if (0.0..=whole).contains(&number) => Ok(number / whole),
+        Ok(_) => Err("a share lies between 0% and 100%, or between 0 and 1".to_owned()),
+        Err(_) => Err("write a share such as 90% or 0.9".to_owned()),
+    }
+}
+
 /// `10` or `2.5%`.
 pub fn reject_limit(text: &str) -> Result<RejectLimit, String> {
     match text.strip_suffix('%') {
@@ -101,6 +111,14 @@ mod tests {
         assert_eq!(interval("5"), Ok(Interval::new(5, 5).expect("a range")));
         for wrong in ["0", "0..5", "9..3", "..", "a..b", "-1"] {
             assert!(interval(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn shares_are_percentages_or_parts_of_one() {
+        assert_eq!([share("90%"), share("0.9"), share("0"), share("100 %")], [Ok(0.9), Ok(0.9), Ok(0.0), Ok(1.0)]);
+        for wrong in ["-1%", "101%", "1.1", "NaN", "", "%", "most"] {
+            assert!(share(wrong).is_err(), "{wrong}");
         }
     }
 

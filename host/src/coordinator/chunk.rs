@@ -34,6 +34,17 @@ pub(super) struct ChunkMetrics {
     pub calls: u64,
     /// Mean time per item of each guest call, and how many items it had.
     pub item_ns: Vec<(u64, u32)>,
+    /// By slot: validators in order, then the operation.
+    pub slots: Vec<SlotMetrics>,
+}
+
+/// Calls of one slot.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct SlotMetrics {
+    pub calls: u64,
+    pub items: u64,
+    pub faults: u64,
+    pub time_ns: u64,
 }
 
 impl ChunkMetrics {
@@ -42,6 +53,20 @@ impl ChunkMetrics {
         self.operate_ns += other.operate_ns;
         self.calls += other.calls;
         self.item_ns.extend_from_slice(&other.item_ns);
+        for (number, theirs) in other.slots.iter().enumerate() {
+            let ours = self.slot(number);
+            ours.calls += theirs.calls;
+            ours.items += theirs.items;
+            ours.faults += theirs.faults;
+            ours.time_ns += theirs.time_ns;
+        }
+    }
+
+    fn slot(&mut self, number: usize) -> &mut SlotMetrics {
+        if self.slots.len() <= number {
+            self.slots.resize(number + 1, SlotMetrics::default());
+        }
+        &mut self.slots[number]
     }
 }
 
@@ -84,7 +109,7 @@ impl<'a> ChunkWork<'a> {
         let slot = Arc::clone(&self.chunk.run.validators[number]);
         let call = self.call(number);
         let all: Vec<usize> = (0..self.chunk.indices.len()).collect();
-        let judged = self.halve(&all, call, |work, call, items, fresh| {
+        let judged = self.halve(number, &all, call, |work, call, items, fresh| {
             let (result, lookup) = slot.validate(work.runtime, call, items, work.lookup.take(), fresh);
             work.lookup = lookup;
             result
@@ -103,8 +128,9 @@ impl<'a> ChunkWork<'a> {
             return results;
         };
         let begin = Instant::now();
-        let call = self.call(self.chunk.run.validators.len());
-        let outcomes = self.halve(&accepted, call, |work, call, items, fresh| {
+        let number = self.chunk.run.validators.len();
+        let call = self.call(number);
+        let outcomes = self.halve(number, &accepted, call, |work, call, items, fresh| {
             let (result, lookup) = slot.apply(work.runtime, call, items, work.lookup.take(), fresh);
             work.lookup = lookup;
             result
@@ -157,6 +183,7 @@ impl<'a> ChunkWork<'a> {
     /// k·(2·log2 n + 2) further calls. One result per place, same order.
     fn halve<T>(
         &mut self,
+        slot: usize,
         places: &[usize],
         call: Call,
         mut ask: impl FnMut(&mut Self, &Call, &[Item<'_>], bool) -> Result<Vec<T>, Fault>,
@@ -171,7 +198,7 @@ impl<'a> ChunkWork<'a> {
             }
             let items: Vec<Item<'_>> = part.iter().map(|place| self.item(*place)).collect();
             let call = Call { deadline: share(call.deadline, part.len(), whole), ..call.clone() };
-            match self.timed(&call, &items, halved && part.len() == 1, &mut ask) {
+            match self.timed(slot, &call, &items, halved && part.len() == 1, &mut ask) {
                 Ok(list) => results.extend(list.into_iter().map(Ok)),
                 Err(_) if part.len() > 1 => {
                     let (first, second) = part.split_at(part.len() / 2);
@@ -181,7 +208,7 @@ impl<'a> ChunkWork<'a> {
                 // State left in a warm sandbox may be to blame: a lone item gets one more chance in a fresh one.
                 Err(fault) if !halved && fault.code != Code::GuestDeadline => {
                     results.extend(
-                        self.timed(&call, &items, true, &mut ask)
+                        self.timed(slot, &call, &items, true, &mut ask)
                             .map_or_else(|fault| vec![Err(fault)], |list| list.into_iter().map(Ok).collect()),
                     );
                 }
@@ -193,6 +220,7 @@ impl<'a> ChunkWork<'a> {
 
     fn timed<T>(
         &mut self,
+        slot: usize,
         call: &Call,
         items: &[Item<'_>],
         fresh: bool,
@@ -200,8 +228,14 @@ impl<'a> ChunkWork<'a> {
     ) -> Result<Vec<T>, Fault> {
         let begin = Instant::now();
         let result = ask(self, call, items, fresh);
-        let per_item = begin.elapsed().as_nanos() as u64 / items.len().max(1) as u64;
+        let time_ns = begin.elapsed().as_nanos() as u64;
+        let per_item = time_ns / items.len().max(1) as u64;
         self.metrics.calls += 1;
+        let metrics = self.metrics.slot(slot);
+        metrics.calls += 1;
+        metrics.items += items.len() as u64;
+        metrics.faults += u64::from(result.is_err());
+        metrics.time_ns += time_ns;
         self.metrics.item_ns.push((per_item, items.len() as u32));
         result
     }

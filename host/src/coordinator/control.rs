@@ -2,14 +2,17 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
+use super::check;
 use crate::error::{Code, Error, Result};
+use crate::monitor::Thresholds;
 use crate::strategy::Interval;
 
 /// What a run can be told. Bounds are in force from the next plan.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Command {
     /// Items per batch.
     BatchSize(Interval),
@@ -17,8 +20,29 @@ pub enum Command {
     Lanes(Interval),
     /// Attempts per item.
     Attempts(u32),
+    /// Bytes at which a batch closes.
+    BatchBytes(usize),
+    /// Time after which a batch of a slow pipe closes.
+    BatchWait(Duration),
+    /// Mean time per item above which a batch is slow.
+    SlowItem(Duration),
+    /// What the host's health is judged by.
+    Thresholds(Thresholds),
     /// No more input; what is under way is committed.
     Stop,
+}
+
+impl Command {
+    /// Errors: CONFIG_3001 for a value that no run can have.
+    pub(super) fn check(&self) -> Result<()> {
+        match self {
+            Command::BatchSize(size) => check::batch_size(*size),
+            Command::Lanes(lanes) => check::lanes(*lanes),
+            Command::Attempts(attempts) => check::attempts(*attempts),
+            Command::BatchBytes(bytes) => check::batch_bytes(*bytes),
+            Command::BatchWait(_) | Command::SlowItem(_) | Command::Thresholds(_) | Command::Stop => Ok(()),
+        }
+    }
 }
 
 /// Cheap to clone; outlives its run harmlessly.
@@ -49,8 +73,9 @@ impl Control {
 
     /// Changes a bound.
     ///
-    /// Errors: CONFIG_3001 if too many commands wait already.
+    /// Errors: CONFIG_3001 for a value that no run can have, and if too many commands wait already.
     pub fn tell(&self, command: Command) -> Result<()> {
+        command.check()?;
         self.sender
             .try_send(command)
             .map_err(|_| Error::new(Code::ConfigInvalid, "too many changes are waiting for the run"))

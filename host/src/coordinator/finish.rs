@@ -3,12 +3,13 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::job::Job;
+use super::job::{Atomicity, Job};
 use super::outcome::{REPORT_SCHEMA, RunFailure, RunReport};
 use super::run::{Ended, Finished};
 use super::shared::RunShared;
 use super::start::plugins_used;
-use super::writer::WriterService;
+use super::tuning;
+use super::writer::{WriterService, recovery};
 use crate::error::{Code, Error, Result};
 use crate::event::{ErrorReport, Event, RunEnded};
 use crate::model::{Counts, RunStatus};
@@ -21,6 +22,8 @@ pub(super) struct Context {
     pub resumed_at: u64,
     /// The run holds one transaction open (`--atomic run`).
     pub holds: bool,
+    /// Under which key the next run finds what this one has learned; none where it learns nothing.
+    pub tuning: Option<tuning::Key>,
 }
 
 /// Commits or undoes what the run holds, notes its end and tells it.
@@ -34,7 +37,7 @@ pub(super) fn end(
     context: Context,
     finished: Finished,
 ) -> Result<RunReport, RunFailure> {
-    let Finished { ended, mut teller, peak_lanes, trailing_blank_lines } = finished;
+    let Finished { ended, mut teller, peak_lanes, trailing_blank_lines, learned } = finished;
     teller.blank_lines += trailing_blank_lines;
     let mut counts = handle.counts;
     counts.add(&teller.counts);
@@ -42,26 +45,28 @@ pub(super) fn end(
         Ended::Complete if counts.failed() == 0 => (RunStatus::Succeeded, None),
         Ended::Complete => (RunStatus::Partial, None),
         Ended::Stopped => (RunStatus::Interrupted, None),
-        Ended::Crossed => (RunStatus::Interrupted, Some(crossed(&counts))),
+        Ended::Crossed => (RunStatus::Interrupted, Some(crossed(&counts, job.atomic))),
         Ended::Failed(error) => (RunStatus::Failed, Some(error)),
     };
     let failed = status == RunStatus::Failed;
     if context.holds {
         let keep = status.finished();
-        let settled = writer.release(context.key, move |processor| match keep {
-            true => processor.commit().inspect_err(|_| {
-                if let Err(second) = processor.rollback() {
-                    tracing::error!(code = second.code().as_str(), "The rollback failed too: {second}.");
-                }
-            }),
-            false => processor.rollback(),
+        let (run, failed) = (Arc::clone(handle), error.as_ref().map(Error::code));
+        let settled = writer.release(context.key, move |processor| {
+            Ok(match keep {
+                true => recovery::commit_whole(processor, &run),
+                false => recovery::undo_whole(processor, failed),
+            })
         });
-        match settled {
-            Err(second) if keep => (status, error) = (RunStatus::RolledBack, Some(second)),
-            Err(second) => tracing::error!(code = second.code().as_str(), "The rollback failed too: {second}."),
-            Ok(()) => {}
+        let whole = settled.unwrap_or_else(|error| recovery::Whole { kept: false, error: Some(error) });
+        if let Some(second) = whole.error {
+            status = RunStatus::Failed;
+            error = Some(match error {
+                Some(first) => first.followed_by("its rollback failed too", &second),
+                None => second,
+            });
         }
-        if !status.finished() {
+        if !whole.kept {
             status = RunStatus::RolledBack;
             // Nothing of this execution is kept, so it counts nothing.
             counts = handle.counts;
@@ -71,57 +76,76 @@ pub(super) fn end(
         teller.closed(undone);
     }
     writer.forget(context.key);
-    let duration_ms = context.begun.elapsed().as_millis() as u64;
+    // Whole milliseconds, from which every rate of the run is computed.
+    let duration_ms = (context.begun.elapsed().as_millis() as u64).max(1);
     let error_report = error.as_ref().map(ErrorReport::from);
     let run_end = RunEnd {
         status,
         ended_ms: crate::model::now_ms(),
         duration_ms,
         error_json: error_report.as_ref().and_then(|report| serde_json::to_string(report).ok()),
+        performance_json: serde_json::to_string(&teller.summary().performance).ok(),
+        alerts_json: serde_json::to_string(teller.alerts()).ok(),
+        tuning: context.tuning.and_then(|key| key.row(handle.run, learned)),
     };
     let noted = {
         let handle = Arc::clone(handle);
         writer.ask(move |processor| processor.finish_run(&handle, &run_end))
     };
     if let Err(second) = noted {
-        if error.is_none() {
-            (status, error) = (RunStatus::Failed, Some(second));
-        } else {
-            tracing::error!(code = second.code().as_str(), "The end of the run cannot be noted: {second}.");
-        }
+        error = Some(match error {
+            Some(first) if second.code() == Code::TransactionState => {
+                // The store could not be opened anew, which the first error tells.
+                tracing::error!(code = second.code().as_str(), "The end of the run cannot be noted: {second}.");
+                first
+            }
+            Some(first) => first.followed_by("the end of the run cannot be noted", &second),
+            None => {
+                status = RunStatus::Failed;
+                second
+            }
+        });
     }
     assert!(counts.balance(), "BUG: the books of the run do not balance: {counts:?}");
-    let read = teller.counts.read;
+    let undone = status == RunStatus::RolledBack;
+    let batches = handle.next_batch.0 + if undone { 0 } else { teller.batches };
+    let read = if undone { 0 } else { teller.counts.read };
+    let fates = teller.fates.take().filter(|_| !undone);
+    let blank_lines = handle.blank_lines + teller.blank_lines;
+    let success = status == RunStatus::Succeeded;
+    let summary = teller.finish(Event::RunEnded(Box::new(RunEnded {
+        status,
+        success,
+        counts,
+        blank_lines,
+        batches,
+        duration_ms,
+        error: error_report_of(&error),
+    })));
     let report = RunReport {
         schema: REPORT_SCHEMA,
         run: handle.run.0,
         uuid: handle.uuid.clone(),
         status,
-        success: status == RunStatus::Succeeded,
+        success,
+        atomic: job.atomic.as_str().to_owned(),
         dry_run: job.dry_run,
         already_complete: false,
         store: job.store.as_ref().map(|path| path.display().to_string()),
         collection: job.collection.to_string(),
         resumed_at: context.resumed_at,
         counts,
-        blank_lines: handle.blank_lines + teller.blank_lines,
-        batches: handle.next_batch.0 + teller.batches,
+        blank_lines,
+        batches,
         duration_ms,
-        items_per_s: read as f64 / context.begun.elapsed().as_secs_f64().max(1e-9),
+        items_per_s: read as f64 * 1e3 / duration_ms as f64,
         peak_lanes: peak_lanes as u64,
         plugins: plugins_used(shared),
-        fates: teller.fates.clone(),
-        error: error.as_ref().map(ErrorReport::from),
+        fates,
+        performance: Some(summary.performance),
+        problems: summary.problems,
+        error: error_report_of(&error),
     };
-    teller.finish(Event::RunEnded(Box::new(RunEnded {
-        status,
-        success: report.success,
-        counts,
-        blank_lines: report.blank_lines,
-        batches: report.batches,
-        duration_ms,
-        error: report.error.clone(),
-    })));
     match error {
         Some(error) if failed || error.code() != Code::BatchPartial => {
             Err(RunFailure { report: Some(Box::new(report)), error })
@@ -130,14 +154,24 @@ pub(super) fn end(
     }
 }
 
-fn crossed(counts: &Counts) -> Error {
+fn error_report_of(error: &Option<Error>) -> Option<ErrorReport> {
+    error.as_ref().map(ErrorReport::from)
+}
+
+fn crossed(counts: &Counts, atomic: Atomicity) -> Error {
     let message = format!(
         "stopped by --max-rejects: {} of {} items were rejected or dead-lettered",
         counts.failed(),
         counts.read
     );
-    Error::new(Code::BatchPartial, message)
-        .hint("see `atlas-host dead-letters list`; the same command with a higher --max-rejects continues")
+    Error::new(Code::BatchPartial, message).hint(match atomic {
+        Atomicity::Batch => {
+            "see `atlas-host dead-letters list`; the same command with a higher --max-rejects continues"
+        }
+        Atomicity::Run => {
+            "nothing is kept; --dry-run lists every refused item, and a higher --max-rejects lets them pass"
+        }
+    })
 }
 
 /// The report of a run that an earlier execution of the same command has finished.
@@ -149,6 +183,7 @@ pub(super) fn complete(job: &Job, row: &RunRow) -> RunReport {
         status: row.status,
         success: row.status == RunStatus::Succeeded,
         dry_run: false,
+        atomic: row.atomic.clone(),
         already_complete: true,
         store: job.store.as_ref().map(|path| path.display().to_string()),
         collection: row.collection.to_string(),
@@ -161,6 +196,8 @@ pub(super) fn complete(job: &Job, row: &RunRow) -> RunReport {
         peak_lanes: 0,
         plugins: Vec::new(),
         fates: None,
+        performance: None,
+        problems: Vec::new(),
         error: None,
     }
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::chunk::{ChunkMetrics, ItemResult, Judged};
+use super::chunk::{ChunkMetrics, ItemResult, Judged, SlotMetrics};
 use super::shared::RunShared;
 use crate::limits;
 use crate::model::{
@@ -28,6 +28,10 @@ pub(super) struct Flight {
     pub retries: u64,
     metrics: ChunkMetrics,
     read_us: u64,
+    record_bytes: u64,
+    input_bytes: u64,
+    /// When it was cut, since the beginning of the run.
+    cut_us: u64,
     begun: Instant,
     computed: Option<Instant>,
     /// Serial reads: results of the first pass, by record; they are settled by the walk.
@@ -50,7 +54,7 @@ pub(super) struct RetryItem {
 
 impl Flight {
     /// A batch just cut. Records that are no items are settled at once.
-    pub fn new(number: BatchNumber, plan: Plan, cut: Cut, shared: &RunShared) -> Self {
+    pub fn new(number: BatchNumber, plan: Plan, cut: Cut, cut_us: u64, shared: &RunShared) -> Self {
         let mut unsettled = 0;
         let decisions: Vec<Option<Decision>> = cut
             .batch
@@ -82,6 +86,9 @@ impl Flight {
             retries: 0,
             metrics: ChunkMetrics::default(),
             read_us: cut.read_time.as_micros() as u64,
+            record_bytes: cut.record_bytes,
+            input_bytes: cut.input_bytes,
+            cut_us,
             begun: Instant::now(),
             computed: None,
             first_pass: Vec::new(),
@@ -107,7 +114,10 @@ impl Flight {
         let mut chunk = Vec::new();
         let mut bytes = 0;
         for index in items {
-            let size = self.batch.item(index as usize).map_or(0, |item| item.body.len());
+            let size = match &self.batch.records[index as usize].kind {
+                RecordKind::Item { body, .. } => body.len(),
+                RecordKind::Broken(_) => 0,
+            };
             if !chunk.is_empty() && (chunk.len() >= most || bytes + size > limits::CHUNK_BYTES_MAX) {
                 chunks.push(std::mem::take(&mut chunk));
                 bytes = 0;
@@ -181,15 +191,15 @@ impl Flight {
         self.unsettled == 0
     }
 
-    /// All decisions, and the metrics as far as they are known before writing.
-    pub fn finish(self) -> (Vec<Decision>, BatchMetrics) {
+    /// All decisions, the metrics as far as they are known before writing, and what each slot did.
+    pub fn finish(self) -> (Vec<Decision>, BatchMetrics, Vec<SlotMetrics>) {
         let metrics = self.batch_metrics();
         let decisions = self
             .decisions
             .into_iter()
             .map(|decision| decision.expect("BUG: a batch was finished before all its items"))
             .collect();
-        (decisions, metrics)
+        (decisions, metrics, self.metrics.slots)
     }
 
     fn batch_metrics(&self) -> BatchMetrics {
@@ -197,15 +207,18 @@ impl Flight {
         let computed = self.computed.unwrap_or_else(Instant::now);
         let item_ns = percentiles(&self.metrics.item_ns);
         BatchMetrics {
+            cut_us: self.cut_us,
             plan_size: self.plan.batch_size as u64,
             plan_lanes: self.plan.lanes as u64,
-            bytes_in: self.batch.text.len() as u64,
+            bytes_in: self.record_bytes,
+            input_bytes: self.input_bytes,
             guest_calls: self.metrics.calls,
             read_us: self.read_us,
             validate_us: self.metrics.validate_ns / 1000,
             operate_us: self.metrics.operate_ns / 1000,
             compute_us: micros(computed.duration_since(self.begun)),
             wait_us: micros(computed.elapsed()),
+            item_mean_ns: mean(&self.metrics.item_ns),
             item_p50_ns: item_ns[0],
             item_p95_ns: item_ns[1],
             item_p99_ns: item_ns[2],
@@ -224,6 +237,14 @@ pub(super) fn used_up(problem: Problem, attempts: u32, slot: Option<Name>) -> De
         attempts,
         slot,
     }))
+}
+
+/// Mean time per item over the calls.
+fn mean(calls: &[(u64, u32)]) -> u64 {
+    let (time, items) = calls.iter().fold((0u128, 0u128), |(time, items), (ns, count)| {
+        (time + u128::from(*ns) * u128::from(*count), items + u128::from(*count))
+    });
+    time.checked_div(items).map_or(0, |mean| mean as u64)
 }
 
 /// Median, 95th, 99th percentile and maximum of the time per item, each call's mean weighted by its items.
@@ -250,7 +271,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn percentiles_weigh_calls_by_their_items() {
+    fn mean_and_percentiles_weigh_calls_by_their_items() {
+        assert_eq!(mean(&[]), 0);
+        assert_eq!(mean(&[(10, 98), (510, 2)]), 20);
         assert_eq!(percentiles(&[]), [0, 0, 0, 0]);
         assert_eq!(percentiles(&[(10, 98), (500, 2)]), [10, 10, 500, 500]);
         assert_eq!(percentiles(&[(7, 1)]), [7, 7, 7, 7]);

@@ -158,6 +158,11 @@ impl Host {
         self.lanes.get().map_or(0, Lanes::peak)
     }
 
+    /// Sandboxes that there are now: those at work, and the warm ones of runs under way. None outlives its run.
+    pub fn sandboxes(&self) -> usize {
+        self.loader.get().map_or(0, |loader| loader.engine().sandboxes())
+    }
+
     pub(super) fn lanes(&self) -> Result<&Lanes> {
         let _one_at_a_time = guard(&self.setup);
         if let Some(lanes) = self.lanes.get() {

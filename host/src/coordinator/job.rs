@@ -6,12 +6,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::control::Control;
+use super::control::{Command, Control};
 use super::writer::RejectLimit;
 use crate::error::{Code, Error, Result};
 use crate::limits;
 use crate::model::{Decision, IndexSpec, Name, OnExisting, Pointer};
-use crate::monitor::Monitor;
+use crate::monitor::{Monitor, Sensor, Thresholds};
 use crate::plugin::{Grants, Operation, Plugin, Validator};
 use crate::processor::{Output, Processor, ProcessorKind};
 use crate::source::{InputPath, ListSource, MissingId, ReadOptions, Source};
@@ -120,7 +120,19 @@ pub struct Job {
     /// Mean time per item above which a batch raises SLOW_BATCH_PROCESSING.
     pub slow_item: Duration,
     pub monitors: Vec<Box<dyn Monitor>>,
+    /// Where CPU and memory in use are read; none reads the machine's.
+    pub sensor: Option<Box<dyn Sensor>>,
+    /// How often it is read.
+    pub sample_interval: Duration,
+    /// Above these values the host is unhealthy; the share of errors also raises HIGH_ERROR_RATE.
+    pub thresholds: Thresholds,
     pub control: Control,
+    /// Other processes may change the run's bounds through a folder beside its store: see [`super::tune`].
+    pub inbox: bool,
+    /// Asked with every sample for changes of the run; for configuration that is read again.
+    pub live: Option<Live>,
+    /// Said with the first plan, after its reason.
+    pub plan_note: Option<String>,
     /// The resolved configuration, for the record.
     pub settings_json: String,
     /// Ids of dead letters by ordinal, where the items are dead letters to be tried again.
@@ -131,6 +143,9 @@ pub struct Job {
 
 /// Sees the ordinal of the first record and the decisions of each committed batch, in input order.
 pub type Observer = Box<dyn FnMut(u64, &[Decision]) + Send>;
+
+/// Gives what has changed since it was last asked. See [`Job::live`].
+pub type Live = Box<dyn FnMut() -> Vec<Command> + Send>;
 
 impl Job {
     /// A job with defaults: these inputs, stored in this file, into the collection `items`.
@@ -170,7 +185,13 @@ impl Job {
             fresh_sandboxes: false,
             slow_item: limits::SLOW_ITEM,
             monitors: Vec::new(),
+            sensor: None,
+            sample_interval: limits::SAMPLE_INTERVAL,
+            thresholds: Thresholds::default(),
             control: Control::default(),
+            inbox: false,
+            live: None,
+            plan_note: None,
             settings_json: "{}".to_owned(),
             dead_letters: None,
             observer: None,

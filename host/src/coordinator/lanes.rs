@@ -55,6 +55,11 @@ impl Lanes {
         Ok(Self { sender: Some(sender), threads, gauge })
     }
 
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.threads.len()
+    }
+
     /// The most that were ever at work at the same time.
     pub fn peak(&self) -> usize {
         self.gauge.peak.load(Ordering::Relaxed)

@@ -3,11 +3,13 @@
 //! `host` is the entry, `start` begins a run, `finish` ends it, `run` is the loop; lanes compute (`chunk`, `walk`), one writer writes
 //! (`writer`), a reader reads (`intake`). Guests never run while the write lock is held, but for `--atomic run`.
 
+mod check;
 mod chunk;
 mod control;
 mod finish;
 mod flight;
 mod host;
+mod inbox;
 mod indexes;
 mod intake;
 mod job;
@@ -22,12 +24,18 @@ mod serial;
 mod shared;
 mod start;
 mod tell;
+mod tuning;
 mod walk;
 mod work;
 mod writer;
 
 pub use control::{Command, Control};
 pub use host::{Host, HostOptions, default_cache};
-pub use job::{Atomicity, Filling, Input, Job, Observer, SlotSpec};
+pub use inbox::{Applied, TUNE_SCHEMA, Tuned, Tuning, tune};
+pub use indexes::{IndexDone, IndexReport, IndexState, keep_indexes};
+pub use job::{Atomicity, Filling, Input, Job, Live, Observer, SlotSpec};
 pub use outcome::{REPORT_SCHEMA, RunFailure, RunReport};
 pub use writer::RejectLimit;
+
+#[cfg(doctest)]
+mod closed_doors;

@@ -6,6 +6,7 @@ use crate::error::{Code, Error};
 use crate::event::{ErrorReport, PluginUsed};
 use crate::limits;
 use crate::model::{Counts, Fate, RunStatus};
+use crate::monitor::{PerformanceReport, ProblemCount};
 
 /// Version of the report's JSON.
 pub const REPORT_SCHEMA: u32 = 1;
@@ -21,6 +22,8 @@ pub struct RunReport {
     pub status: RunStatus,
     /// True if nothing failed and nothing was rejected.
     pub success: bool,
+    /// What is whole or not there: `batch` or `run`.
+    pub atomic: String,
     /// Everything was done and undone; the counts tell what would have changed.
     pub dry_run: bool,
     /// The same command had been finished before; nothing was done now.
@@ -36,13 +39,17 @@ pub struct RunReport {
     pub batches: u64,
     /// Of this execution.
     pub duration_ms: u64,
-    /// Items read by this execution, per second.
+    /// Items read by this execution per second of `duration_ms`; 0 where it was rolled back.
     pub items_per_s: f64,
     /// Most chunks that were computed at the same time.
     pub peak_lanes: u64,
     pub plugins: Vec<PluginUsed>,
     /// Fate of every record of this execution as runs of ordinals: fate, first, last. None if there were too many runs.
     pub fates: Option<Vec<(Fate, u64, u64)>>,
+    /// Times, sizes and percentiles of this execution; none where nothing was done.
+    pub performance: Option<PerformanceReport>,
+    /// What items failed with in this execution: most frequent first, with the first item that had it.
+    pub problems: Vec<ProblemCount>,
     /// Why it stopped before the end of its input, if it did.
     pub error: Option<ErrorReport>,
 }
@@ -82,7 +89,8 @@ impl std::fmt::Display for RunFailure {
 
 impl std::error::Error for RunFailure {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        Some(&self.error)
+        // It displays as the error itself does.
+        self.error.source()
     }
 }
 

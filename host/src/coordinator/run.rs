@@ -4,6 +4,7 @@
 //! a committed batch is never computed again; batches and bytes under way are bounded.
 
 mod computing;
+mod told;
 mod writing;
 
 use std::cmp::Reverse;
@@ -13,10 +14,11 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded, never, select, unbounded};
 
-use super::control::{Command, Control};
+use super::control::Control;
 use super::flight::Flight;
+use super::inbox::Inbox;
 use super::intake::{CutRequest, Intake, Read};
-use super::job::Observer;
+use super::job::{Live, Observer};
 use super::lanes::Lanes;
 use super::shared::RunShared;
 use super::tell::Teller;
@@ -26,12 +28,9 @@ use crate::error::{Code, Error};
 use crate::event::Event;
 use crate::limits;
 use crate::model::{BatchNumber, Digest, Name, Plan};
-use crate::monitor::{Sensor, SystemSensor};
-use crate::store::{RunHandle, WritePolicy};
-use crate::strategy::{Signals, Strategy};
-
-/// How often the machine is looked at.
-const SAMPLE_INTERVAL: Duration = Duration::from_millis(500);
+use crate::monitor::Sensor;
+use crate::store::{PlanRow, RunHandle, WritePolicy};
+use crate::strategy::{Learned, Signals, Strategy, window};
 
 /// Everything a run needs, made ready by `start`.
 pub(super) struct RunParts<'a> {
@@ -45,6 +44,12 @@ pub(super) struct RunParts<'a> {
     pub strategy: Box<dyn Strategy>,
     pub signals: Signals,
     pub control: Control,
+    pub inbox: Option<Inbox>,
+    pub live: Option<Live>,
+    /// Said with the first plan.
+    pub plan_note: Option<String>,
+    pub sensor: Box<dyn Sensor>,
+    pub sample_interval: Duration,
     pub teller: Teller,
     pub batch_bytes: usize,
     pub batch_wait: Duration,
@@ -75,6 +80,15 @@ pub(super) struct Finished {
     pub peak_lanes: usize,
     /// Blank lines after the last record, which no batch carries.
     pub trailing_blank_lines: u64,
+    /// What the strategy found to be good.
+    pub learned: Option<Learned>,
+}
+
+impl Finished {
+    /// A run that failed before its first batch.
+    pub fn failed(error: Error, teller: Teller) -> Self {
+        Self { ended: Ended::Failed(error), teller, peak_lanes: 0, trailing_blank_lines: 0, learned: None }
+    }
 }
 
 /// Items waiting for another attempt.
@@ -114,6 +128,8 @@ pub(super) struct Run<'a> {
     plan: Plan,
     /// Plans of the cuts asked for and not yet received, oldest first.
     requested: VecDeque<Plan>,
+    /// Plans that differ from the one before, until the first batch cut by them is written.
+    plans: VecDeque<PlanRow>,
     flights: VecDeque<Flight>,
     sent: VecDeque<Sent>,
     next_number: BatchNumber,
@@ -127,9 +143,10 @@ pub(super) struct Run<'a> {
     stop_begun: Option<Instant>,
     /// The writer takes no more batches of this run.
     writer_closed: bool,
+    /// The store failed and is being opened anew: nothing more is read or sent until it is known what becomes of the group.
+    recovering: bool,
     /// Serial reads: skip the first pass, since most items of the last batch had to run again anyway.
     skip_first_pass: bool,
-    sensor: SystemSensor,
     next_sample: Instant,
     lane_busy: Duration,
     lane_busy_since: Instant,
@@ -144,6 +161,7 @@ impl<'a> Run<'a> {
         Self {
             plan: Plan { batch_size: 1, lanes: 1, batches_in_flight: 1 },
             requested: VecDeque::new(),
+            plans: VecDeque::new(),
             flights: VecDeque::new(),
             sent: VecDeque::new(),
             next_number: parts.handle.next_batch,
@@ -156,9 +174,9 @@ impl<'a> Run<'a> {
             outcome: None,
             stop_begun: None,
             writer_closed: false,
+            recovering: false,
             skip_first_pass: false,
-            sensor: SystemSensor::new(),
-            next_sample: now + SAMPLE_INTERVAL,
+            next_sample: now + parts.sample_interval,
             lane_busy: Duration::ZERO,
             lane_busy_since: now,
             writer_busy: Duration::ZERO,
@@ -184,6 +202,7 @@ impl<'a> Run<'a> {
                     ended,
                     peak_lanes: self.peak_lanes,
                     trailing_blank_lines: self.trailing_blank_lines,
+                    learned: self.parts.strategy.learned(),
                     teller: self.parts.teller,
                 };
             }
@@ -230,7 +249,7 @@ impl<'a> Run<'a> {
     }
 
     fn ask_for_batches(&mut self) {
-        while !self.stopping() && !self.input_ended && self.room() {
+        while !self.stopping() && !self.recovering && !self.input_ended && self.room() {
             let plan = self.plan_next();
             let request =
                 CutRequest { size: plan.batch_size, bytes: self.parts.batch_bytes, wait: Some(self.parts.batch_wait) };
@@ -247,7 +266,7 @@ impl<'a> Run<'a> {
         if batches == 0 {
             return true;
         }
-        let most = self.plan.batches_in_flight.min(limits::BATCHES_IN_FLIGHT_MAX);
+        let most = window(self.plan, self.starved()).min(limits::BATCHES_IN_FLIGHT_MAX);
         let items: usize = self.requested.iter().map(|plan| plan.batch_size).sum::<usize>()
             + self.flights.iter().map(|flight| flight.batch.len()).sum::<usize>()
             + self.sent.iter().map(|sent| sent.items).sum::<usize>();
@@ -256,6 +275,15 @@ impl<'a> Run<'a> {
         batches < most
             && (batches < 2 || items + self.plan.batch_size <= limits::ITEMS_IN_FLIGHT_MAX)
             && bytes < limits::BYTES_IN_FLIGHT_MAX
+    }
+
+    /// A lane has nothing to do and nothing is on its way to it, while the oldest batch is being computed.
+    fn starved(&self) -> bool {
+        self.lanes_in_use < self.plan.lanes
+            && self.work.is_empty()
+            && self.requested.is_empty()
+            && self.parts.shared.view.is_none()
+            && self.flights.front().is_some_and(|oldest| !oldest.computed())
     }
 
     fn plan_next(&mut self) -> Plan {
@@ -272,19 +300,44 @@ impl<'a> Run<'a> {
         let number = self.next_number.0 + self.requested.len() as u64;
         self.parts.signals.sequence = number;
         let planned = self.parts.strategy.plan(&self.parts.signals);
-        let old = std::mem::replace(&mut self.plan, planned.plan);
-        if let Some(reason) = planned.reason {
+        let plan = self.within_bounds(planned.plan);
+        let old = std::mem::replace(&mut self.plan, plan);
+        if let Some(mut reason) = planned.reason {
+            if let Some(note) = self.parts.plan_note.take() {
+                reason = format!("{reason}; {note}");
+            }
             let first = number == self.parts.handle.next_batch.0;
-            self.parts.teller.emit(Event::PlanChosen {
-                batch: number,
+            let row = PlanRow {
+                batch: BatchNumber(number),
                 batch_size: self.plan.batch_size as u64,
                 lanes: self.plan.lanes as u64,
+                batches_in_flight: self.plan.batches_in_flight as u64,
                 old_batch_size: (!first).then_some(old.batch_size as u64),
                 old_lanes: (!first).then_some(old.lanes as u64),
                 reason,
+                signals_json: serde_json::to_string(&self.parts.signals).expect("signals are plain data"),
+            };
+            self.parts.teller.emit(Event::PlanChosen {
+                batch: number,
+                batch_size: row.batch_size,
+                lanes: row.lanes,
+                old_batch_size: row.old_batch_size,
+                old_lanes: row.old_lanes,
+                reason: row.reason.clone(),
             });
+            self.plans.push_back(row);
         }
         self.plan
+    }
+
+    /// A strategy of an embedding program may be mistaken.
+    fn within_bounds(&self, plan: Plan) -> Plan {
+        let bounds = &self.parts.signals.bounds;
+        Plan {
+            batch_size: plan.batch_size.clamp(1, bounds.batch_size.max()),
+            lanes: plan.lanes.clamp(1, bounds.lanes.max()),
+            batches_in_flight: plan.batches_in_flight.clamp(1, limits::BATCHES_IN_FLIGHT_MAX),
+        }
     }
 
     fn received(&mut self, read: Read) {
@@ -313,7 +366,8 @@ impl<'a> Run<'a> {
         }
         let number = self.next_number;
         self.next_number = BatchNumber(number.0 + 1);
-        let flight = Flight::new(number, plan, cut, &self.parts.shared);
+        let cut_us = self.parts.teller.elapsed_us();
+        let flight = Flight::new(number, plan, cut, cut_us, &self.parts.shared);
         self.parts.teller.batch_started(&flight);
         self.flights.push_back(flight);
         if self.parts.shared.view.is_none() {
@@ -338,7 +392,9 @@ impl<'a> Run<'a> {
             },
             recv(self.done.1) -> done => if let Ok(done) = done { self.done(done) },
             recv(self.written.1) -> written => if let Ok(written) = written { self.written(written) },
-            recv(self.parts.control.commands()) -> command => if let Ok(command) = command { self.told(command) },
+            recv(self.parts.control.commands()) -> command => if let Ok(command) = command {
+                self.told(&command);
+            },
             default(timeout) => {}
         }
         if self.input_ended
@@ -356,37 +412,5 @@ impl<'a> Run<'a> {
         if !self.stopping() {
             self.outcome = Some(Ended::Failed(Error::new(Code::Internal, "the reader has ended without a word")));
         }
-    }
-
-    fn told(&mut self, command: Command) {
-        let bounds = &mut self.parts.signals.bounds;
-        let (setting, value) = match command {
-            Command::Stop => return,
-            Command::BatchSize(interval) => {
-                bounds.batch_size = interval;
-                ("batch-size", format!("{}..{}", interval.min(), interval.max()))
-            }
-            Command::Lanes(interval) => {
-                bounds.lanes = interval;
-                ("lanes", format!("{}..{}", interval.min(), interval.max()))
-            }
-            Command::Attempts(attempts) => {
-                self.parts.attempts = attempts;
-                ("attempts", attempts.to_string())
-            }
-        };
-        self.parts.teller.emit(Event::BoundsChanged { setting: setting.to_owned(), value });
-    }
-
-    fn sample(&mut self) {
-        if Instant::now() < self.next_sample {
-            return;
-        }
-        self.next_sample = Instant::now() + SAMPLE_INTERVAL;
-        let sample = self.sensor.sample().usable();
-        self.parts.signals.cpu_share = sample.cpu_share;
-        self.parts.signals.memory_share = sample.memory_share;
-        self.parts.signals.process_bytes = sample.process_bytes;
-        self.parts.teller.sampled(sample);
     }
 }

@@ -6,20 +6,21 @@ use std::time::Instant;
 
 use super::finish::{Context, complete, end};
 use super::host::{Host, WriterLease};
+use super::inbox::Inbox;
 use super::intake::Intake;
 use super::job::{Atomicity, Filling, Input, Job, SlotSpec};
 use super::outcome::{RunFailure, RunReport};
 use super::resume::{self, Found, Identity};
-use super::run::{Run, RunParts};
+use super::run::{Finished, Run, RunParts};
 use super::serial::{Base, Committed, StoreView, Uncommitted};
 use super::shared::RunShared;
 use super::tell::{Open, Teller};
+use super::tuning;
 use super::writer::{Budget, WriterService};
 use crate::error::{Code, Error, Result};
 use crate::event::{Event, PluginUsed, RunStarted};
-use crate::limits;
 use crate::model::{Name, RunNumber};
-use crate::monitor::{EventHub, SystemClock};
+use crate::monitor::{EventHub, Sensor, SystemClock, SystemSensor};
 use crate::plugin::{Role, Slot, SlotSettings};
 use crate::processor::{MemoryProcessor, ProcessorKind, StorageProcessor};
 use crate::source::{self, Cutter, Decoder, MissingId, Source};
@@ -28,7 +29,7 @@ use crate::strategy::{self, Signals};
 
 /// Runs a job: see [`Host::run`].
 pub(super) fn run(host: &Host, mut job: Job) -> Result<RunReport, RunFailure> {
-    check(&job)?;
+    super::check::job(&job)?;
     if job.processor == ProcessorKind::Index {
         return Ok(super::indexes::run(&job)?);
     }
@@ -61,10 +62,20 @@ pub(super) fn run(host: &Host, mut job: Job) -> Result<RunReport, RunFailure> {
         resume::skip(&mut cutter, &handle, &job.control)?;
     }
     let shared = Arc::new(shared(&job, slots, &handle, &writer, key)?);
+    let items_total = match &job.dead_letters {
+        Some(ids) => Some(ids.len() as u64),
+        None => cutter.source().total_items().map(|total| job.limit.map_or(total, |limit| total.min(limit))),
+    };
+    let intake = Intake::start(cutter, job.control.flag())?;
+    let lanes = host.lanes()?;
+    let tuning = tuning::Key::of(&job, &shared);
+    let mut signals = Signals::new(job.bounds.clone());
+    if let (Some(key), None) = (&tuning, &job.bounds.start) {
+        signals.bounds.start = key.start(&writer)?;
+    }
     let monitors = std::mem::take(&mut job.monitors);
     let hub = EventHub::start(handle.run.0, Box::new(SystemClock::start()), monitors)?;
-    let items_total = job.dead_letters.as_ref().map(|ids| ids.len() as u64);
-    let mut teller = Teller::new(hub, Arc::clone(&shared), handle.run.0, job.slow_item, items_total);
+    let mut teller = Teller::new(hub, Arc::clone(&shared), handle.run.0, &job, items_total);
     teller.emit(Event::RunStarted(Box::new(run_started(
         &job,
         &handle,
@@ -75,16 +86,20 @@ pub(super) fn run(host: &Host, mut job: Job) -> Result<RunReport, RunFailure> {
         identity.resumable,
     ))));
     if job.dry_run {
-        teller.stays_open(Open::DryRun, handle.next_batch);
+        teller.stays_open(Open::DryRun);
     }
-    let intake = Intake::start(cutter, job.control.flag())?;
-    let lanes = host.lanes()?;
-    let holds = job.atomic == Atomicity::Run && !job.dry_run;
-    if holds {
-        writer.hold(key, |processor| processor.begin())?;
-        teller.stays_open(Open::Run, handle.next_batch);
+    let mut context = Context { key, begun, resumed_at, holds: false, tuning };
+    if job.atomic == Atomicity::Run && !job.dry_run {
+        if let Err(error) = writer.hold(key, |processor| processor.begin()) {
+            return end(&job, &writer, &handle, &shared, context, Finished::failed(error, teller));
+        }
+        context.holds = true;
+        teller.stays_open(Open::Run);
     }
-    let context = Context { key, begun, resumed_at, holds };
+    let inbox = match &job.store {
+        Some(store) if job.inbox && !job.dry_run => Inbox::open(store, &handle.uuid),
+        _ => None,
+    };
     let parts = RunParts {
         key,
         policy: Arc::new(WritePolicy { target: job.collection.clone(), on_existing: job.on_existing, sort: true }),
@@ -92,8 +107,13 @@ pub(super) fn run(host: &Host, mut job: Job) -> Result<RunReport, RunFailure> {
         writer: Arc::clone(&writer),
         intake,
         strategy,
-        signals: Signals::new(job.bounds.clone()),
+        signals,
         control: job.control.clone(),
+        inbox,
+        live: job.live.take(),
+        plan_note: job.plan_note.take(),
+        sample_interval: job.sample_interval,
+        sensor: job.sensor.take().unwrap_or_else(|| sensor(job.store.as_deref())),
         teller,
         batch_bytes: job.batch_bytes,
         batch_wait: job.batch_wait,
@@ -110,34 +130,9 @@ pub(super) fn run(host: &Host, mut job: Job) -> Result<RunReport, RunFailure> {
     end(&job, &writer, &handle, &shared, context, finished)
 }
 
-/// Errors: CONFIG_3001, naming the setting, what was given and what is possible.
-fn check(job: &Job) -> Result<()> {
-    let refuse = |message: String| Err(Error::new(Code::ConfigInvalid, message));
-    if job.attempts == 0 || job.attempts > limits::ATTEMPTS_LIMIT {
-        return refuse(format!("attempts is {}, 1 to {} are possible", job.attempts, limits::ATTEMPTS_LIMIT));
-    }
-    if job.bounds.batch_size.max() > limits::BATCH_SIZE_LIMIT {
-        return refuse(format!(
-            "batch size is {}, 1 to {} are possible",
-            job.bounds.batch_size.max(),
-            limits::BATCH_SIZE_LIMIT
-        ));
-    }
-    if job.bounds.lanes.max() > limits::LANES_LIMIT {
-        return refuse(format!("lanes is {}, 1 to {} are possible", job.bounds.lanes.max(), limits::LANES_LIMIT));
-    }
-    if job.validators.len() + usize::from(job.operation.is_some()) > limits::PLUGINS_MAX {
-        return refuse(format!("more than {} plugins in one run", limits::PLUGINS_MAX));
-    }
-    if job.deadline.is_zero() {
-        return refuse("deadline is 0, it must be longer".to_owned());
-    }
-    let mut names: Vec<&Name> = job.validators.iter().chain(&job.operation).map(|slot| &slot.name).collect();
-    names.sort();
-    if let Some(pair) = names.windows(2).find(|pair| pair[0] == pair[1]) {
-        return refuse(format!("two slots are called {}", pair[0]));
-    }
-    Ok(())
+/// What the machine itself tells, and the store where there is one.
+fn sensor(store: Option<&Path>) -> Box<dyn Sensor> {
+    Box::new(store.map_or_else(SystemSensor::new, SystemSensor::of_store))
 }
 
 /// The plugins of a run, started once as a probe. Nothing of the store is touched before.
@@ -307,7 +302,6 @@ fn shared(job: &Job, slots: Slots, handle: &RunHandle, writer: &Arc<WriterServic
         now_ms: handle.clock_ms.max(0) as u64,
         seed: handle.seed,
         body_decoder: Decoder::new(job.id.clone(), MissingId::Ordinal),
-        attempts: job.attempts,
         view,
     })
 }
@@ -368,7 +362,11 @@ fn run_started(
 ) -> RunStarted {
     RunStarted {
         uuid: handle.uuid.clone(),
-        store: job.store.as_ref().map_or_else(String::new, |path| path.display().to_string()),
+        // A processor that keeps nothing uses no store, even if one is named.
+        store: match job.processor {
+            ProcessorKind::Storage => job.store.as_ref().map_or_else(String::new, |path| path.display().to_string()),
+            _ => String::new(),
+        },
         collection: job.collection.to_string(),
         inputs: names.to_vec(),
         strategy: job.strategy.clone(),

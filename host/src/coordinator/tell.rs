@@ -4,13 +4,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::flight::Flight;
+use super::job::Job;
 use super::outcome::{fate_runs, join_runs};
 use super::shared::RunShared;
 use super::writer::Group;
 use crate::error::Error;
-use crate::event::{BatchCommitted, EVENT_SCHEMA, Envelope, Event};
+use crate::event::{BatchCommitted, EVENT_SCHEMA, Envelope, Event, HealthStatus};
+use crate::limits;
 use crate::model::{BatchNumber, Counts, Decision, Digest, Fate, Name, RecordKind, Refusal};
-use crate::monitor::{Alerts, EventHub, Fold, Health, Progress, Sample};
+use crate::monitor::{AlertRecord, Alerts, EventHub, Fold, Health, Progress, RunSummary, Sample, Summary, Thresholds};
 use crate::store::{BatchWrite, Receipt};
 
 /// How often `progressed` is told while the run goes on.
@@ -33,6 +35,8 @@ pub(super) struct Teller {
     alerts: Alerts,
     health: Health,
     progress: Progress,
+    summary: Summary,
+    raised: Vec<AlertRecord>,
     slots: Arc<RunShared>,
     open: Open,
     begun: Instant,
@@ -52,13 +56,15 @@ pub(super) struct Teller {
 }
 
 impl Teller {
-    pub fn new(hub: EventHub, slots: Arc<RunShared>, run: u64, slow_item: Duration, items_total: Option<u64>) -> Self {
+    pub fn new(hub: EventHub, slots: Arc<RunShared>, run: u64, job: &Job, items_total: Option<u64>) -> Self {
         let now = Instant::now();
         Self {
             hub,
-            alerts: Alerts::new(slow_item, 0.10),
-            health: Health::default(),
+            alerts: Alerts::new(job.slow_item, job.thresholds),
+            health: Health::new(job.thresholds),
             progress: Progress::default(),
+            summary: Summary::default(),
+            raised: Vec::new(),
             slots,
             open: Open::No,
             begun: now,
@@ -77,11 +83,11 @@ impl Teller {
     }
 
     /// What the run writes stays uncommitted. Told after `run-started`.
-    pub fn stays_open(&mut self, open: Open, first_batch: BatchNumber) {
+    pub fn stays_open(&mut self, open: Open) {
         self.open = open;
         if open == Open::Run {
             let group = self.next_group();
-            self.emit(Event::TransactionBegan { group, first_batch: first_batch.0, last_batch: first_batch.0 });
+            self.emit(Event::TransactionBegan { group, first_batch: None, last_batch: None });
         }
     }
 
@@ -98,27 +104,22 @@ impl Teller {
     pub fn emit(&mut self, event: Event) {
         let follow = self.alerts.observe(&event);
         self.health.observe(&event);
-        self.note_progress(&event);
-        self.hub.emit(event);
+        let elapsed_us = self.elapsed_us();
+        let envelope = Envelope { schema: EVENT_SCHEMA, seq: 0, time_ms: 0, elapsed_us, run: self.run, event };
+        self.progress.observe(&envelope);
+        self.summary.observe(&envelope);
+        self.hub.emit(envelope.event);
         for event in follow {
+            self.note_alert(&event, elapsed_us);
             self.hub.emit(event);
         }
     }
 
-    fn note_progress(&mut self, event: &Event) {
-        if matches!(
-            event,
-            Event::RunStarted(_) | Event::BatchStarted { .. } | Event::BatchCommitted(_) | Event::BatchApplied(_)
-        ) {
-            let envelope = Envelope {
-                schema: EVENT_SCHEMA,
-                seq: 0,
-                time_ms: 0,
-                elapsed_us: self.elapsed_us(),
-                run: self.run,
-                event: event.clone(),
-            };
-            self.progress.observe(&envelope);
+    fn note_alert(&mut self, event: &Event, elapsed_us: u64) {
+        if self.raised.len() < limits::ALERTS_KEPT_MAX
+            && let Some(record) = AlertRecord::of(event, elapsed_us)
+        {
+            self.raised.push(record);
         }
     }
 
@@ -174,19 +175,43 @@ impl Teller {
         }
     }
 
-    pub fn sampled(&mut self, sample: Sample) {
+    /// Tells of a sample; true if it means that the host is unhealthy.
+    pub fn sampled(&mut self, sample: Sample) -> bool {
         let event = self.health.sampled(sample);
+        let unhealthy = matches!(event, Event::HealthSampled { status: HealthStatus::Unhealthy, .. });
         self.emit(event);
+        unhealthy
+    }
+
+    /// Batches whose mean time per item is above this are slow from now on. Gives what it was.
+    pub fn slow_item(&mut self, slow_item: Duration) -> Duration {
+        self.alerts.set_slow_item(slow_item)
+    }
+
+    /// Health is judged by these from now on. Gives what they were.
+    pub fn thresholds(&mut self, thresholds: Thresholds) -> Thresholds {
+        self.health.set(thresholds);
+        self.alerts.set(thresholds)
     }
 
     pub fn rolled_back(&mut self, first: BatchNumber, last: BatchNumber, error: &Error) {
-        if self.open == Open::Run {
-            // The run's own transaction ends with it.
+        if self.open != Open::No {
+            // The transaction of the run ends with it.
             return;
         }
         let group = self.next_group();
-        self.emit(Event::TransactionBegan { group, first_batch: first.0, last_batch: last.0 });
+        self.emit(Event::TransactionBegan { group, first_batch: Some(first.0), last_batch: Some(last.0) });
         self.emit(Event::TransactionRolledBack { group, reason: format!("{}: {error}", error.code()) });
+    }
+
+    /// What the run came to so far.
+    pub fn summary(&self) -> RunSummary {
+        self.summary.summary()
+    }
+
+    /// Alerts that were raised and cleared, in order, as far as they are kept.
+    pub fn alerts(&self) -> &[AlertRecord] {
+        &self.raised
     }
 
     fn next_group(&mut self) -> u64 {
@@ -196,9 +221,9 @@ impl Teller {
 
     pub fn group_committed(&mut self, group: &Group, digests: &[(Name, Digest)], inputs: &[String]) {
         let (Some((first, _)), Some((last, _))) = (group.batches.first(), group.batches.last()) else { return };
-        let number = if self.open == Open::Run { 0 } else { self.next_group() };
-        if self.open != Open::Run {
-            let (first_batch, last_batch) = (first.number.0, last.number.0);
+        let number = if self.open == Open::No { self.next_group() } else { 0 };
+        if self.open == Open::No {
+            let (first_batch, last_batch) = (Some(first.number.0), Some(last.number.0));
             self.emit(Event::TransactionBegan { group: number, first_batch, last_batch });
             let duration_us = group.duration.as_micros() as u64;
             self.emit(Event::TransactionCommitted { group: number, duration_us });
@@ -246,6 +271,7 @@ impl Teller {
             digests: digests.iter().map(|(slot, digest)| (slot.to_string(), digest.to_string())).collect(),
             checkpoint: self.checkpoint,
             metrics,
+            plugins: write.plugins.clone(),
         });
         self.emit(match self.open {
             Open::No => Event::BatchCommitted(committed),
@@ -285,8 +311,8 @@ impl Teller {
         }
     }
 
-    /// Emits the last event and waits until every monitor has seen it.
-    pub fn finish(mut self, last: Event) {
+    /// Emits the last event and waits until every monitor has seen it. Gives what the run came to.
+    pub fn finish(mut self, last: Event) -> RunSummary {
         if let Event::RunEnded(ended) = &last
             && ended.status.finished()
         {
@@ -299,6 +325,7 @@ impl Teller {
         if delivery.delivered < delivery.emitted && delivery.detached.is_empty() {
             tracing::error!("{} events were not delivered.", delivery.emitted - delivery.delivered);
         }
+        self.summary.summary()
     }
 }
 

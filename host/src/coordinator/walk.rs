@@ -58,24 +58,39 @@ pub(super) struct Walked {
     /// One per item of the chunk, same order; complete unless the walk was told to stop.
     pub decisions: Vec<Decision>,
     pub metrics: ChunkMetrics,
-    pub retries: u64,
+    /// Attempts beyond an item's first, in order.
+    pub retried: Vec<Retried>,
     /// Items whose first pass did not count.
     pub rerun: usize,
 }
 
-/// Settles all items of the batch in input order. `passes` has one entry per item; none where there was no first pass.
+/// One more attempt of an item.
+pub(super) struct Retried {
+    pub index: u32,
+    /// Its number; the first attempt is 1.
+    pub attempt: u32,
+    pub delay: Duration,
+    pub code: String,
+}
+
+/// Settles all items of the batch in input order, each with so many attempts at the most. `passes` has one entry per item; none where there was no first pass.
 ///
 /// Gives none if `stop` was set before the end. Errors: the store cannot be read.
 pub(super) fn walk(
     chunk: &Chunk,
     passes: Vec<Option<FirstPass>>,
+    attempts: u32,
     view: &StoreView,
     runtime: &CallRuntime,
     stop: &AtomicBool,
 ) -> Result<Option<Walked>> {
     let overlay = Arc::new(Mutex::new(Overlay::default()));
-    let mut walked =
-        Walked { decisions: Vec::with_capacity(passes.len()), metrics: ChunkMetrics::default(), retries: 0, rerun: 0 };
+    let mut walked = Walked {
+        decisions: Vec::with_capacity(passes.len()),
+        metrics: ChunkMetrics::default(),
+        retried: Vec::new(),
+        rerun: 0,
+    };
     for (index, pass) in chunk.indices.iter().zip(passes) {
         if stop.load(Ordering::Relaxed) {
             return Ok(None);
@@ -93,16 +108,17 @@ pub(super) fn walk(
             match result {
                 ItemResult::Decided(decision) => break decision,
                 ItemResult::Accepted => break Decision::Keep,
-                ItemResult::Retry { problem, slot, .. } if attempt >= chunk.run.attempts => {
+                ItemResult::Retry { problem, slot, .. } if attempt >= attempts => {
                     break used_up(problem, attempt, slot);
                 }
-                ItemResult::Retry { delay_ms, .. } => {
+                ItemResult::Retry { problem, delay_ms, .. } => {
                     let random = chunk.run.seed ^ (u64::from(*index) << 20) ^ u64::from(attempt);
-                    if !pause(retry::delay(attempt, random.wrapping_mul(0x9E37_79B9_7F4A_7C15), delay_ms), stop) {
+                    let delay = retry::delay(attempt, random.wrapping_mul(0x9E37_79B9_7F4A_7C15), delay_ms);
+                    if !pause(delay, stop) {
                         return Ok(None);
                     }
                     attempt += 1;
-                    walked.retries += 1;
+                    walked.retried.push(Retried { index: *index, attempt, delay, code: problem.code });
                     result = again(chunk, *index, attempt, view, &overlay, runtime, &mut walked.metrics);
                 }
             }

@@ -22,8 +22,8 @@ pub(super) enum LaneWork {
     Operate(Chunk, Vec<ItemResult>),
     /// Serial reads: every item by itself against the committed state.
     FirstPass(Chunk),
-    /// Serial reads: all items of a batch in input order.
-    Walk(Chunk, Vec<Option<FirstPass>>),
+    /// Serial reads: all items of a batch in input order, with so many attempts each.
+    Walk(Chunk, Vec<Option<FirstPass>>, u32),
 }
 
 /// What a lane answers.
@@ -73,9 +73,9 @@ fn compute(work: LaneWork, runtime: &CallRuntime, stop: &AtomicBool) -> Done {
             let (passes, metrics) = walk::first_pass(&chunk, &view, runtime);
             Done::FirstPass { number: BatchNumber(chunk.number), indices: chunk.indices, passes, metrics }
         }
-        LaneWork::Walk(chunk, passes) => {
+        LaneWork::Walk(chunk, passes, attempts) => {
             let view = chunk.run.view.clone().expect("BUG: a walk without a view of the store");
-            let walked = walk::walk(&chunk, passes, &view, runtime, stop);
+            let walked = walk::walk(&chunk, passes, attempts, &view, runtime, stop);
             Done::Walked { number: BatchNumber(chunk.number), indices: chunk.indices, walked }
         }
     }

@@ -1,13 +1,16 @@
 //! The writer: one thread that owns the processor, and so the one writing connection, for all runs of this process.
 //!
 //! Batches that are ready together share one transaction (group commit). Invariant: an acknowledgement follows the commit,
-//! never precedes it. Invariant: a group that failed leaves nothing behind, and its run ends.
+//! never precedes it. Invariant: a group that failed leaves nothing behind, and its run ends, unless the group is written
+//! once the store was opened anew (see `recovery`).
+
+pub(super) mod recovery;
 
 use std::collections::{HashMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
@@ -78,8 +81,12 @@ impl RejectLimit {
 pub(super) enum Written {
     /// A group is in the store, after its commit.
     Committed(Group),
-    /// A group was rolled back; nothing of it is kept, and no later batch of the run will be written.
-    Failed { first: BatchNumber, last: BatchNumber, error: Error },
+    /// A commit failed; what is in the store is being looked for.
+    InDoubt,
+    /// A group was rolled back; nothing of it is kept. What becomes of it follows.
+    RolledBack { first: BatchNumber, last: BatchNumber, error: Error },
+    /// A group is not written, and no later batch of the run will be.
+    Failed(Error),
 }
 
 /// A committed group.
@@ -149,7 +156,12 @@ impl WriterService {
         key: u64,
         work: impl FnOnce(&mut dyn Processor) -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        self.ask_as(work, |task| Message::Hold(key, task))
+        let held = self.ask_as(work, |task| Message::Hold(key, task));
+        if held.is_err() {
+            // There is nothing to hold: others must not wait for a run that gives up now.
+            self.release(key, |_| Ok(()))?;
+        }
+        held
     }
 
     /// As [`WriterService::ask`], by the holder; afterwards all runs are served again.
@@ -254,9 +266,17 @@ impl Loop {
     }
 
     fn task(&mut self, task: Task) {
-        // The asker sees its reply channel closed; what the panic left open is undone by the next rollback.
+        if self.holder.is_none() {
+            recovery::put_in_order(self.processor.as_mut());
+        }
+        // The asker sees its reply channel closed.
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| task(self.processor.as_mut()))) {
             tracing::error!("A task of the writer panicked: {}.", panic_text(panic.as_ref()));
+            if self.holder.is_none()
+                && let Err(second) = self.processor.rollback()
+            {
+                tracing::error!(code = second.code().as_str(), "What it left open cannot be undone: {second}.");
+            }
         }
     }
 
@@ -288,6 +308,9 @@ impl Loop {
 
     /// Collects the batches of the same run that are ready now, and writes them in one transaction.
     fn group(&mut self, first: WriteRequest) {
+        if self.holder.is_none() {
+            recovery::put_in_order(self.processor.as_mut());
+        }
         let (key, handle, policy) = (first.key, Arc::clone(&first.handle), Arc::clone(&first.policy));
         let (reply, budget) = (first.reply.clone(), first.budget);
         let mut items = first.write.batch.len();
@@ -308,35 +331,49 @@ impl Loop {
                 None => break,
             }
         }
-        let (from, to) = (group[0].number, group[group.len() - 1].number);
         let tally = self.runs.entry(key).or_default();
         let written = if tally.closed {
             Err(Error::new(Code::TransactionState, "an earlier batch of the run was not written"))
         } else {
             let budget =
                 budget.map(|b| Budget { limit: b.limit, failed: b.failed + tally.failed, read: b.read + tally.read });
-            let write = || write_group(self.processor.as_mut(), &handle, &policy, group, budget);
-            catch_unwind(AssertUnwindSafe(write)).unwrap_or_else(|panic| {
-                let _ = self.processor.rollback();
-                Err(Error::new(Code::Internal, panic_text(panic.as_ref())))
-            })
+            let order = recovery::Order {
+                run: &handle,
+                policy: &policy,
+                budget,
+                group: &group,
+                // What an outer transaction holds would be lost with the connection.
+                may_reopen: self.holder.is_none(),
+                reply: &reply,
+            };
+            recovery::write(self.processor.as_mut(), &order)
         };
+        let mut last = None;
         let answer = match written {
-            Ok(group) => {
-                for (_, receipt) in &group.batches {
+            Ok(mut done) => {
+                last = done.last.take();
+                for receipt in &done.receipts {
                     tally.failed += receipt.counts.failed();
                     tally.read += receipt.counts.read;
                 }
-                tally.closed = group.crossed;
-                Written::Committed(group)
+                tally.closed = done.crossed || last.is_some();
+                Written::Committed(Group {
+                    batches: group.into_iter().zip(done.receipts).collect(),
+                    duration: done.duration,
+                    commit: done.commit,
+                    crossed: done.crossed,
+                })
             }
             Err(error) => {
                 tally.closed = true;
-                Written::Failed { first: from, last: to, error }
+                Written::Failed(error)
             }
         };
         // A run that is gone no longer needs the answer; the store has it.
         let _ = reply.send(answer);
+        if let Some(error) = last {
+            let _ = reply.send(Written::Failed(error));
+        }
     }
 }
 
@@ -344,65 +381,5 @@ fn write_bytes(write: &BatchWrite) -> usize {
     write.batch.text.len()
 }
 
-fn write_group(
-    processor: &mut dyn Processor,
-    handle: &RunHandle,
-    policy: &WritePolicy,
-    group: Vec<BatchWrite>,
-    budget: Option<Budget>,
-) -> Result<Group> {
-    let begin = Instant::now();
-    processor.begin()?;
-    let applied = apply_within(processor, handle, policy, group, budget);
-    let (batches, crossed) = match applied {
-        Ok(applied) => applied,
-        Err(error) => return Err(undone(processor, error)),
-    };
-    let commit_begin = Instant::now();
-    if let Err(error) = processor.commit() {
-        return Err(undone(processor, error));
-    }
-    let commit = commit_begin.elapsed();
-    if let (Some((first, _)), Some((last, _))) = (batches.first(), batches.last()) {
-        processor.note_commit_time(handle, first.number, last.number, commit.as_micros() as u64);
-    }
-    Ok(Group { batches, duration: begin.elapsed(), commit, crossed })
-}
-
-/// Rolls back; a rollback that fails too is reported beside the first error, not instead of it.
-fn undone(processor: &mut dyn Processor, error: Error) -> Error {
-    if let Err(second) = processor.rollback() {
-        tracing::error!(code = second.code().as_str(), "The rollback failed too: {second}.");
-    }
-    error
-}
-
-type Applied = (Vec<(BatchWrite, Receipt)>, bool);
-
-/// With a budget, batch by batch: the one that crosses it is the last of its group.
-fn apply_within(
-    processor: &mut dyn Processor,
-    handle: &RunHandle,
-    policy: &WritePolicy,
-    group: Vec<BatchWrite>,
-    budget: Option<Budget>,
-) -> Result<Applied> {
-    let Some(mut budget) = budget else {
-        let receipts = processor.apply(handle, &group, policy)?;
-        return Ok((group.into_iter().zip(receipts).collect(), false));
-    };
-    let mut batches = Vec::with_capacity(group.len());
-    for write in group {
-        let receipt = processor
-            .apply(handle, std::slice::from_ref(&write), policy)?
-            .pop()
-            .expect("BUG: the processor gave no receipt for a batch");
-        budget.failed += receipt.counts.failed();
-        budget.read += receipt.counts.read;
-        batches.push((write, receipt));
-        if budget.limit.crossed(budget.failed, budget.read) {
-            return Ok((batches, true));
-        }
-    }
-    Ok((batches, false))
-}
+#[cfg(test)]
+mod tests;

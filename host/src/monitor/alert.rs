@@ -3,7 +3,8 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use crate::event::{BatchCommitted, Event};
+use super::health::{Condition as Cause, Sample, Thresholds, reasons};
+use crate::event::{BatchCommitted, Event, HealthStatus};
 use crate::limits::SLOW_ITEM;
 
 /// The mean time per item of a batch (validate, operate, write) is above the threshold.
@@ -11,7 +12,25 @@ pub const SLOW_BATCH_PROCESSING: &str = "SLOW_BATCH_PROCESSING";
 /// The share of rejected and dead-lettered items over recent batches is above the threshold.
 pub const HIGH_ERROR_RATE: &str = "HIGH_ERROR_RATE";
 
-/// Batches without the condition after which it counts as ended, so that a value near its threshold causes no storm.
+/// Memory in use is above the threshold.
+pub const HIGH_MEMORY: &str = "HIGH_MEMORY";
+/// Computing a batch takes longer than the threshold, on average over recent batches.
+pub const SLOW_RESPONSE: &str = "SLOW_RESPONSE";
+/// The write-ahead log of the store is larger than the threshold.
+pub const LARGE_WAL: &str = "LARGE_WAL";
+/// Less space than the threshold is left where the store lies.
+pub const LOW_DISK_SPACE: &str = "LOW_DISK_SPACE";
+
+/// Alerts about health, and what each is about. Errors have [`HIGH_ERROR_RATE`], judged at each batch.
+const OF_HEALTH: [(&str, Cause); 4] = [
+    (HIGH_MEMORY, Cause::Memory),
+    (SLOW_RESPONSE, Cause::Response),
+    (LARGE_WAL, Cause::Wal),
+    (LOW_DISK_SPACE, Cause::Disk),
+];
+
+/// Batches (of health: samples) without the condition after which it counts as ended, so that a value near its threshold
+/// causes no storm.
 const CALM_BATCHES: u32 = 3;
 /// Batches over which errors are counted.
 const RECENT_BATCHES: usize = 32;
@@ -21,11 +40,45 @@ const ITEMS_ENOUGH: u64 = 20;
 /// A write transaction was rolled back.
 pub const TRANSACTION_ROLLED_BACK: &str = "TRANSACTION_ROLLED_BACK";
 
-/// Watches committed batches. A pure fold: the same events give the same alerts.
+/// An alert that was raised or cleared, as the history of a run keeps it.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct AlertRecord {
+    pub alert: String,
+    /// False where it was cleared.
+    pub raised: bool,
+    pub batch: u64,
+    /// Time since the execution of the run began.
+    pub elapsed_us: u64,
+    pub value: f64,
+    pub threshold: f64,
+    /// Empty where it was cleared.
+    pub message: String,
+}
+
+impl AlertRecord {
+    /// None for other events.
+    pub fn of(event: &Event, elapsed_us: u64) -> Option<Self> {
+        match event.clone() {
+            Event::AlertRaised { alert, batch, value, threshold, message } => {
+                Some(Self { alert, raised: true, batch, elapsed_us, value, threshold, message })
+            }
+            Event::AlertCleared { alert, batch, value, threshold } => {
+                Some(Self { alert, raised: false, batch, elapsed_us, value, threshold, message: String::new() })
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Watches committed batches and samples of health. A pure fold: the same events give the same alerts.
 #[derive(Debug)]
 pub struct Alerts {
     slow_item: Duration,
-    error_share: f64,
+    thresholds: Thresholds,
+    /// In the order of [`OF_HEALTH`].
+    health: [Condition; OF_HEALTH.len()],
+    /// The newest batch.
+    batch: u64,
     slow: Condition,
     failing: Condition,
     /// Items and failed items of recent batches.
@@ -34,27 +87,45 @@ pub struct Alerts {
 
 impl Default for Alerts {
     fn default() -> Self {
-        Self::new(SLOW_ITEM, 0.10)
+        Self::new(SLOW_ITEM, Thresholds::default())
     }
 }
 
 impl Alerts {
-    /// `slow_item`: mean time per item above which a batch is slow. `error_share`: 0..1.
-    pub fn new(slow_item: Duration, error_share: f64) -> Self {
+    /// `slow_item`: mean time per item above which a batch is slow.
+    pub fn new(slow_item: Duration, thresholds: Thresholds) -> Self {
         Self {
             slow_item,
-            error_share,
+            thresholds,
+            health: OF_HEALTH.map(|(name, _)| Condition::new(name)),
+            batch: 0,
             slow: Condition::new(SLOW_BATCH_PROCESSING),
             failing: Condition::new(HIGH_ERROR_RATE),
             recent: VecDeque::new(),
         }
     }
 
+    /// Another threshold from the next batch on; gives the old one.
+    pub fn set_slow_item(&mut self, slow_item: Duration) -> Duration {
+        std::mem::replace(&mut self.slow_item, slow_item)
+    }
+
+    /// Other thresholds from the next batch and sample on; gives the old ones.
+    pub fn set(&mut self, thresholds: Thresholds) -> Thresholds {
+        std::mem::replace(&mut self.thresholds, thresholds)
+    }
+
     /// The alerts that this event raises or clears, in a fixed order; none for most events. To be emitted after it.
     pub fn observe(&mut self, event: &Event) -> Vec<Event> {
         match event {
             Event::BatchCommitted(batch) | Event::BatchApplied(batch) => {
+                self.batch = batch.batch;
                 self.slow(batch).into_iter().chain(self.failing(batch)).collect()
+            }
+            Event::HealthSampled { memory_share, response_us, wal_bytes, disk_free_bytes, .. } => {
+                let (memory_share, wal_bytes, disk_free_bytes) = (*memory_share, *wal_bytes, *disk_free_bytes);
+                let sample = Sample { memory_share, wal_bytes, disk_free_bytes, ..Sample::default() };
+                self.unhealthy(sample, response_us.map(Duration::from_micros))
             }
             Event::TransactionRolledBack { group, reason } => vec![Event::AlertRaised {
                 alert: TRANSACTION_ROLLED_BACK.to_owned(),
@@ -65,6 +136,25 @@ impl Alerts {
             }],
             _ => Vec::new(),
         }
+    }
+
+    fn unhealthy(&mut self, sample: Sample, response: Option<Duration>) -> Vec<Event> {
+        let t = &self.thresholds;
+        let bad = reasons(sample, 0.0, response, t);
+        let mut events = Vec::new();
+        for ((_, cause), condition) in OF_HEALTH.into_iter().zip(&mut self.health) {
+            let of_it = bad.iter().find(|reason| reason.condition == cause && reason.status == HealthStatus::Unhealthy);
+            // What is measured where nothing is wrong: only an all-clear tells it.
+            let (value, threshold) = match cause {
+                Cause::Memory => (sample.memory_share.unwrap_or(0.0), t.memory_share),
+                Cause::Response => (response.unwrap_or_default().as_secs_f64() * 1e3, t.response.as_secs_f64() * 1e3),
+                Cause::Wal => (sample.wal_bytes.unwrap_or(0) as f64, t.wal_bytes as f64),
+                _ => (sample.disk_free_bytes.unwrap_or(0) as f64, t.disk_free_bytes as f64),
+            };
+            let message = || of_it.map_or_else(String::new, |reason| reason.message.clone());
+            events.extend(condition.update(of_it.is_some(), self.batch, value, threshold, message));
+        }
+        events
     }
 
     fn slow(&mut self, batch: &BatchCommitted) -> Option<Event> {
@@ -97,7 +187,7 @@ impl Alerts {
             return None;
         }
         let share = failed as f64 / items as f64;
-        let threshold = self.error_share;
+        let threshold = self.thresholds.error_share;
         self.failing.update(share > threshold, batch.batch, share, threshold, || {
             format!(
                 "{failed} of the last {items} items were rejected or failed ({:.1} %), more than the {:.1} % set",
@@ -164,6 +254,7 @@ mod tests {
                 write_us: time_us - 2 * (time_us / 4),
                 ..BatchMetrics::default()
             },
+            plugins: Vec::new(),
         }))
     }
 
@@ -188,7 +279,7 @@ mod tests {
     #[test]
     fn slow_is_exactly_above_the_threshold() {
         for (time_us, raised) in [(999_999, 0), (1_000_000, 0), (1_000_001, 1)] {
-            let mut alerts = Alerts::new(Duration::from_millis(100), 1.0);
+            let mut alerts = Alerts::default();
             assert_eq!(alerts.observe(&batch(4, 10, 0, time_us)).len(), raised, "{time_us} µs");
         }
     }
@@ -225,6 +316,52 @@ mod tests {
         assert_eq!(names(&alerts.observe(&batch(1, 10, 10, 0))), [HIGH_ERROR_RATE]);
         let mut calm = Alerts::default();
         assert!(calm.observe(&batch(0, 100, 10, 0)).is_empty(), "equal raises nothing");
+    }
+
+    /// A sample of a host with so much memory in use and so many bytes of space.
+    fn sampled(memory_share: f64, disk_free_bytes: u64) -> Event {
+        Event::HealthSampled {
+            status: HealthStatus::Healthy,
+            cpu_share: None,
+            memory_share: Some(memory_share),
+            process_bytes: None,
+            error_share: 0.0,
+            response_us: None,
+            wal_bytes: None,
+            disk_free_bytes: Some(disk_free_bytes),
+        }
+    }
+
+    #[test]
+    fn each_unhealthy_condition_raises_one_alert_and_one_all_clear() {
+        let mut alerts = Alerts::default();
+        let mut seen = Vec::new();
+        for number in 0..60 {
+            // Short of memory from 10 to 29 but for single samples, of space from 20 to 39.
+            let memory = if (10..30).contains(&number) && number % 3 != 0 { 0.95 } else { 0.4 };
+            let space = if (20..40).contains(&number) { 1 << 20 } else { 1 << 40 };
+            seen.extend(alerts.observe(&sampled(memory, space)));
+        }
+        assert_eq!(names(&seen), [HIGH_MEMORY, LOW_DISK_SPACE, HIGH_MEMORY, LOW_DISK_SPACE]);
+        let raised = |event: &Event| matches!(event, Event::AlertRaised { .. });
+        assert_eq!(seen.iter().map(raised).collect::<Vec<_>>(), [true, true, false, false]);
+        assert!(
+            matches!(&seen[1], Event::AlertRaised { value, threshold, message, .. }
+            if *value == f64::from(1 << 20) && *threshold == f64::from(256 << 20)
+                && message == "space left for the store is 1.0 MiB, less than the 256.0 MiB set"),
+            "{:?}",
+            seen[1]
+        );
+    }
+
+    #[test]
+    fn thresholds_that_are_changed_count_from_then_on() {
+        let mut alerts = Alerts::default();
+        assert!(alerts.observe(&sampled(0.5, u64::MAX)).is_empty());
+        alerts.set(Thresholds { memory_share: 0.4, ..Thresholds::default() });
+        assert_eq!(names(&alerts.observe(&sampled(0.5, u64::MAX))), [HIGH_MEMORY]);
+        alerts.set_slow_item(Duration::ZERO);
+        assert_eq!(names(&alerts.observe(&batch(0, 10, 0, 10))), [SLOW_BATCH_PROCESSING]);
     }
 
     #[test]

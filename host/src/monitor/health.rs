@@ -1,13 +1,17 @@
-//! Whether the host is well: memory, CPU, errors, response time.
+//! Whether the host is well: memory, CPU, errors, response time, the store's log and the space that is left to it.
 
+mod disk;
+mod judge;
 mod sensor;
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
+pub use judge::{Condition, Reason, Thresholds, judge, reasons, worst};
 pub use sensor::SystemSensor;
+pub(crate) use sensor::memory_bytes;
 
-use crate::event::{Event, HealthStatus};
+use crate::event::Event;
 
 /// Committed batches over which errors and response times are counted.
 const RECENT_BATCHES: usize = 32;
@@ -27,6 +31,10 @@ pub struct Sample {
     pub memory_share: Option<f64>,
     /// Memory of this process.
     pub process_bytes: Option<u64>,
+    /// Size of the store's write-ahead log.
+    pub wal_bytes: Option<u64>,
+    /// Space that is left where the store lies.
+    pub disk_free_bytes: Option<u64>,
 }
 
 impl Sample {
@@ -35,48 +43,6 @@ impl Sample {
         let share = |v: Option<f64>| v.filter(|v| v.is_finite() && *v >= 0.0).map(|v| v.min(1.0));
         Self { cpu_share: share(self.cpu_share), memory_share: share(self.memory_share), ..self }
     }
-}
-
-/// Above these values the host is unhealthy; above the stated part of them it is degraded.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Thresholds {
-    /// Memory in use, 0..1.
-    pub memory_share: f64,
-    /// Items rejected or dead-lettered, 0..1.
-    pub error_share: f64,
-    /// Time from the cut of a batch to its last decision.
-    pub response: Duration,
-    /// CPU in use, 0..1. Above it the host is degraded, never unhealthy: to use all CPUs is what a batch job is for.
-    pub cpu_share: f64,
-}
-
-impl Default for Thresholds {
-    /// 90 % of memory, 10 % of errors, 5 s of response time, 95 % of CPU.
-    fn default() -> Self {
-        Self { memory_share: 0.90, error_share: 0.10, response: Duration::from_secs(5), cpu_share: 0.95 }
-    }
-}
-
-/// Degraded begins at this part of the way to unhealthy: for memory at 80 % (of 90), for errors and response at half.
-const DEGRADED_MEMORY: f64 = 8.0 / 9.0;
-/// See [`DEGRADED_MEMORY`].
-const DEGRADED_OTHER: f64 = 0.5;
-
-/// The status that these values mean. A value exactly at a threshold is not above it; an unknown one counts as well.
-pub fn judge(sample: Sample, error_share: f64, response: Option<Duration>, thresholds: &Thresholds) -> HealthStatus {
-    let sample = sample.usable();
-    let memory = sample.memory_share.unwrap_or(0.0);
-    let errors = if error_share.is_finite() { error_share } else { 0.0 };
-    let response_s = response.unwrap_or_default().as_secs_f64();
-    let limit_s = thresholds.response.as_secs_f64();
-    if memory > thresholds.memory_share || errors > thresholds.error_share || response_s > limit_s {
-        return HealthStatus::Unhealthy;
-    }
-    let degraded = memory > thresholds.memory_share * DEGRADED_MEMORY
-        || errors > thresholds.error_share * DEGRADED_OTHER
-        || response_s > limit_s * DEGRADED_OTHER
-        || sample.cpu_share.unwrap_or(0.0) > thresholds.cpu_share;
-    if degraded { HealthStatus::Degraded } else { HealthStatus::Healthy }
 }
 
 /// Joins samples with what recent batches show. A pure fold; it recovers as the values do.
@@ -91,6 +57,11 @@ impl Health {
     /// With these thresholds.
     pub fn new(thresholds: Thresholds) -> Self {
         Self { thresholds, recent: VecDeque::new() }
+    }
+
+    /// Other thresholds from the next sample on.
+    pub fn set(&mut self, thresholds: Thresholds) {
+        self.thresholds = thresholds;
     }
 
     /// Takes in the next event of the run.
@@ -118,50 +89,29 @@ impl Health {
 
     /// The event that tells of a sample.
     pub fn sampled(&self, sample: Sample) -> Event {
-        let Sample { cpu_share, memory_share, process_bytes } = sample.usable();
-        let error_share = self.error_share();
-        let status = judge(sample, error_share, self.response(), &self.thresholds);
-        Event::HealthSampled { status, cpu_share, memory_share, process_bytes, error_share }
+        let Sample { cpu_share, memory_share, process_bytes, wal_bytes, disk_free_bytes } = sample.usable();
+        let (error_share, response) = (self.error_share(), self.response());
+        Event::HealthSampled {
+            status: judge(sample, error_share, response, &self.thresholds),
+            cpu_share,
+            memory_share,
+            process_bytes,
+            error_share,
+            response_us: response.map(|time| time.as_micros() as u64),
+            wal_bytes,
+            disk_free_bytes,
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::HealthStatus;
     use crate::monitor::testing;
 
     fn memory(share: f64) -> Sample {
         Sample { memory_share: Some(share), ..Sample::default() }
-    }
-
-    #[test]
-    fn the_defaults_are_ninety_percent_memory_ten_percent_errors_five_seconds() {
-        use HealthStatus::*;
-        let of = |sample, errors, ms| judge(sample, errors, Some(Duration::from_millis(ms)), &Thresholds::default());
-        assert_eq!(
-            [of(memory(0.79), 0.0, 0), of(memory(0.85), 0.0, 0), of(memory(0.90), 0.0, 0), of(memory(0.91), 0.0, 0)],
-            [Healthy, Degraded, Degraded, Unhealthy]
-        );
-        assert_eq!(
-            [of(memory(0.1), 0.05, 0), of(memory(0.1), 0.10, 0), of(memory(0.1), 0.11, 0)],
-            [Healthy, Degraded, Unhealthy]
-        );
-        assert_eq!(
-            [of(memory(0.1), 0.0, 2_500), of(memory(0.1), 0.0, 5_000), of(memory(0.1), 0.0, 5_001)],
-            [Healthy, Degraded, Unhealthy]
-        );
-        let busy = Sample { cpu_share: Some(1.0), ..memory(0.1) };
-        assert_eq!(of(busy, 0.0, 0), Degraded);
-    }
-
-    #[test]
-    fn unusable_and_absent_sensors_count_as_well() {
-        for nonsense in [None, Some(f64::NAN), Some(f64::INFINITY), Some(-1.0)] {
-            let sample = Sample { cpu_share: nonsense, memory_share: nonsense, process_bytes: None };
-            assert_eq!(judge(sample, f64::NAN, None, &Thresholds::default()), HealthStatus::Healthy);
-            assert_eq!(sample.usable(), Sample::default());
-        }
-        assert_eq!(judge(memory(7.0), 0.0, None, &Thresholds::default()), HealthStatus::Unhealthy);
     }
 
     /// A sensor whose samples are given.

@@ -4,10 +4,14 @@ use super::Monitor;
 use crate::event::{Envelope, Event, HealthStatus};
 
 /// Tells `tracing` about a run: its beginning and end, plans, failed items, rollbacks, alerts and health.
-/// Every entry carries the number of the run, and the batch where there is one. Batches and transactions are left to
-/// the event stream: they would drown the rest.
+/// Every entry carries the run, by the UUID that the log lines of its plugins carry too, and the batch where there is
+/// one. Batches and transactions are left to the event stream: they would drown the rest.
+///
+/// No field is called `message`: as JSON the text of an entry has that name, beside the fields. Foreign text is a plain
+/// field; the form of the log escapes it.
 #[derive(Debug, Default)]
 pub struct Log {
+    run: String,
     health: Option<HealthStatus>,
 }
 
@@ -17,11 +21,15 @@ impl Monitor for Log {
     }
 
     fn observe(&mut self, envelope: &Envelope) {
-        let run = envelope.run;
+        if let Event::RunStarted(s) = &envelope.event {
+            self.run.clone_from(&s.uuid);
+        }
+        let run = self.run.as_str();
         match &envelope.event {
             Event::RunStarted(s) => {
                 tracing::info!(
                     run,
+                    number = envelope.run,
                     store = s.store,
                     collection = s.collection,
                     strategy = s.strategy,
@@ -35,7 +43,8 @@ impl Monitor for Log {
             Event::BoundsChanged { setting, value } => tracing::info!(run, setting, value, "A bound is changed."),
             Event::ItemFailed { batch, ordinal, id, fate, phase, code, message, input, line, .. } => {
                 let (fate, phase) = (fate.as_str(), phase.as_str());
-                tracing::debug!(run, batch, ordinal, ?id, fate, phase, code, ?message, input, line, "An item failed.");
+                let problem = message;
+                tracing::debug!(run, batch, ordinal, id, fate, phase, code, problem, input, line, "An item failed.");
             }
             Event::ItemRetried { batch, ordinal, attempt, delay_ms, code, .. } => {
                 tracing::debug!(run, batch, ordinal, attempt, delay_ms, code, "An item is tried again.");
@@ -48,7 +57,7 @@ impl Monitor for Log {
                 tracing::warn!(run, batch, slot, lines, "Log lines of a plugin are dropped.");
             }
             Event::AlertRaised { alert, batch, value, threshold, message } => {
-                tracing::warn!(run, batch, alert, value, threshold, message, "An alert is raised.");
+                tracing::warn!(run, batch, alert, value, threshold, reason = message, "An alert is raised.");
             }
             Event::AlertCleared { alert, batch, value, threshold } => {
                 tracing::info!(run, batch, alert, value, threshold, "An alert is cleared.");
@@ -57,13 +66,19 @@ impl Monitor for Log {
                 // Only changes: a line per sample says nothing new.
                 let before = self.health.replace(*status).unwrap_or(HealthStatus::Healthy);
                 if before != *status {
-                    tracing::info!(run, ?status, ?cpu_share, ?memory_share, error_share, "The host's health changed.");
+                    let status = match status {
+                        HealthStatus::Healthy => "healthy",
+                        HealthStatus::Degraded => "degraded",
+                        HealthStatus::Unhealthy => "unhealthy",
+                    };
+                    tracing::info!(run, status, cpu_share, memory_share, error_share, "The host's health changed.");
                 }
             }
             Event::RunEnded(e) => {
                 let status = e.status.as_str();
                 tracing::info!(
                     run,
+                    number = envelope.run,
                     status,
                     read = e.counts.read,
                     failed = e.counts.failed(),

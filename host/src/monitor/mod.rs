@@ -1,12 +1,13 @@
 //! Monitors: consumers of the event stream.
 //!
-//! The coordinator emits events into an [`EventHub`]; each monitor sees all of them, in order, on the hub's own thread.
+//! The coordinator emits events into an `EventHub`; each monitor sees all of them, in order, on the hub's own thread.
 //! Most monitors are folds over events ([`Fold`]), so a recorded stream gives what the live one gave: times come from
 //! the envelopes, never from a clock. To add one: a file with a type, and a row in [`MONITORS`].
 //!
 //! Invariant: a monitor changes no result. One that panics is let go, one that is slow makes the run wait.
 
 mod alert;
+mod alert_command;
 mod events_file;
 mod health;
 mod hub;
@@ -14,19 +15,29 @@ mod log;
 mod performance;
 mod progress;
 mod progress_view;
+mod recommend;
+mod prometheus;
 mod summary;
 #[cfg(test)]
-mod testing;
-mod words;
+pub(crate) mod testing;
+pub(crate) mod words;
 
-pub use alert::{Alerts, HIGH_ERROR_RATE, SLOW_BATCH_PROCESSING, TRANSACTION_ROLLED_BACK};
+pub use alert::{
+    AlertRecord, Alerts, HIGH_ERROR_RATE, HIGH_MEMORY, LARGE_WAL, LOW_DISK_SPACE, SLOW_BATCH_PROCESSING, SLOW_RESPONSE,
+    TRANSACTION_ROLLED_BACK,
+};
+pub use alert_command::{AlertCommand, AlertState};
 pub use events_file::EventsFile;
-pub use health::{Health, Sample, Sensor, SystemSensor, Thresholds, judge};
-pub use hub::{Clock, Delivery, EventHub, Fold, Recording, Subscription, SystemClock, Watched, subscription};
+pub(crate) use health::memory_bytes;
+pub use health::{Condition, Health, Reason, Sample, Sensor, SystemSensor, Thresholds, judge, reasons, worst};
+pub(crate) use hub::{EventHub, SystemClock};
+pub use hub::{Fold, Recording, Subscription, Watched, subscription};
 pub use log::Log;
 pub use performance::{Performance, PerformanceReport, PhaseTimes};
 pub use progress::{Progress, ProgressState};
 pub use progress_view::{ProgressBarView, ProgressLines};
+pub use prometheus::{Metrics, MetricsFile, MetricsServer, loopback};
+pub use recommend::{Evidence, PastRun, Recommendation, Recommendations, recommend};
 pub use summary::{ProblemCount, RunSummary, Summary};
 
 use std::io::Write;
@@ -66,6 +77,12 @@ pub struct MonitorSetup {
     pub talk: Option<Box<dyn Write + Send>>,
     /// Where events go as JSON lines, if anywhere.
     pub events: Option<EventsFile>,
+    /// Where metrics go as text for Prometheus, if anywhere.
+    pub metrics_file: Option<MetricsFile>,
+    /// Who serves them, if anybody.
+    pub metrics_server: Option<MetricsServer>,
+    /// Program that is given each alert, if any.
+    pub on_alert: Option<std::path::PathBuf>,
     /// Metrics, kept up to date.
     pub performance: Watched<Performance>,
     /// Summary, kept up to date.
@@ -95,6 +112,11 @@ pub const MONITORS: &[MonitorRow] = &[
         make: |_| Some(Box::new(Log::default())),
     },
     MonitorRow {
+        name: "alert-command",
+        description: "hands alerts to the program of --on-alert",
+        make: |setup| Some(Box::new(AlertCommand::new(setup.on_alert.take()?))),
+    },
+    MonitorRow {
         name: "performance",
         description: "keeps throughput, percentiles and time per phase",
         make: |setup| Some(Box::new(setup.performance.clone())),
@@ -112,6 +134,16 @@ pub const MONITORS: &[MonitorRow] = &[
             ProgressMode::Lines => Some(Box::new(ProgressLines::new(setup.talk.take()?))),
             ProgressMode::Bar => Some(Box::new(ProgressBarView::on_stderr())),
         },
+    },
+    MonitorRow {
+        name: "metrics-file",
+        description: "writes metrics for Prometheus into a file",
+        make: |setup| Some(Box::new(setup.metrics_file.take()?)),
+    },
+    MonitorRow {
+        name: "metrics-server",
+        description: "serves metrics for Prometheus to this machine",
+        make: |setup| Some(Box::new(setup.metrics_server.take()?)),
     },
 ];
 

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Fold;
 use crate::event::{BatchCommitted, Envelope, Event};
-use crate::model::{BatchMetrics, Counts};
+use crate::model::{BatchMetrics, Counts, PluginMetrics};
 
 /// Batches that may still be replaced by a later report of the same number. Older ones are folded into the totals.
 const OPEN_BATCHES: usize = 256;
@@ -28,9 +28,8 @@ pub struct Performance {
     transactions: u64,
     rolled_back: u64,
     transaction_us: u64,
-    /// Newest time seen, and when the first batch started.
+    /// Newest time seen, since the run began.
     now_us: u64,
-    began_us: Option<u64>,
 }
 
 #[derive(Debug, Clone)]
@@ -38,6 +37,7 @@ struct Entry {
     group: u64,
     counts: Counts,
     metrics: BatchMetrics,
+    plugins: Vec<PluginMetrics>,
 }
 
 #[derive(Debug, Clone)]
@@ -50,6 +50,8 @@ struct Totals {
     phases: PhaseTimes,
     last_group: Option<u64>,
     item_ns: Histogram<u64>,
+    /// In the order in which they were first told.
+    plugins: Vec<PluginMetrics>,
 }
 
 /// Time per phase in microseconds, summed over batches. Validate and operate are summed over lanes, too.
@@ -74,7 +76,7 @@ pub struct PerformanceReport {
     pub batches: u64,
     pub items: u64,
     pub failed: u64,
-    /// Items per second from the first batch's start to the newest event; 0 before the first commit.
+    /// Items per second from the beginning of the run to the newest event.
     pub items_per_s: f64,
     pub batch_size_mean: f64,
     pub lanes_peak: u64,
@@ -86,6 +88,8 @@ pub struct PerformanceReport {
     pub guest_calls: u64,
     pub transactions: u64,
     pub transactions_rolled_back: u64,
+    /// Committed transactions among those that were committed or rolled back; 1 before the first.
+    pub commit_success_share: f64,
     /// Mean time of a transaction, BEGIN to COMMIT.
     pub transaction_mean_us: u64,
     pub phases: PhaseTimes,
@@ -95,6 +99,11 @@ pub struct PerformanceReport {
     pub item_p95_ns: u64,
     pub item_p99_ns: u64,
     pub item_max_ns: u64,
+    /// What each plugin did.
+    pub plugins: Vec<PluginMetrics>,
+    /// Items by guest time: upper bound of a bucket in nanoseconds, and how many are in it. Adding those of several runs
+    /// gives percentiles over all of them.
+    pub item_ns_buckets: Vec<(u64, u64)>,
 }
 
 impl Fold for Performance {
@@ -103,14 +112,13 @@ impl Fold for Performance {
     fn observe(&mut self, envelope: &Envelope) {
         self.now_us = self.now_us.max(envelope.elapsed_us);
         match &envelope.event {
-            Event::BatchStarted { .. } => {
-                self.began_us.get_or_insert(envelope.elapsed_us);
-            }
             Event::LanesInUse { lanes } => self.lanes_peak = self.lanes_peak.max(*lanes),
             Event::TransactionCommitted { duration_us, .. } => {
                 self.transactions += 1;
                 self.transaction_us = self.transaction_us.saturating_add(*duration_us);
             }
+            // One duration for all who tell a rate.
+            Event::RunEnded(ended) => self.now_us = ended.duration_ms.max(1) * 1000,
             Event::TransactionRolledBack { .. } => self.rolled_back += 1,
             Event::BatchCommitted(batch) | Event::BatchApplied(batch) => self.add(batch),
             _ => {}
@@ -123,7 +131,8 @@ impl Performance {
         if batch.batch < self.closed_before {
             return;
         }
-        let entry = Entry { group: batch.group, counts: batch.counts, metrics: batch.metrics };
+        let entry =
+            Entry { group: batch.group, counts: batch.counts, metrics: batch.metrics, plugins: batch.plugins.clone() };
         self.open.insert(batch.batch, entry);
         if self.open.len() > OPEN_BATCHES
             && let Some((number, oldest)) = self.open.pop_first()
@@ -140,19 +149,26 @@ impl Performance {
         counts
     }
 
+    /// 1 where nothing was rolled back, there also where nothing was tried.
+    fn commit_success_share(&self) -> f64 {
+        match self.rolled_back {
+            0 => 1.0,
+            rolled_back => ratio(self.transactions as f64, (self.transactions + rolled_back) as f64),
+        }
+    }
+
     /// The metrics of now.
     pub fn report(&self) -> PerformanceReport {
         let mut totals = self.closed.clone();
         self.open.values().for_each(|entry| totals.add(entry));
         let items = totals.counts.read;
-        let time_us = self.now_us.saturating_sub(self.began_us.unwrap_or(0));
         let worked_us = totals.phases.validate_us + totals.phases.operate_us + totals.phases.write_us;
         let quantile = |q| if totals.item_ns.is_empty() { 0 } else { totals.item_ns.value_at_quantile(q) };
         PerformanceReport {
             batches: totals.batches,
             items,
             failed: totals.counts.failed(),
-            items_per_s: ratio(items as f64 * 1e6, time_us as f64),
+            items_per_s: ratio(items as f64 * 1e6, self.now_us as f64),
             batch_size_mean: ratio(items as f64, totals.batches as f64),
             lanes_peak: self.lanes_peak,
             retries: totals.counts.retries,
@@ -162,6 +178,7 @@ impl Performance {
             guest_calls: totals.guest_calls,
             transactions: self.transactions,
             transactions_rolled_back: self.rolled_back,
+            commit_success_share: self.commit_success_share(),
             transaction_mean_us: self.transaction_us.checked_div(self.transactions).unwrap_or(0),
             phases: totals.phases,
             item_mean_ns: ratio(worked_us as f64 * 1e3, items as f64) as u64,
@@ -169,6 +186,12 @@ impl Performance {
             item_p95_ns: quantile(0.95),
             item_p99_ns: quantile(0.99),
             item_max_ns: if totals.item_ns.is_empty() { 0 } else { totals.item_ns.max() },
+            item_ns_buckets: totals
+                .item_ns
+                .iter_recorded()
+                .map(|b| (b.value_iterated_to(), b.count_at_value()))
+                .collect(),
+            plugins: totals.plugins,
         }
     }
 }
@@ -186,6 +209,7 @@ impl Default for Totals {
             phases: PhaseTimes::default(),
             last_group: None,
             item_ns,
+            plugins: Vec::new(),
         }
     }
 }
@@ -203,6 +227,12 @@ impl Totals {
         self.last_group = Some(entry.group);
         self.phases.add(m, new_group);
         self.add_items(entry.counts.read, m);
+        for did in &entry.plugins {
+            match self.plugins.iter_mut().find(|known| known.slot == did.slot) {
+                Some(known) => known.add(did),
+                None => self.plugins.push(did.clone()),
+            }
+        }
     }
 
     /// A batch tells four points of its distribution. Its items are counted at the point next above them, so that the

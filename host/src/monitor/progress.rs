@@ -2,6 +2,7 @@
 
 use super::Fold;
 use crate::event::{Envelope, Event, RunStarted};
+use crate::model::Counts;
 
 /// The rate follows what happened over about this time, in microseconds.
 const SMOOTHING_US: f64 = 5e6;
@@ -14,7 +15,6 @@ const SHARE_ESTIMATED_MAX: f64 = 0.999;
 #[derive(Debug, Clone, Default)]
 pub struct Progress {
     state: ProgressState,
-    resumed_at: u64,
     /// Newest batch counted.
     newest: Option<u64>,
     /// When rates were last brought up to date, and items committed since.
@@ -30,7 +30,7 @@ pub struct Progress {
 pub struct ProgressState {
     /// Items with a fate, those of the earlier runs that this one continues included.
     pub items: u64,
-    /// Bytes of the items of this run.
+    /// Bytes of the input, as it lies on disk, read for them.
     pub bytes: u64,
     pub total_items: Option<u64>,
     pub total_bytes: Option<u64>,
@@ -40,12 +40,8 @@ pub struct ProgressState {
     pub items_per_s: f64,
     /// Time left at that rate.
     pub remaining_ms: Option<u64>,
-    /// Items stored, of this run.
-    pub stored: u64,
-    /// Items rejected or dead-lettered, of this run.
-    pub failed: u64,
-    /// Items that the operation left out, of this run.
-    pub dropped: u64,
+    /// Of this execution of the run.
+    pub counts: Counts,
     /// Of the newest plan.
     pub batch_size: u64,
     /// Of the newest plan.
@@ -75,10 +71,8 @@ impl Fold for Progress {
             {
                 self.newest = Some(batch.batch);
                 self.state.items = self.state.items.saturating_add(batch.counts.read);
-                self.state.bytes = self.state.bytes.saturating_add(batch.metrics.bytes_in);
-                self.state.stored += batch.counts.stored;
-                self.state.failed += batch.counts.failed();
-                self.state.dropped += batch.counts.dropped;
+                self.state.bytes = self.state.bytes.max(batch.metrics.input_bytes);
+                self.state.counts.add(&batch.counts);
                 self.rate(batch.counts.read);
                 self.estimate();
             }
@@ -111,6 +105,10 @@ impl Progress {
         let s = &self.state;
         Event::Progressed {
             items: s.items,
+            stored: s.counts.stored,
+            rejected: s.counts.rejected,
+            dead_lettered: s.counts.dead_lettered,
+            dropped: s.counts.dropped,
             bytes: s.bytes,
             total_items: s.total_items,
             total_bytes: s.total_bytes,
@@ -121,7 +119,6 @@ impl Progress {
     }
 
     fn start(&mut self, started: &RunStarted) {
-        self.resumed_at = started.resumed_at;
         self.state.items = self.state.items.max(started.resumed_at);
         self.state.total_items = started.total_items;
         self.state.total_bytes = started.total_bytes;
@@ -151,13 +148,7 @@ impl Progress {
         let share = match (s.total_items, s.total_bytes) {
             (Some(total), _) if total > 0 => Some((s.items as f64 / total as f64).min(1.0)),
             (Some(_), _) => None,
-            (None, Some(total)) if total > 0 => {
-                // What an earlier run has read is known in items only.
-                let own = s.items.saturating_sub(self.resumed_at);
-                let per_item = if own > 0 { s.bytes as f64 / own as f64 } else { 0.0 };
-                let bytes = s.bytes as f64 + self.resumed_at as f64 * per_item;
-                Some((bytes / total as f64).min(SHARE_ESTIMATED_MAX))
-            }
+            (None, Some(total)) if total > 0 => Some((s.bytes as f64 / total as f64).min(SHARE_ESTIMATED_MAX)),
             _ => None,
         };
         s.share = match (s.share, share) {

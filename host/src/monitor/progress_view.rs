@@ -103,7 +103,7 @@ impl Monitor for ProgressBarView {
     }
 }
 
-/// `42 %, 12,345 of 29,000 items, 4,100 items/s, 4.1 s left, 12 failed, batches of 316 on 2 lanes`.
+/// `42 %, 12,345 of 29,000 items, 4,100 items/s, 4.1 s left, 12 rejected, batches of 316 on 2 lanes`.
 fn line(state: &ProgressState) -> String {
     let mut parts = Vec::new();
     if let Some(share) = state.share {
@@ -117,8 +117,13 @@ fn line(state: &ProgressState) -> String {
     if let (Some(left), false) = (state.remaining_ms, state.ended) {
         parts.push(format!("{} left", words::duration(Duration::from_millis(left))));
     }
-    if state.failed > 0 {
-        parts.push(format!("{} failed", words::count(state.failed)));
+    let counts = &state.counts;
+    for (count, fate) in
+        [(counts.rejected, "rejected"), (counts.dead_lettered, "dead-lettered"), (counts.dropped, "dropped")]
+    {
+        if count > 0 {
+            parts.push(format!("{} {fate}", words::count(count)));
+        }
     }
     if state.batch_size > 0 && !state.ended {
         parts.push(format!("batches of {} on {}", words::count(state.batch_size), words::counted(state.lanes, "lane")));
@@ -129,6 +134,7 @@ fn line(state: &ProgressState) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Counts;
 
     #[test]
     fn a_line_says_how_far_how_fast_and_how_long() {
@@ -138,16 +144,19 @@ mod tests {
             share: Some(0.425),
             items_per_s: 4100.4,
             remaining_ms: Some(4_061),
-            failed: 12,
+            counts: Counts { rejected: 12, dead_lettered: 3, ..Counts::default() },
             batch_size: 316,
             lanes: 2,
             ..ProgressState::default()
         };
         assert_eq!(
             line(&state),
-            "42 %, 12,345 of 29,000 items, 4,100 items/s, 4.1 s left, 12 failed, batches of 316 on 2 lanes"
+            "42 %, 12,345 of 29,000 items, 4,100 items/s, 4.1 s left, 12 rejected, 3 dead-lettered, batches of 316 on 2 lanes"
         );
-        assert_eq!(line(&ProgressState { items: 1, ended: true, ..state }), "42 %, 1 item, 4,100 items/s, 12 failed");
+        assert_eq!(
+            line(&ProgressState { items: 1, ended: true, ..state }),
+            "42 %, 1 item, 4,100 items/s, 12 rejected, 3 dead-lettered"
+        );
     }
 
     #[test]

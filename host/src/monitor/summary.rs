@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::performance::{Performance, PerformanceReport};
 use super::{Fold, words};
+use crate::error::Code;
 use crate::event::{Envelope, ErrorReport, Event};
 use crate::limits::SUMMARY_PROBLEMS_MAX;
 use crate::model::{Counts, RunStatus};
@@ -45,8 +46,10 @@ pub struct RunSummary {
     pub resumed_at: u64,
     /// The same command continues it.
     pub resumable: bool,
+    /// Of the whole run, earlier executions included.
     pub counts: Counts,
     pub blank_lines: u64,
+    /// Of this execution, as everything that follows.
     pub duration_ms: u64,
     /// Different plans, the first included.
     pub plans: u64,
@@ -260,6 +263,11 @@ impl RunSummary {
                 false => ("Rows", format!("{rows}, into {place}")),
             });
         }
+        if self.resumed_at > 0 {
+            // Rates, times and problems are known of this execution alone.
+            let (before, since) = (words::counted(self.resumed_at, "item"), words::counted(p.items, "item"));
+            facts.push(("Continued", format!("after {before}; what follows is about the {since} read since")));
+        }
         let duration = words::duration(Duration::from_millis(self.duration_ms));
         facts.push(("Time", format!("{duration}, {} items/s", words::rate(p.items_per_s))));
         if p.item_p50_ns > 0 {
@@ -276,9 +284,9 @@ impl RunSummary {
             }
             facts.push(("Batches", batches));
         }
-        if c.retries > 0 {
+        if p.retries > 0 {
             let rate = words::percent(p.retry_rate);
-            facts.push(("Retries", format!("{}, {rate} of the items read", words::count(c.retries))));
+            facts.push(("Retries", format!("{}, {rate} of the items read", words::count(p.retries))));
         }
         if self.alerts_raised > 0 {
             let lasting = match self.alerts_lasting.is_empty() {
@@ -310,8 +318,14 @@ impl RunSummary {
 
     /// What to do next; none where nothing is to be done.
     fn next(&self) -> Vec<String> {
+        let letters = self.letters();
         let mut next = Vec::new();
         if let Some(error) = &self.error {
+            if error.code == Code::BatchPartial.as_str() {
+                // The hint sends to the dead letters too, without knowing the store and the number of the run.
+                let again = self.after_too_many_rejects().unwrap_or(&error.hint).to_owned();
+                return vec![letters.into_iter().chain([again]).collect::<Vec<_>>().join("; ")];
+            }
             next.push(error.hint.clone());
         } else if self.status == RunStatus::Interrupted {
             next.push(match self.resumable {
@@ -320,15 +334,31 @@ impl RunSummary {
                     .to_owned(),
             });
         }
-        if self.counts.failed() > 0 && self.run > 0 && self.status != RunStatus::RolledBack && !self.dry_run {
+        next.extend(letters);
+        next
+    }
+
+    /// Where the run has left dead letters: the command that lists them.
+    fn letters(&self) -> Option<String> {
+        let kept = self.run > 0 && self.status != RunStatus::RolledBack && !self.dry_run;
+        (kept && self.counts.failed() > 0).then(|| {
             // The store is named unless it is the one that commands take by themselves.
             let store = match self.store.as_str() {
                 "" | "atlas.db" => String::new(),
                 path => format!(" --store {path}"),
             };
-            next.push(format!("see `atlas-host dead-letters list --run {}{store}`", self.run));
+            format!("see `atlas-host dead-letters list --run {}{store}`", self.run)
+        })
+    }
+
+    /// What a run that `--max-rejects` stopped can do; none where nothing of it is kept, which the error's hint is about.
+    fn after_too_many_rejects(&self) -> Option<&'static str> {
+        match (self.status, self.dry_run, self.resumable) {
+            (RunStatus::RolledBack, ..) => None,
+            (_, true, _) => Some("the same command with a higher --max-rejects begins anew"),
+            (_, _, true) => Some("the same command with a higher --max-rejects continues"),
+            (_, _, false) => Some("the input cannot be read again, so a new run has to be given all of it"),
         }
-        next
     }
 }
 
@@ -342,6 +372,7 @@ fn joined(first: &str, parts: &[(u64, &str)]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::{RunEnded, RunStarted};
     use crate::monitor::testing;
 
     fn summary_of(events: &[Envelope]) -> RunSummary {
@@ -359,7 +390,7 @@ mod tests {
 Run 3 came to its end, but 50 of 5,000 items could not be stored.
   Items       4,950 stored, 50 dead-lettered
   Rows        4,950 inserted, into orders of atlas.db
-  Time        2.0 s, 2,500 items/s
+  Time        2.0 s, 2,463 items/s
   Per item    80 µs in plugins for half of them, 120 µs for 95 of 100
   Batches     50 batches of 100 items on average, up to 2 lanes at work
   Retries     100, 2.0 % of the items read
@@ -448,6 +479,72 @@ Run 3 came to its end, but 50 of 5,000 items could not be stored.
         assert!(text.contains("2 raised, lasting: B"), "{text}");
         assert!(text.contains("STORAGE_2009: no space left on /data"), "{text}");
         assert!(text.ends_with("  Next        make space, then run the same command again: it continues\n"), "{text}");
+    }
+
+    /// The stream of a run of 50 batches of 100 items, changed in its first and its last event.
+    fn changed(started: impl Fn(&mut RunStarted), ended: impl Fn(&mut RunEnded)) -> String {
+        let mut events = testing::run(50, 100);
+        for envelope in &mut events {
+            match &mut envelope.event {
+                Event::RunStarted(event) => started(event),
+                Event::RunEnded(event) => ended(event),
+                _ => {}
+            }
+        }
+        summary_of(&events).text(200)
+    }
+
+    #[test]
+    fn a_continued_run_counts_the_whole_and_says_that_rates_are_of_this_execution() {
+        let text = changed(
+            |started| started.resumed_at = 1000,
+            |ended| {
+                ended.counts.read += 1000;
+                ended.counts.stored += 1000;
+                ended.counts.retries += 900;
+            },
+        );
+        assert!(text.contains("  Items       5,950 stored, 50 dead-lettered\n"), "{text}");
+        let continued = "  Continued   after 1,000 items; what follows is about the 5,000 items read since\n";
+        assert!(text.contains(&format!("{continued}  Time        2.0 s, 2,463 items/s\n")), "{text}");
+        assert!(text.contains("  Retries     100, 2.0 % of the items read\n"), "{text}");
+        assert!(!changed(|_| {}, |_| {}).contains("Continued"));
+    }
+
+    #[test]
+    fn too_many_rejects_leave_one_line_of_what_is_next() {
+        let crossed = |started: fn(&mut RunStarted), status: RunStatus| {
+            let text = changed(started, |ended| {
+                ended.status = status;
+                ended.error = Some(ErrorReport {
+                    code: "BATCH_8003".to_owned(),
+                    message: "stopped by --max-rejects".to_owned(),
+                    causes: Vec::new(),
+                    hint: "nothing is kept".to_owned(),
+                });
+            });
+            let next: Vec<String> =
+                text.lines().filter_map(|line| line.strip_prefix("  Next        ")).map(str::to_owned).collect();
+            assert_eq!(next.len(), 1, "{text}");
+            next[0].clone()
+        };
+        let resumable = |started: &mut RunStarted| {
+            started.store = "a.db".to_owned();
+            started.resumable = true;
+        };
+        assert_eq!(
+            crossed(resumable, RunStatus::Interrupted),
+            "see `atlas-host dead-letters list --run 3 --store a.db`; the same command with a higher --max-rejects continues"
+        );
+        assert_eq!(
+            crossed(|_| {}, RunStatus::Interrupted),
+            "see `atlas-host dead-letters list --run 3`; the input cannot be read again, so a new run has to be given all of it"
+        );
+        assert_eq!(crossed(resumable, RunStatus::RolledBack), "nothing is kept");
+        assert_eq!(
+            crossed(|started| started.dry_run = true, RunStatus::Interrupted),
+            "the same command with a higher --max-rejects begins anew"
+        );
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Event streams made up for tests.
 
 use crate::event::{BatchCommitted, EVENT_SCHEMA, Envelope, Event, RunEnded, RunStarted};
-use crate::model::{BatchMetrics, Counts, Fate, Phase, RunStatus};
+use crate::model::{BatchMetrics, Counts, Fate, Phase, PluginMetrics, RunStatus};
 
 /// A committed batch of this many items, the first `failed` of them dead-lettered. An item takes 100 µs.
 pub fn batch(number: u64, items: u64, failed: u64) -> Event {
@@ -23,9 +23,11 @@ pub fn batch(number: u64, items: u64, failed: u64) -> Event {
         digests: Vec::new(),
         checkpoint: first + items,
         metrics: BatchMetrics {
+            cut_us: first * 100,
             plan_size: items,
             plan_lanes: 2,
             bytes_in: items * 300,
+            input_bytes: (first + items) * 300,
             bytes_out: items * 310,
             guest_calls: 2,
             read_us: items,
@@ -35,11 +37,13 @@ pub fn batch(number: u64, items: u64, failed: u64) -> Event {
             wait_us: 10,
             write_us: items * 10,
             commit_us: 5_000,
+            item_mean_ns: 90_000,
             item_p50_ns: 80_000,
             item_p95_ns: 120_000,
             item_p99_ns: 200_000,
             item_max_ns: 400_000,
         },
+        plugins: vec![PluginMetrics { slot: "price".to_owned(), calls: 2, items, faults: 0, time_us: items * 90 }],
     }))
 }
 

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex};
 
+use super::hub::{Clock, Delivery};
 use super::*;
 use crate::event::Event;
 use crate::limits::EVENT_QUEUE_MAX;
@@ -171,12 +172,16 @@ fn what_comes_after_the_end_is_not_part_of_the_stream() {
 
 #[test]
 fn a_stream_replayed_from_its_file_gives_what_the_live_one_gave() {
+    let folder = tempfile::tempdir().unwrap();
     let file = Shared::default();
     let (live_lines, replayed_lines) = (Shared::default(), Shared::default());
     let setup = MonitorSetup {
         progress: ProgressMode::Lines,
         talk: Some(Box::new(live_lines.clone())),
         events: Some(EventsFile::to("memory".into(), Box::new(file.clone()))),
+        on_alert: Some(folder.path().join("never-started")),
+        metrics_file: Some(MetricsFile::create(&folder.path().join("atlas.prom")).unwrap()),
+        metrics_server: Some(MetricsServer::listen(([127, 0, 0, 1], 0).into()).unwrap()),
         ..MonitorSetup::default()
     };
     let (performance, summary) = (setup.performance.clone(), setup.summary.clone());
@@ -254,6 +259,23 @@ fn performance_of_a_run_is_what_its_batches_say() {
     let near = |found: u64, wanted: u64| (found as f64 / wanted as f64 - 1.0).abs() < 0.01;
     assert!(near(report.item_p50_ns, 80_000) && near(report.item_p95_ns, 120_000), "{report:?}");
     assert!(near(report.item_p99_ns, 200_000) && near(report.item_max_ns, 400_000), "{report:?}");
+}
+
+#[test]
+fn a_transaction_that_was_rolled_back_is_counted_and_lowers_the_share_of_commits() {
+    let mut performance = Performance::default();
+    assert_eq!(performance.report().commit_success_share, 1.0, "nothing has failed yet");
+    let committed = |group| Event::TransactionCommitted { group, duration_us: 2_000 };
+    let undone = Event::TransactionRolledBack { group: 3, reason: "no space left".to_owned() };
+    let events = testing::stream([committed(0), committed(1), committed(2), undone.clone(), undone]);
+    let mut told = Vec::new();
+    for event in &events {
+        performance.observe(event);
+        let report = performance.report();
+        told.push((report.transactions, report.transactions_rolled_back, report.commit_success_share));
+    }
+    assert_eq!(told, [(1, 0, 1.0), (2, 0, 1.0), (3, 0, 1.0), (3, 1, 0.75), (3, 2, 0.6)]);
+    assert_eq!(performance.report().transaction_mean_us, 2_000, "of those that were committed");
 }
 
 #[test]

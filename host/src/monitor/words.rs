@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// `1,234,567`.
-pub(super) fn count(number: u64) -> String {
+pub(crate) fn count(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (i, digit) in digits.chars().enumerate() {
@@ -16,12 +16,12 @@ pub(super) fn count(number: u64) -> String {
 }
 
 /// `1 item`, `2 items`; the plural is the singular and an `s`.
-pub(super) fn counted(number: u64, singular: &str) -> String {
+pub(crate) fn counted(number: u64, singular: &str) -> String {
     format!("{} {singular}{}", count(number), if number == 1 { "" } else { "s" })
 }
 
 /// Three significant digits at the least: `0.42`, `3.1`, `12,345`.
-pub(super) fn rate(per_s: f64) -> String {
+pub(crate) fn rate(per_s: f64) -> String {
     match per_s {
         r if !r.is_finite() || r <= 0.0 => "0".to_owned(),
         r if r < 1.0 => format!("{r:.2}"),
@@ -31,7 +31,7 @@ pub(super) fn rate(per_s: f64) -> String {
 }
 
 /// `850 µs`, `12 ms`, `3.4 s`, `2 min 05 s`, `3 h 04 min`.
-pub(super) fn duration(duration: Duration) -> String {
+pub(crate) fn duration(duration: Duration) -> String {
     let us = duration.as_micros();
     let s = duration.as_secs();
     match us {
@@ -44,8 +44,17 @@ pub(super) fn duration(duration: Duration) -> String {
     }
 }
 
+/// `512 bytes`, `4.0 KiB`, `250.0 MiB`, `1.5 GiB`.
+pub(crate) fn bytes(bytes: u64) -> String {
+    let units = [(30, "GiB"), (20, "MiB"), (10, "KiB")];
+    match units.into_iter().find(|(power, _)| bytes >= 1 << power) {
+        Some((power, unit)) => format!("{:.1} {unit}", bytes as f64 / (1_u64 << power) as f64),
+        None => counted(bytes, "byte"),
+    }
+}
+
 /// `0 %`, `0.2 %`, `12 %`; rounds to 0 or 100 only where it is exactly that.
-pub(super) fn percent(share: f64) -> String {
+pub(crate) fn percent(share: f64) -> String {
     match share * 100.0 {
         p if p <= 0.0 => "0 %".to_owned(),
         p if p < 0.1 => "<0.1 %".to_owned(),
@@ -57,7 +66,7 @@ pub(super) fn percent(share: f64) -> String {
 
 /// Text of a plugin or an input on one line: control characters are written as escapes, and it is cut to `width`
 /// characters with an ellipsis.
-pub(super) fn one_line(text: &str, width: usize) -> String {
+pub(crate) fn one_line(text: &str, width: usize) -> String {
     let mut line = String::new();
     let mut used = 0;
     for c in text.chars() {
@@ -94,6 +103,7 @@ mod tests {
         );
         let of = |us| duration(Duration::from_micros(us));
         assert_eq!([of(12), of(1500), of(12_345), of(3_400_000)], ["12 µs", "1.5 ms", "12 ms", "3.4 s"]);
+        assert_eq!([bytes(512), bytes(4096), bytes(3 << 29)], ["512 bytes", "4.0 KiB", "1.5 GiB"]);
         assert_eq!([of(125_000_000), of(11_040_000_000)], ["2 min 05 s", "3 h 04 min"]);
         assert_eq!(
             [percent(0.0), percent(0.0001), percent(0.012), percent(0.999), percent(1.0)],

@@ -81,6 +81,13 @@ impl Fault {
     pub fn new(code: Code, message: impl Into<String>) -> Self {
         Self { code, message: message.into() }
     }
+
+    /// An answer that has not one entry per item.
+    pub(super) fn length(entries: usize, items: usize) -> Self {
+        let entries = if entries == 1 { "1 entry".to_owned() } else { format!("{entries} entries") };
+        let items = if items == 1 { "1 item".to_owned() } else { format!("{items} items") };
+        Self::new(Code::GuestContract, format!("returned {entries} for {items}"))
+    }
 }
 
 impl fmt::Display for Fault {
@@ -94,6 +101,13 @@ impl std::error::Error for Fault {}
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_answer_of_another_length_is_told_in_words() {
+        let said = |entries, items| Fault::length(entries, items).message;
+        assert_eq!(said(0, 1), "returned 0 entries for 1 item");
+        assert_eq!(said(1, 2), "returned 1 entry for 2 items");
+    }
 
     #[test]
     fn an_items_seed_depends_on_run_seed_and_ordinal_alone() {

@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 use wasmtime::component::Linker;
 use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 
-use super::sandbox::GuestState;
+use super::sandbox::{Census, GuestState};
 use super::{imports, wasi};
 use crate::error::{Code, Error, Result};
 use crate::limits;
@@ -23,6 +23,7 @@ struct Inner {
     linker: Linker<GuestState>,
     memory_bytes_max: usize,
     pooled: bool,
+    census: Census,
     _ticker: Ticker,
 }
 
@@ -53,7 +54,16 @@ impl PluginEngine {
         wasi::link(&mut linker).map_err(engine_error)?;
         imports::link(&mut linker).map_err(engine_error)?;
         let ticker = Ticker::start(engine.clone());
-        Ok(Self { inner: Arc::new(Inner { engine, linker, memory_bytes_max, pooled, _ticker: ticker }) })
+        Ok(Self {
+            inner: Arc::new(Inner {
+                engine,
+                linker,
+                memory_bytes_max,
+                pooled,
+                census: Census::default(),
+                _ticker: ticker,
+            }),
+        })
     }
 
     /// The wasmtime engine.
@@ -69,6 +79,16 @@ impl PluginEngine {
     /// Memory of one sandbox, in bytes.
     pub fn memory_bytes_max(&self) -> usize {
         self.inner.memory_bytes_max
+    }
+
+    /// Counts the sandboxes of this engine.
+    pub(super) fn census(&self) -> &Census {
+        &self.inner.census
+    }
+
+    /// Sandboxes that there are now, warm ones included.
+    pub fn sandboxes(&self) -> usize {
+        self.census().now()
     }
 
     /// False where sandboxes are allocated on demand.

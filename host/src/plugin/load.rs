@@ -39,6 +39,11 @@ impl PluginLoader {
         Self { engine, cache, compiler }
     }
 
+    /// The engine.
+    pub fn engine(&self) -> &PluginEngine {
+        &self.engine
+    }
+
     /// Reads and compiles a file.
     ///
     /// Errors: GUEST_10011 (unreadable, or no component), GUEST_10013 (too large, or does not compile).

@@ -20,12 +20,14 @@ mod world;
 pub use cache::Cache;
 pub use call::{Answer, Call, Fault, LogBudget};
 pub use compile::{COMPILE_VERB, Compiler, compile_from_stdin};
-pub use engine::PluginEngine;
+pub(crate) use engine::PluginEngine;
 pub use grants::{DirGrant, Grants};
-pub use load::{Plugin, PluginLoader};
+pub use load::Plugin;
+pub(crate) use load::PluginLoader;
 pub use lookup::{Lookup, LookupError, LookupKey};
-pub use sandbox::CallRuntime;
-pub use slot::{Operation, Role, Slot, SlotSettings, Validator};
+pub(crate) use sandbox::CallRuntime;
+pub use slot::{Operation, Role, Validator};
+pub(crate) use slot::{Slot, SlotSettings};
 pub use world::{Import, Inspection};
 
 /// The export that makes a component an operation.

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use wasmtime::component::{Func, InstancePre, ResourceTable};
@@ -27,6 +27,31 @@ pub(super) struct SandboxSetup {
     pub grants: Grants,
     pub config: Arc<BTreeMap<String, String>>,
     pub memory_bytes_max: usize,
+    pub census: Census,
+}
+
+/// How many sandboxes of an engine there are.
+#[derive(Clone, Default)]
+pub(super) struct Census(Arc<AtomicUsize>);
+
+impl Census {
+    pub fn now(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    fn enter(&self) -> Counted {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        Counted(self.clone())
+    }
+}
+
+/// A sandbox's entry in the census, from its start to its end.
+struct Counted(Census);
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// The timers that guest calls run under; one per lane.
@@ -135,7 +160,10 @@ impl LogSink {
         if !place.budget.admit(cut.len()) {
             return;
         }
-        let (slot, run, batch, message) = (place.slot.as_str(), &*place.run, place.batch, printable(cut));
+        // While a sandbox starts there is no run and no batch to name.
+        let in_run = !place.run.is_empty();
+        let (run, batch) = (in_run.then_some(&*place.run), in_run.then_some(place.batch));
+        let (slot, message) = (place.slot.as_str(), printable(cut));
         match level {
             tracing::Level::ERROR => tracing::error!(target: "guest", slot, run, batch, "{message}"),
             tracing::Level::WARN => tracing::warn!(target: "guest", slot, run, batch, "{message}"),
@@ -155,6 +183,8 @@ pub struct Sandbox {
     clock: wasi::Clock,
     slot: Name,
     calls: u32,
+    // Last, so that it is left when the store is gone.
+    _counted: Counted,
 }
 
 impl Sandbox {
@@ -162,6 +192,7 @@ impl Sandbox {
     ///
     /// Errors: a fault with GUEST_10010, or with the bound that was hit.
     pub(super) fn start(setup: &SandboxSetup, runtime: &CallRuntime, deadline: Duration) -> Result<Self, Fault> {
+        let counted = setup.census.enter();
         let (seed, clock) = (wasi::Seed::default(), wasi::Clock::default());
         let sink = Arc::new(LogSink::default());
         let idle = Call::idle();
@@ -205,7 +236,7 @@ impl Sandbox {
         };
         let operation = find(OPERATION, "apply");
         let validator = find(VALIDATOR, "validate");
-        Ok(Self { store, operation, validator, seed, clock, slot: setup.slot.clone(), calls: 0 })
+        Ok(Self { store, operation, validator, seed, clock, slot: setup.slot.clone(), calls: 0, _counted: counted })
     }
 
     /// Calls made so far.
@@ -269,10 +300,7 @@ impl Sandbox {
         let result = match answer {
             None => Err(deadline_fault(call.deadline)),
             Some(Err(error)) => Err(call_fault(error, self.store.data(), call.deadline)),
-            Some(Ok((list,))) if list.len() != items.len() => Err(Fault::new(
-                Code::GuestContract,
-                format!("returned {} entries for {} items", list.len(), items.len()),
-            )),
+            Some(Ok((list,))) if list.len() != items.len() => Err(Fault::length(list.len(), items.len())),
             Some(Ok((list,))) => Ok(list),
         };
         (result, self.store.data_mut().lookup.take())
@@ -334,7 +362,9 @@ fn call_fault(error: wasmtime::Error, state: &GuestState, deadline: Duration) ->
     if let Some(trap) = error.downcast_ref::<Trap>() {
         return match trap {
             Trap::Interrupt => deadline_fault(deadline),
-            Trap::StackOverflow => Fault::new(Code::GuestStack, "ran out of stack"),
+            Trap::StackOverflow => {
+                Fault::new(Code::GuestStack, format!("the bound is {} bytes", limits::GUEST_STACK_BYTES))
+            }
             Trap::AllocationTooLarge => Fault::new(Code::GuestMemory, root),
             Trap::OutOfFuel => Fault::new(Code::GuestFuel, root),
             _ => Fault::new(Code::GuestTrap, trap_message(&root, &error)),

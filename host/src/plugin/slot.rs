@@ -113,6 +113,7 @@ impl Slot {
             grants: settings.grants.clone(),
             config: Arc::new(settings.config),
             memory_bytes_max: plugin.engine().memory_bytes_max(),
+            census: plugin.engine().census().clone(),
         };
         let runtime = CallRuntime::new()
             .map_err(|error| Error::new(Code::GuestStart, format!("no timers for plugins: {error}")))?;
@@ -269,7 +270,7 @@ fn wrong_role(wanted: &str) -> Fault {
 fn guarded<T>(items: usize, work: impl FnOnce() -> Vec<T>) -> Result<Vec<T>, Fault> {
     match catch_unwind(AssertUnwindSafe(work)) {
         Ok(list) if list.len() == items => Ok(list),
-        Ok(list) => Err(Fault::new(Code::GuestContract, format!("returned {} entries for {items} items", list.len()))),
+        Ok(list) => Err(Fault::length(list.len(), items)),
         Err(panic) => {
             let text = panic
                 .downcast_ref::<&str>()

@@ -1,9 +1,12 @@
 //! Results to the caller, in input order; no file is touched.
 //!
 //! Fates are those of the storage processor, but for what only a store can know: rows that were there before, and unique
-//! indexes. `--on-existing` ignore and reject look at the keys of this run alone.
+//! indexes. `--on-existing` ignore and reject look at the keys of this run alone, and replace at none: each put is an insert.
+//!
+//! A group's results are held until its commit, so that a group that is rolled back passes nothing on. What an outer
+//! transaction undoes (`--atomic run`) has been passed on: to hold a whole run would take memory without bound.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use super::Processor;
 use crate::error::{Code, Error, Result};
@@ -19,74 +22,112 @@ pub type Output = Box<dyn FnMut(&Name, &str, &str) -> std::io::Result<()> + Send
 /// Passes results on and keeps nothing but, where the policy needs them, the keys seen.
 pub struct MemoryProcessor {
     output: Output,
-    seen: HashSet<(Name, String)>,
+    /// Collections that changes may name.
+    declared: BTreeSet<Name>,
+    seen: HashSet<Key>,
+    /// Results not yet passed on, in input order: collection, id and body.
+    held: Vec<(Name, String, String)>,
+    /// What was done to `seen` since the outermost open transaction began, oldest first.
+    done: Vec<Done>,
+    /// Where each open transaction began, the innermost last.
+    open: Vec<Mark>,
+}
+
+/// Collection and id.
+type Key = (Name, String);
+
+/// A change to the keys seen.
+enum Done {
+    Added(Key),
+    Removed(Key),
+}
+
+/// Lengths of `held` and `done` to go back to.
+#[derive(Clone, Copy)]
+struct Mark {
+    held: usize,
+    done: usize,
+}
+
+/// Effects of one item, kept apart until all its changes are in.
+#[derive(Default)]
+struct Effects {
+    counts: Counts,
+    bytes_out: u64,
 }
 
 impl MemoryProcessor {
     /// With the place where results go.
     pub fn new(output: Output) -> Self {
-        Self { output, seen: HashSet::new() }
+        Self {
+            output,
+            declared: BTreeSet::new(),
+            seen: HashSet::new(),
+            held: Vec::new(),
+            done: Vec::new(),
+            open: Vec::new(),
+        }
     }
 
-    fn batch(&mut self, write: &BatchWrite, policy: &WritePolicy) -> Result<Receipt> {
+    fn batch(&mut self, write: &BatchWrite, policy: &WritePolicy) -> Receipt {
         let mut counts = Counts { read: write.batch.len() as u64, retries: write.retries, ..Counts::default() };
         let mut refused = Vec::new();
         let mut bytes_out = 0;
         for (index, decision) in write.decisions.iter().enumerate() {
-            match decision {
-                Decision::Drop => counts.count(Fate::Dropped),
-                Decision::Refuse(refusal) => counts.count(refusal.fate),
+            let mark = self.mark();
+            let mut effects = Effects::default();
+            let refusal = match decision {
+                Decision::Drop => {
+                    counts.count(Fate::Dropped);
+                    continue;
+                }
+                Decision::Refuse(refusal) => {
+                    counts.count(refusal.fate);
+                    continue;
+                }
                 Decision::Keep | Decision::Replace(_) => {
                     let item = write.batch.item(index).expect("BUG: a broken record was kept");
                     let body = if let Decision::Replace(body) = decision { body } else { item.body };
-                    match self.put(&policy.target, item.id, body, policy, &mut counts, &mut bytes_out)? {
-                        Some(problem) => refused.push((index, problem)),
-                        None => counts.count(Fate::Stored),
-                    }
+                    self.put(&policy.target, item.id, body, policy, &mut effects)
                 }
-                Decision::Emit(changes) => match self.emit(changes, policy, &mut counts, &mut bytes_out)? {
-                    Some(problem) => refused.push((index, problem)),
-                    None => counts.count(Fate::Stored),
-                },
+                Decision::Emit(changes) => self.emit(changes, policy, &mut effects),
+            };
+            match refusal {
+                Some(refusal) => {
+                    self.back_to(mark);
+                    counts.count(refusal.fate);
+                    refused.push((index, refusal));
+                }
+                None => {
+                    counts.add(&effects.counts);
+                    counts.count(Fate::Stored);
+                    bytes_out += effects.bytes_out;
+                }
             }
         }
-        for (_, refusal) in &refused {
-            counts.count(refusal.fate);
-        }
-        Ok(Receipt { counts, refused, bytes_out, write_us: 0 })
+        Receipt { counts, refused, bytes_out, write_us: 0 }
     }
 
-    /// All or none: a refused key is found before anything is passed on.
-    fn emit(
-        &mut self,
-        changes: &[Change],
-        policy: &WritePolicy,
-        counts: &mut Counts,
-        bytes_out: &mut u64,
-    ) -> Result<Option<Refusal>> {
-        let place = |collection: &Option<Name>| collection.clone().unwrap_or_else(|| policy.target.clone());
-        if policy.on_existing == OnExisting::Reject {
-            let taken = changes.iter().find_map(|change| match change {
-                Change::Put { collection, id, .. } if self.seen.contains(&(place(collection), id.clone())) => Some(id),
-                _ => None,
-            });
-            if let Some(id) = taken {
-                return Ok(Some(taken_key(id)));
-            }
+    fn emit(&mut self, changes: &[Change], policy: &WritePolicy, effects: &mut Effects) -> Option<Refusal> {
+        let foreign = |name: &&Name| **name != policy.target && !self.declared.contains(*name);
+        if let Some(name) = changes.iter().filter_map(|change| change.key().0).find(foreign) {
+            let declared: Vec<String> = self.declared.iter().map(|name| format!("`{name}`")).collect();
+            let message = format!("a change names the collection `{name}`; declared are {}", declared.join(", "));
+            return Some(refusal(Code::PluginImport, message));
         }
-        for change in changes {
-            match change {
-                Change::Put { collection, id, body } => {
-                    self.put(&place(collection), id, body, policy, counts, bytes_out)?;
-                }
-                Change::Delete { collection, id } => {
-                    if self.seen.remove(&(place(collection), id.clone())) {
-                        counts.deleted += 1;
-                    }
-                }
+        changes.iter().find_map(|change| match change {
+            Change::Put { collection, id, body } => {
+                self.put(collection.as_ref().unwrap_or(&policy.target), id, body, policy, effects)
             }
-        }
-        Ok(None)
+            Change::Delete { collection, id } => {
+                let key = (collection.as_ref().unwrap_or(&policy.target).clone(), id.clone());
+                if self.seen.remove(&key) {
+                    self.done.push(Done::Removed(key));
+                    effects.counts.deleted += 1;
+                }
+                None
+            }
+        })
     }
 
     fn put(
@@ -95,26 +136,44 @@ impl MemoryProcessor {
         id: &str,
         body: &str,
         policy: &WritePolicy,
-        counts: &mut Counts,
-        bytes_out: &mut u64,
-    ) -> Result<Option<Refusal>> {
-        if policy.on_existing != OnExisting::Replace && !self.seen.insert((collection.clone(), id.to_owned())) {
-            if policy.on_existing == OnExisting::Reject {
-                return Ok(Some(taken_key(id)));
+        effects: &mut Effects,
+    ) -> Option<Refusal> {
+        if policy.on_existing != OnExisting::Replace {
+            let key = (collection.clone(), id.to_owned());
+            if self.seen.insert(key.clone()) {
+                self.done.push(Done::Added(key));
+            } else if policy.on_existing == OnExisting::Reject {
+                let message = format!("an item with the id {id:?} exists already");
+                return Some(refusal(Code::IndexConstraint, message));
+            } else {
+                effects.counts.ignored += 1;
+                return None;
             }
-            counts.ignored += 1;
-            return Ok(None);
         }
-        (self.output)(collection, id, body)
-            .map_err(|error| Error::new(Code::StorageWrite, format!("a result cannot be written: {error}")))?;
-        counts.inserted += 1;
-        *bytes_out += body.len() as u64;
-        Ok(None)
+        self.held.push((collection.clone(), id.to_owned(), body.to_owned()));
+        effects.counts.inserted += 1;
+        effects.bytes_out += body.len() as u64;
+        None
+    }
+
+    fn mark(&self) -> Mark {
+        Mark { held: self.held.len(), done: self.done.len() }
+    }
+
+    /// Takes back what was done since the mark, the newest first.
+    fn back_to(&mut self, mark: Mark) {
+        self.held.truncate(mark.held);
+        for done in self.done.drain(mark.done..).rev() {
+            match done {
+                Done::Added(key) => self.seen.remove(&key),
+                Done::Removed(key) => self.seen.insert(key),
+            };
+        }
     }
 }
 
-fn taken_key(id: &str) -> Refusal {
-    let problem = Problem::of_host(Code::IndexConstraint, format!("an item with the id {id:?} exists already"));
+fn refusal(code: Code, message: String) -> Refusal {
+    let problem = Problem::of_host(code, message);
     Refusal { fate: Fate::DeadLettered, phase: Phase::Store, problems: vec![problem], attempts: 1, slot: None }
 }
 
@@ -123,15 +182,16 @@ impl Processor for MemoryProcessor {
         "memory"
     }
 
-    fn declare(&mut self, _: &Name, _: &[Name], indexes: &[IndexSpec]) -> Result<()> {
-        match indexes.iter().find(|index| index.unique) {
-            Some(index) => Err(Error::new(
+    fn declare(&mut self, target: &Name, collections: &[Name], indexes: &[IndexSpec]) -> Result<()> {
+        if let Some(index) = indexes.iter().find(|index| index.unique) {
+            return Err(Error::new(
                 Code::ConfigInvalid,
                 format!("unique index {} cannot be kept by the memory processor", index.name),
             )
-            .hint("use --processor storage, or leave out --unique")),
-            None => Ok(()),
+            .hint("use --processor storage, or leave out --unique"));
         }
+        self.declared.extend(collections.iter().chain([target]).cloned());
+        Ok(())
     }
 
     fn last_run_of_job(&mut self, _: &str) -> Result<Option<RunRow>> {
@@ -154,18 +214,31 @@ impl Processor for MemoryProcessor {
     }
 
     fn begin(&mut self) -> Result<()> {
+        self.open.push(self.mark());
         Ok(())
     }
 
     fn apply(&mut self, _: &RunHandle, group: &[BatchWrite], policy: &WritePolicy) -> Result<Vec<Receipt>> {
-        group.iter().map(|write| self.batch(write, policy)).collect()
+        Ok(group.iter().map(|write| self.batch(write, policy)).collect())
     }
 
     fn commit(&mut self) -> Result<()> {
+        let Some(mark) = self.open.last().copied() else { return Ok(()) };
+        for (collection, id, body) in self.held.drain(mark.held..) {
+            (self.output)(&collection, &id, &body)
+                .map_err(|error| Error::new(Code::StorageWrite, format!("a result cannot be written: {error}")))?;
+        }
+        self.open.pop();
+        if self.open.is_empty() {
+            self.done.clear();
+        }
         Ok(())
     }
 
     fn rollback(&mut self) -> Result<()> {
+        if let Some(mark) = self.open.pop() {
+            self.back_to(mark);
+        }
         Ok(())
     }
 

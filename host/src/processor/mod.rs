@@ -6,11 +6,11 @@ mod memory;
 mod storage;
 
 pub use memory::{MemoryProcessor, Output};
-pub use storage::StorageProcessor;
+pub(crate) use storage::StorageProcessor;
 
 use crate::error::{Code, Error, Result};
 use crate::model::{BatchNumber, IndexSpec, Name, RunNumber};
-use crate::store::{BatchWrite, Lookup, Receipt, RunEnd, RunHandle, RunRow, RunStart, WritePolicy};
+use crate::store::{BatchWrite, Lookup, Receipt, RunEnd, RunHandle, RunRow, RunStart, TuningRow, WritePolicy};
 use crate::transaction::Transactional;
 
 /// Takes batches in input order and keeps or passes on what they decided.
@@ -23,6 +23,12 @@ pub trait Processor: Send {
 
     /// The newest run of this job, if this processor remembers runs.
     fn last_run_of_job(&mut self, job: &str) -> Result<Option<RunRow>>;
+
+    /// What tuning has learned for this chain of plugins and collection on a host of this shape, if this processor keeps it.
+    fn learned(&mut self, chain: &str, collection: &Name, host: &str) -> Result<Option<TuningRow>> {
+        let _ = (chain, collection, host);
+        Ok(None)
+    }
 
     /// Begins a run, or goes on with `resume`.
     fn begin_run(&mut self, start: &RunStart, resume: Option<RunNumber>) -> Result<RunHandle>;
@@ -41,6 +47,26 @@ pub trait Processor: Send {
 
     /// Tells how long the last commit took; for the history.
     fn note_commit_time(&mut self, run: &RunHandle, first: BatchNumber, last: BatchNumber, commit_us: u64);
+
+    /// False where only [`Processor::reopen`] helps. Asked before tasks that no open transaction is for.
+    fn in_order(&self) -> bool {
+        true
+    }
+
+    /// After a failure with this code: gives up all that is not committed, opens anew what it writes to, and checks it.
+    /// False where it cannot, and everything is as it was.
+    ///
+    /// Errors: what keeps it from being written to; RECOVERY_9001 where it is damaged.
+    fn reopen(&mut self, _after: Code) -> Result<bool> {
+        Ok(false)
+    }
+
+    /// First ordinal of the run that is not kept yet. Asked after [`Processor::reopen`] alone.
+    ///
+    /// Errors: TRANSACTION_6007 if another worker has taken the run over.
+    fn position(&mut self, run: &RunHandle) -> Result<u64> {
+        Ok(run.next)
+    }
 
     /// Ends a run.
     fn finish_run(&mut self, run: &RunHandle, end: &RunEnd) -> Result<()>;
@@ -103,3 +129,6 @@ pub fn processor(name: &str) -> Result<ProcessorKind> {
             .hint(format!("the processors are {}", names.join(", ")))
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,9 +1,11 @@
 //! Results into the store: rows, dead letters, history and checkpoint, in one transaction per group.
 
 use super::Processor;
-use crate::error::Result;
+use crate::error::{Code, Result};
 use crate::model::{BatchNumber, IndexSpec, Name, RunNumber};
-use crate::store::{BatchWrite, Lookup, Receipt, RunEnd, RunHandle, RunRow, RunStart, Store, WritePolicy, Writer};
+use crate::store::{
+    BatchWrite, Lookup, Receipt, RunEnd, RunHandle, RunRow, RunStart, Store, TuningRow, WritePolicy, Writer,
+};
 use crate::transaction::Transactional;
 
 /// The default processor. Owns the one writing connection.
@@ -29,6 +31,10 @@ impl Processor for StorageProcessor {
 
     fn last_run_of_job(&mut self, job: &str) -> Result<Option<RunRow>> {
         self.writer.last_run_of_job(job)
+    }
+
+    fn learned(&mut self, chain: &str, collection: &Name, host: &str) -> Result<Option<TuningRow>> {
+        self.writer.learned(chain, collection, host)
     }
 
     fn begin_run(&mut self, start: &RunStart, resume: Option<RunNumber>) -> Result<RunHandle> {
@@ -58,6 +64,18 @@ impl Processor for StorageProcessor {
         Store::note_commit_time(&mut self.writer, run, first, last, commit_us);
     }
 
+    fn in_order(&self) -> bool {
+        self.writer.in_order()
+    }
+
+    fn reopen(&mut self, after: Code) -> Result<bool> {
+        self.writer.reopen(after)
+    }
+
+    fn position(&mut self, run: &RunHandle) -> Result<u64> {
+        self.writer.position(run)
+    }
+
     fn finish_run(&mut self, run: &RunHandle, end: &RunEnd) -> Result<()> {
         self.writer.finish_run(run, end).map(|_| ())
     }
@@ -70,3 +88,6 @@ impl Processor for StorageProcessor {
         Some(&mut self.writer)
     }
 }
+
+#[cfg(test)]
+mod tests;

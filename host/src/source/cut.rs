@@ -49,6 +49,10 @@ pub struct Cut {
     pub end: bool,
     /// Time spent reading and decoding, without waiting for a pipe.
     pub read_time: Duration,
+    /// Bytes of the batch's records, decompressed and without line ends.
+    pub record_bytes: u64,
+    /// See [`Source::bytes_read`]: at the end of the batch.
+    pub input_bytes: u64,
 }
 
 /// What was read over by [`Cutter::skip_to`].
@@ -80,11 +84,6 @@ impl Cutter {
     /// The source, for names and progress.
     pub fn source(&self) -> &dyn Source {
         &*self.source
-    }
-
-    /// Ordinal of the next record.
-    pub fn next_ordinal(&self) -> u64 {
-        self.next
     }
 
     /// Cuts the next batch. It closes at `size` records, at `bytes_max` bytes, when `wait` has passed since its first
@@ -156,10 +155,12 @@ impl Cutter {
         if end {
             blank_lines += std::mem::take(&mut self.blank_lines);
         }
+        let record_bytes = filling.record_bytes;
         let batch = filling.batch;
         self.expected = (batch.text.len(), batch.records.len());
         let read_time = began.elapsed().saturating_sub(self.source.waited() - waited);
-        Ok(Cut { batch, blank_lines, digest: self.digest.so_far(), end, read_time })
+        let (digest, input_bytes) = (self.digest.so_far(), self.source.bytes_read());
+        Ok(Cut { batch, blank_lines, digest, end, read_time, record_bytes, input_bytes })
     }
 
     /// Reads over the records before `next`, to continue behind a checkpoint. None: stopped.
@@ -221,6 +222,8 @@ struct Filling {
     bytes_max: usize,
     /// Bytes of broken records, which do not stand in the text.
     broken_bytes: usize,
+    /// See [`Cut::record_bytes`].
+    record_bytes: u64,
 }
 
 impl Filling {
@@ -229,7 +232,7 @@ impl Filling {
         let text = String::with_capacity(text_bytes + text_bytes / 8);
         let records = Vec::with_capacity(records.max(RECORDS_PER_LOOK).min(size));
         let bytes_max = bytes_max.clamp(1, TEXT_BYTES_LIMIT);
-        Self { batch: Batch { text, records, first_ordinal }, size, bytes_max, broken_bytes: 0 }
+        Self { batch: Batch { text, records, first_ordinal }, size, bytes_max, broken_bytes: 0, record_bytes: 0 }
     }
 
     fn full(&self) -> bool {
@@ -256,6 +259,7 @@ impl Filling {
                 return self.broken(raw.position, Box::new(broken));
             }
         };
+        self.record_bytes += raw.bytes.len() as u64;
         let ordinal = self.batch.first_ordinal + self.batch.records.len() as u64;
         let text = &mut self.batch.text;
         let start = end_of(text);
@@ -271,6 +275,7 @@ impl Filling {
 
     fn broken(&mut self, position: Position, broken: Box<Broken>) {
         self.broken_bytes += broken.kept.len();
+        self.record_bytes += broken.total_bytes;
         self.batch.records.push(Record { position, kind: RecordKind::Broken(broken) });
     }
 }
@@ -320,7 +325,7 @@ mod tests {
             assert_eq!((cut.batch.len(), cut.end), (wanted, i >= 2), "cut {i}");
             assert_eq!(cut.blank_lines, u64::from(i == 1), "cut {i}");
         }
-        assert_eq!(cutter.next_ordinal(), 5);
+        assert_eq!(cutter.next, 5);
     }
 
     #[test]
@@ -369,8 +374,8 @@ mod tests {
                 if cut.end {
                     break;
                 }
-                let known = *digests.entry(cutter.next_ordinal()).or_insert((cut.digest, blank_lines));
-                assert_eq!(known, (cut.digest, blank_lines), "up to {}", cutter.next_ordinal());
+                let known = *digests.entry(cutter.next).or_insert((cut.digest, blank_lines));
+                assert_eq!(known, (cut.digest, blank_lines), "up to {}", cutter.next);
             }
         }
         for (&next, &(digest, blank_lines)) in digests.iter().step_by(97) {

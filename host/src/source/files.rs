@@ -24,6 +24,8 @@ pub struct FileSource {
     opened: usize,
     total_bytes: Option<u64>,
     read_bytes: Arc<AtomicU64>,
+    /// What `read_bytes` was when the input that is being read was opened.
+    read_before: u64,
     /// Waiting on the inputs that are closed already.
     waited: Duration,
     failed: bool,
@@ -68,6 +70,7 @@ pub fn open(inputs: Vec<InputPath>, options: &ReadOptions) -> Result<FileSource>
         current: None,
         opened: 0,
         read_bytes: Arc::default(),
+        read_before: 0,
         waited: Duration::ZERO,
         failed: false,
     })
@@ -81,6 +84,7 @@ impl FileSource {
 
     fn open_next(&mut self) -> Result<Option<Reading>> {
         let Some((path, kind)) = self.inputs.get(self.opened) else { return Ok(None) };
+        self.read_before = self.read_bytes.load(Ordering::Relaxed);
         let window = input::open(path, *kind, &self.read_bytes)?;
         self.opened += 1;
         let by_name = || path.path().and_then(Format::of_path).unwrap_or(Format::Ndjson);
@@ -134,7 +138,12 @@ impl Source for FileSource {
     }
 
     fn bytes_read(&self) -> u64 {
-        self.read_bytes.load(Ordering::Relaxed)
+        let read = self.read_bytes.load(Ordering::Relaxed);
+        let Some(Reading { window, .. }) = &self.current else { return read };
+        // Of what was read ahead, as large a part as of what it holds.
+        let (given, ahead) = (window.offset(), window.bytes().len() as u64);
+        let share = given as f64 / (given + ahead).max(1) as f64;
+        self.read_before + ((read - self.read_before) as f64 * share) as u64
     }
 
     fn waited(&self) -> Duration {

@@ -16,6 +16,7 @@ pub struct ListSource {
     entries: Box<dyn Iterator<Item = Result<Entry>> + Send>,
     current: Entry,
     position: Position,
+    total_items: Option<u64>,
 }
 
 impl ListSource {
@@ -34,9 +35,15 @@ impl ListSource {
         I: IntoIterator<Item = Result<Entry>>,
         I::IntoIter: Send + 'static,
     {
+        let entries = entries.into_iter();
+        let total_items = match entries.size_hint() {
+            (least, Some(most)) if least == most => Some(least as u64),
+            _ => None,
+        };
         Self {
             names: [name.into()],
-            entries: Box::new(entries.into_iter()),
+            total_items,
+            entries: Box::new(entries),
             current: Entry::default(),
             position: Position::default(),
         }
@@ -60,6 +67,10 @@ impl Source for ListSource {
 
     fn total_bytes(&self) -> Option<u64> {
         None
+    }
+
+    fn total_items(&self) -> Option<u64> {
+        self.total_items
     }
 
     fn bytes_read(&self) -> u64 {

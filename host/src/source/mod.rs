@@ -10,7 +10,7 @@
 
 mod compression;
 mod csv;
-pub mod cut;
+mod cut;
 pub mod decode;
 mod files;
 mod input;
@@ -35,7 +35,7 @@ use crate::model::{Broken, Position};
 
 pub use compression::Compression;
 pub use csv::CsvOptions;
-pub use cut::{Cut, Cutter, Skipped};
+pub(crate) use cut::{Cut, Cutter};
 pub use decode::{Decoded, Decoder, MissingId};
 pub use files::{FileSource, open};
 pub use input::{Fingerprint, InputPath, fingerprint};
@@ -83,8 +83,13 @@ pub trait Source: Send {
     /// Bytes of all inputs as they lie on disk (compressed, if they are); none where a pipe is among them.
     fn total_bytes(&self) -> Option<u64>;
 
-    /// Bytes of [`Source::total_bytes`] that have been read.
+    /// Bytes of [`Source::total_bytes`] that the records given out so far took; inside of a compressed input an estimate.
     fn bytes_read(&self) -> u64;
+
+    /// Records of all inputs, where that is known before they are read.
+    fn total_items(&self) -> Option<u64> {
+        None
+    }
 
     /// Time spent waiting for data that was not there yet.
     fn waited(&self) -> Duration {

@@ -7,12 +7,13 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OptionalExtension};
 
-use super::failure::{OrFail, now_ms};
+use super::failure::OrFail;
 use crate::error::{Code, Error, Result};
 use crate::limits;
-use crate::model::{IndexSpec, Name, Pointer};
+use crate::model::{IndexSpec, Name, Pointer, now_ms};
 
 /// A declared index.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,6 +83,13 @@ impl Catalog {
             let error = Error::new(Code::IndexNotFound, format!("collection `{collection}` has no index `{name}`"));
             error.hint(hint("indexes", name.as_str(), indexes.iter().map(|i| i.name.as_str())))
         })
+    }
+
+    /// Every declared index, with its collection.
+    pub fn all(&self) -> impl Iterator<Item = (Name, Name)> {
+        self.0
+            .iter()
+            .flat_map(|(collection, indexes)| indexes.iter().map(move |index| (collection.clone(), index.name.clone())))
     }
 
     /// The declared names in one line, for messages.
@@ -198,6 +206,30 @@ pub(super) fn recreate_index(conn: &Connection, collection: &Name, index: &Index
         &format!("rebuild index `{}` of `{collection}`", index.name),
         Code::IndexOperation,
     )
+}
+
+/// Takes the SQLite index behind a declared one out of the schema without a look at its pages, which may be damaged. They
+/// belong to nothing then, until a VACUUM gives them back. Must run inside a transaction; where that is rolled back, the
+/// schema has to be read again: see [`read_schema_again`].
+pub(super) fn forget_index(conn: &Connection, collection: &Name, name: &Name) -> Result<()> {
+    let doing = format!("forget index `{name}` of `{collection}`");
+    // Nobody may write to the schema, but here.
+    let guard = |on: bool| {
+        conn.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, on).map(|_| ()).or_fail(conn, "guard the schema")
+    };
+    guard(false)?;
+    let forgotten = conn.execute_batch("PRAGMA writable_schema = ON").and_then(|()| {
+        conn.execute("DELETE FROM sqlite_schema WHERE type = 'index' AND name = ?1", [index_name(collection, name)])
+    });
+    let read_again = read_schema_again(conn);
+    guard(true)?;
+    forgotten.or_code(conn, &doing, Code::IndexOperation)?;
+    read_again
+}
+
+/// Forgets what is known of the schema, so that the next statement reads what is there.
+pub(super) fn read_schema_again(conn: &Connection) -> Result<()> {
+    conn.execute_batch("PRAGMA writable_schema = RESET").or_fail(conn, "read the schema again")
 }
 
 /// Removes one index with its column; rows stay untouched. Must run inside a transaction.

@@ -103,8 +103,17 @@ pub(super) fn open_reading(path: &Path) -> Result<(Connection, Identity)> {
 
 /// Opens for writing. The identity must have been checked; the schema is the caller's to migrate.
 pub(super) fn open_writing(path: &Path, durability: Durability) -> Result<Connection> {
+    writing(path, durability, OpenFlags::SQLITE_OPEN_CREATE)
+}
+
+/// As [`open_writing`], a file that was open for writing before: one that is gone is not made anew.
+pub(super) fn open_writing_again(path: &Path, durability: Durability) -> Result<Connection> {
+    writing(path, durability, OpenFlags::empty())
+}
+
+fn writing(path: &Path, durability: Durability, create: OpenFlags) -> Result<Connection> {
     refuse_old_library()?;
-    let conn = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?;
+    let conn = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE | create)?;
     if conn.is_readonly(rusqlite::MAIN_DB).or_fail(&conn, "ask for the access mode")? {
         return Err(Error::new(Code::StorageOpen, format!("store {} is read-only", path.display()))
             .hint("check the permissions of the file and of its directory"));

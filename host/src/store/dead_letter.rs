@@ -3,10 +3,10 @@
 use rusqlite::{Connection, Row};
 
 use super::face::{BatchWrite, RunHandle};
-use super::failure::{OrFail, int, now_ms, uint};
+use super::failure::{OrFail, int, uint};
 use super::history::parsed;
 use crate::error::Result;
-use crate::model::{Digest, Fate, Phase, Problem, RecordKind, Refusal, RunNumber};
+use crate::model::{Digest, Fate, Phase, Problem, RecordKind, Refusal, RunNumber, now_ms};
 
 /// What has become of a dead letter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use crate::error::Result;
+use crate::error::{Code, Error, Result};
 use crate::model::{
-    Batch, BatchMetrics, BatchNumber, Counts, Decision, Digest, Name, OnExisting, Refusal, RunNumber, RunStatus,
+    Batch, BatchMetrics, BatchNumber, Counts, Decision, Digest, Fate, Name, OnExisting, PluginMetrics, Refusal,
+    RunNumber, RunStatus,
 };
 use crate::transaction::Transactional;
 
@@ -145,6 +146,44 @@ pub struct RunEnd {
     pub duration_ms: u64,
     /// The error that stopped it, as JSON.
     pub error_json: Option<String>,
+    /// Times, sizes and percentiles of this execution, as JSON.
+    pub performance_json: Option<String>,
+    /// Alerts of this execution, as JSON.
+    pub alerts_json: Option<String>,
+    /// What tuning has found, for the next run to begin with.
+    pub tuning: Option<TuningRow>,
+}
+
+/// A plan that differs from the one before it, and what led to it. Kept with the first batch that was cut by it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlanRow {
+    /// Number of that batch.
+    pub batch: BatchNumber,
+    pub batch_size: u64,
+    pub lanes: u64,
+    pub batches_in_flight: u64,
+    /// None for the first plan of an execution.
+    pub old_batch_size: Option<u64>,
+    pub old_lanes: Option<u64>,
+    /// In words.
+    pub reason: String,
+    /// All that the strategy saw, as JSON.
+    pub signals_json: String,
+}
+
+/// What tuning has found for a chain of plugins, a collection and a shape of the machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TuningRow {
+    /// Digests of the plugins, in the order of their work.
+    pub chain: String,
+    pub collection: Name,
+    /// Cores and memory.
+    pub host: String,
+    /// As JSON.
+    pub learned_json: String,
+    /// Run that found it.
+    pub run: RunNumber,
+    pub updated_ms: i64,
 }
 
 /// A computed batch: everything a store needs to write it.
@@ -156,6 +195,10 @@ pub struct BatchWrite {
     pub decisions: Vec<Decision>,
     /// `bytes_out` and `write_us` are filled in by the store.
     pub metrics: BatchMetrics,
+    /// The plan it was cut by, where that is another than that of the batch before.
+    pub plan: Option<Box<PlanRow>>,
+    /// What each plugin did, in the order of the slots. Events tell it; the store does not keep it.
+    pub plugins: Vec<PluginMetrics>,
     /// Attempts beyond each item's first.
     pub retries: u64,
     /// Blank lines between this batch's records.
@@ -168,6 +211,35 @@ pub struct BatchWrite {
     pub digests: Arc<[(Name, Digest)]>,
     /// Dead letters whose items this batch tries again: they count as retried from its commit on.
     pub retried: Vec<i64>,
+}
+
+impl BatchWrite {
+    /// Checks what needs no store, so that it can be asked before the write lock is taken.
+    /// Errors: OPERATION_5003 where decisions do not fit the records: a defect of the host.
+    pub fn check(&self) -> Result<()> {
+        let bug = |what: String| Err(Error::new(Code::Internal, format!("BUG: batch {}: {what}", self.number)));
+        if self.decisions.len() != self.batch.len() {
+            return bug(format!("{} decisions for {} records", self.decisions.len(), self.batch.len()));
+        }
+        for (record, decision) in self.decisions.iter().enumerate() {
+            match decision {
+                Decision::Keep | Decision::Replace(_) if self.batch.item(record).is_none() => {
+                    return bug(format!(
+                        "record {} is no item and was decided to be stored",
+                        self.batch.ordinal(record)
+                    ));
+                }
+                Decision::Refuse(refusal)
+                    if refusal.problems.is_empty() || !matches!(refusal.fate, Fate::Rejected | Fate::DeadLettered) =>
+                {
+                    let (fate, problems) = (refusal.fate.as_str(), refusal.problems.len());
+                    return bug(format!("a refusal with fate {fate} and {problems} problems"));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
 }
 
 /// How puts meet what is there.

@@ -46,6 +46,12 @@ pub(super) fn rollback_is_due(error: &(dyn std::error::Error + 'static)) -> bool
     sqlite.is_some_and(|failure| failure.extended_code == ffi::SQLITE_READONLY_ROLLBACK)
 }
 
+/// True if SQLite found the file itself damaged: pages that cannot be, or an index that lacks an entry.
+pub(super) fn is_damage(error: &(dyn std::error::Error + 'static)) -> bool {
+    let sqlite = error.downcast_ref::<rusqlite::Error>().and_then(rusqlite::Error::sqlite_error);
+    sqlite.is_some_and(|failure| failure.code == ErrorCode::DatabaseCorrupt)
+}
+
 /// The code of an SQLite error whose kind alone says what is wrong with the file, the disk or the lock.
 pub(super) fn code_of(error: &rusqlite::Error) -> Option<Code> {
     let failure = error.sqlite_error()?;
@@ -56,7 +62,7 @@ pub(super) fn code_of(error: &rusqlite::Error) -> Option<Code> {
         ErrorCode::CannotOpen | ErrorCode::PermissionDenied => Code::StorageOpen,
         ErrorCode::ReadOnly => Code::StorageWrite,
         ErrorCode::DatabaseCorrupt if failure.extended_code == ffi::SQLITE_CORRUPT_INDEX => Code::IndexCorrupt,
-        ErrorCode::DatabaseCorrupt => Code::StorageGeneral,
+        ErrorCode::DatabaseCorrupt | ErrorCode::OutOfMemory | ErrorCode::OperationInterrupted => Code::StorageGeneral,
         ErrorCode::SystemIoFailure => match failure.extended_code {
             ffi::SQLITE_IOERR_READ | ffi::SQLITE_IOERR_SHORT_READ | ffi::SQLITE_IOERR_FSTAT => Code::StorageRead,
             _ => Code::StorageWrite,
@@ -105,12 +111,4 @@ pub(super) fn int(n: u64) -> i64 {
 pub(super) fn uint(row: &rusqlite::Row<'_>, index: usize) -> rusqlite::Result<u64> {
     let n: i64 = row.get(index)?;
     u64::try_from(n).map_err(|_| rusqlite::Error::IntegralValueOutOfRange(index, n))
-}
-
-/// Wall clock, milliseconds since the Unix epoch (UTC).
-pub(super) fn now_ms() -> i64 {
-    match std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH) {
-        Ok(since) => int(since.as_millis() as u64),
-        Err(before) => -int(before.duration().as_millis() as u64),
-    }
 }

@@ -6,11 +6,11 @@
 use rusqlite::{Connection, OptionalExtension, Row, named_params};
 
 use super::face::{BatchWrite, RunEnd, RunHandle, RunStart};
-use super::failure::{OrFail, int, now_ms, uint};
-use super::plugins;
+use super::failure::{OrFail, int, uint};
+use super::{plugins, tuning};
 use crate::error::{Code, Error, Result};
 use crate::limits;
-use crate::model::{BatchMetrics, BatchNumber, Counts, Digest, Name, RunNumber, RunStatus};
+use crate::model::{BatchMetrics, BatchNumber, Counts, Digest, Name, RunNumber, RunStatus, now_ms};
 
 /// One run as the store knows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,6 +35,10 @@ pub struct RunRow {
     pub blank_lines: u64,
     pub batches: u64,
     pub error_json: Option<String>,
+    /// Times, sizes and percentiles of its last execution, as JSON; none until it ends.
+    pub performance_json: Option<String>,
+    /// Alerts of its last execution, as JSON.
+    pub alerts_json: Option<String>,
     /// First ordinal that is not yet accounted for.
     pub next: u64,
     pub epoch: u64,
@@ -131,7 +135,7 @@ pub(super) fn finish_run(conn: &Connection, run: &RunHandle, end: &RunEnd) -> Re
     let doing = "end a run";
     let changed = conn
         .execute(
-            "UPDATE atlas_runs SET status = ?2, ended_ms = ?3, duration_ms = ?4, error = ?5 WHERE id = ?1
+            "UPDATE atlas_runs SET status = ?2, ended_ms = ?3, duration_ms = ?4, error = ?5, performance = ?8, alerts = ?9 WHERE id = ?1
              AND EXISTS (SELECT 1 FROM atlas_checkpoints WHERE run = ?1 AND \"partition\" = ?6 AND epoch = ?7)",
             (
                 int(run.run.0),
@@ -141,11 +145,16 @@ pub(super) fn finish_run(conn: &Connection, run: &RunHandle, end: &RunEnd) -> Re
                 &end.error_json,
                 PARTITION,
                 int(run.epoch),
+                &end.performance_json,
+                &end.alerts_json,
             ),
         )
         .or_fail(conn, doing)?;
     if changed != 1 {
         return Err(fenced(conn, run, None)?);
+    }
+    if let Some(learned) = &end.tuning {
+        tuning::keep_learned(conn, learned)?;
     }
     prune(conn, limits::HISTORY_BATCHES_MAX)
 }
@@ -225,7 +234,10 @@ pub(super) fn record_batch(
             s.raw_execute()
         })
         .or_fail(conn, doing)?;
-    Ok(())
+    match &write.plan {
+        Some(plan) => tuning::keep_plan(conn, run.run, plan),
+        None => Ok(()),
+    }
 }
 
 /// Notes the time of the COMMIT that these batches were in.
@@ -247,6 +259,14 @@ pub(super) fn checkpoint(conn: &Connection, run: RunNumber) -> Result<Option<(u6
     conn.prepare_cached("SELECT next, epoch FROM atlas_checkpoints WHERE run = ?1 AND \"partition\" = 0")
         .and_then(|mut s| s.query_row([int(run.0)], |row| Ok((uint(row, 0)?, uint(row, 1)?))).optional())
         .or_fail(conn, "read the checkpoint")
+}
+
+/// The run's checkpoint, whose epoch must be ours. Errors: TRANSACTION_6007 if another owner has it by now.
+pub(super) fn position(conn: &Connection, run: &RunHandle) -> Result<u64> {
+    match checkpoint(conn, run.run)? {
+        Some((next, epoch)) if epoch == run.epoch => Ok(next),
+        _ => Err(fenced(conn, run, None)?),
+    }
 }
 
 fn fenced(conn: &Connection, run: &RunHandle, first: Option<u64>) -> Result<Error> {
@@ -288,11 +308,15 @@ fn handle(conn: &Connection, run: RunNumber) -> Result<RunHandle> {
     })
 }
 
-/// True if a run has begun and not ended: it is at work, or was killed.
-pub(super) fn has_unfinished(conn: &Connection) -> Result<bool> {
-    conn.query_row("SELECT EXISTS (SELECT 1 FROM atlas_runs WHERE status = ?1)", [RunStatus::Running.as_str()], |row| {
-        row.get(0)
-    })
+/// True if a run has begun and not ended (it is at work, or was killed), or if the store failed the one that ended last.
+pub(super) fn has_unclean(conn: &Connection) -> Result<bool> {
+    conn.query_row(
+        "SELECT EXISTS (SELECT 1 FROM atlas_runs WHERE status = ?1) OR EXISTS (
+             SELECT 1 FROM (SELECT error ->> 'code' AS code FROM atlas_runs ORDER BY ended_ms DESC, id DESC LIMIT 1)
+             WHERE code GLOB 'STORAGE_*' OR code GLOB 'TRANSACTION_*' OR code GLOB 'INDEX_*' OR code GLOB 'RECOVERY_*')",
+        [RunStatus::Running.as_str()],
+        |row| row.get(0),
+    )
     .or_fail(conn, "read the runs")
 }
 
@@ -314,7 +338,7 @@ pub(super) fn runs(conn: &Connection, limit: usize) -> Result<Vec<RunRow>> {
 fn runs_where(conn: &Connection, which: &str, params: impl rusqlite::Params) -> Result<Vec<RunRow>> {
     let sql = format!(
         "SELECT {COUNTS}, id, uuid, job, status, collection, started_ms, ended_ms, duration_ms, seed, clock_ms, settings, identity,
-         inputs, atomic, batches, error, next, epoch
+         inputs, atomic, batches, error, next, epoch, performance, alerts
          FROM atlas_runs JOIN atlas_checkpoints ON run = id AND \"partition\" = 0 WHERE {which}"
     );
     conn.prepare_cached(&sql).and_then(|mut s| s.query_map(params, run_row)?.collect()).or_fail(conn, "read the runs")
@@ -343,6 +367,8 @@ fn run_row(row: &Row<'_>) -> rusqlite::Result<RunRow> {
         error_json: row.get(27)?,
         next: uint(row, 28)?,
         epoch: uint(row, 29)?,
+        performance_json: row.get(30)?,
+        alerts_json: row.get(31)?,
     })
 }
 

@@ -3,12 +3,12 @@
 use rusqlite::Connection;
 
 use super::catalog::{self, Index, index_name, quoted};
-use super::failure::{OrFail, code_of, failed, now_ms, text_of, uint};
+use super::failure::{OrFail, failed, is_damage, text_of, uint};
 use super::read::Reader;
-use super::verify::Finding;
+use super::verify::{self, Finding};
 use super::writer::Writer;
 use crate::error::{Code, Error, Result};
-use crate::model::{IndexSpec, Name, Pointer};
+use crate::model::{IndexSpec, Name, Pointer, now_ms};
 
 /// A declared index and its state.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +21,8 @@ pub struct IndexRow {
     pub entries: u64,
     /// Size on disk.
     pub bytes: u64,
+    /// False where damaged pages keep the index from being read: entries and bytes are 0 then.
+    pub readable: bool,
     pub created_ms: i64,
     /// When it was last found to agree with its rows.
     pub verified_ms: Option<i64>,
@@ -33,35 +35,101 @@ impl Writer {
         self.within(|w| catalog::add_index(&w.conn, &mut w.catalog, collection, spec))
     }
 
-    /// Removes an index. Errors: INDEX_7001 if there is none of this name.
+    /// Removes an index, also one with damaged pages. Errors: INDEX_7001 if there is none of this name.
     pub fn index_drop(&mut self, collection: &Name, name: &Name) -> Result<()> {
-        self.within(|w| catalog::drop_index(&w.conn, &mut w.catalog, collection, name))
+        self.through_damage(collection, name, |w| catalog::drop_index(&w.conn, &mut w.catalog, collection, name))
     }
 
-    /// Builds an index anew from the rows. Errors: INDEX_7004 where they do not allow it; the old entries are kept then.
+    /// Builds an index anew from the rows, also one with damaged pages.
+    /// Errors: INDEX_7004 where the rows do not allow it; the old entries are kept then.
     pub fn index_rebuild(&mut self, collection: &Name, name: &Name) -> Result<()> {
-        self.within(|w| {
-            let index = w.catalog.index(collection, name)?;
-            catalog::recreate_index(&w.conn, collection, index)?;
-            match check(&w.conn, collection, index)?.first() {
-                None => note_verified(&w.conn, collection, name),
-                Some(finding) => Err(Error::new(finding.code, finding.message.clone())
-                    .hint("run `atlas-host verify`: the rows are damaged")),
-            }
-        })
+        self.through_damage(collection, name, |w| w.rebuild(collection, name))
     }
 
     /// Compares an index with the rows; empty if they agree, which is noted with its time.
     pub fn index_verify(&mut self, collection: &Name, name: &Name) -> Result<Vec<Finding>> {
-        let index = self.catalog.index(collection, name)?;
-        let findings = match catalog::definition(&self.conn, collection, index)? {
-            Some(message) => vec![Finding { code: Code::IndexOutOfStep, message }],
-            None => check(&self.conn, collection, index)?,
-        };
-        if findings.is_empty() {
+        let findings = self.disagreements(collection, name)?;
+        // SQLite writes nothing more in a transaction that has met damage, as the one of a dry run may have.
+        if findings.is_empty() && !self.is_dry() {
             self.within(|w| note_verified(&w.conn, collection, name))?;
         }
         Ok(findings)
+    }
+
+    /// Indexes that cannot be read or disagree with their rows; says which. Outside of transactions: SQLite writes nothing more
+    /// in one that has met damage.
+    pub(super) fn unsound_indexes(&self) -> Result<Vec<(Name, Name)>> {
+        let mut unsound = Vec::new();
+        for (collection, name) in self.catalog.all() {
+            if let Some(finding) = self.disagreements(&collection, &name)?.first() {
+                tracing::warn!(code = finding.code.as_str(), "{}; it is built anew", finding.message);
+                unsound.push((collection, name));
+            }
+        }
+        Ok(unsound)
+    }
+
+    /// Builds an index anew without a look at what is there. Inside a transaction.
+    pub(super) fn replace_index(&self, collection: &Name, name: &Name) -> Result<()> {
+        catalog::forget_index(&self.conn, collection, name)?;
+        self.rebuild(collection, name)
+    }
+
+    /// Gives back the pages that belong to no tree since an index was forgotten, if that is all that is wrong with the pages.
+    /// Outside of transactions. Where it cannot be, nothing but space is lost.
+    pub(super) fn reclaim(&self) -> Result<()> {
+        let store = self.conn.path().unwrap_or_default();
+        let found = verify::damage(&self.conn, verify::Level::Quick)?;
+        if let Some(other) = found.iter().find(|line| !verify::is_lost_space(line)) {
+            tracing::warn!(store, "there is other damage: {other}");
+        } else if !found.is_empty()
+            && let Err(error) = self.conn.execute_batch("VACUUM")
+        {
+            tracing::warn!(store, %error, "the space of a forgotten index is not given back");
+        }
+        Ok(())
+    }
+
+    /// Runs `work`, which removes the SQLite index behind a declared one. Where damage keeps it from that, the index is
+    /// forgotten first: SQLite walks the pages of what it drops.
+    fn through_damage(&mut self, collection: &Name, name: &Name, work: impl Fn(&mut Self) -> Result<()>) -> Result<()> {
+        match self.within(&work) {
+            Err(error) if std::error::Error::source(&error).is_some_and(is_damage) => {}
+            done => return done,
+        }
+        if self.is_dry() {
+            // It cannot be tried in the transaction that met the damage.
+            return Ok(());
+        }
+        let done = self.within(|w| {
+            catalog::forget_index(&w.conn, collection, name)?;
+            work(w)
+        });
+        if done.is_err() {
+            catalog::read_schema_again(&self.conn)?;
+        }
+        done?;
+        if self.conn.is_autocommit() { self.reclaim() } else { Ok(()) }
+    }
+
+    fn rebuild(&self, collection: &Name, name: &Name) -> Result<()> {
+        let index = self.catalog.index(collection, name)?;
+        catalog::recreate_index(&self.conn, collection, index)?;
+        match check(&self.conn, collection, index)?.first() {
+            None => note_verified(&self.conn, collection, name),
+            Some(finding) => {
+                Err(Error::new(finding.code, finding.message.clone())
+                    .hint("run `atlas-host verify`: the rows are damaged"))
+            }
+        }
+    }
+
+    fn disagreements(&self, collection: &Name, name: &Name) -> Result<Vec<Finding>> {
+        let index = self.catalog.index(collection, name)?;
+        match catalog::definition(&self.conn, collection, index)? {
+            Some(message) => Ok(vec![Finding { code: Code::IndexOutOfStep, message }]),
+            None => check(&self.conn, collection, index),
+        }
     }
 }
 
@@ -88,18 +156,11 @@ impl Reader {
                         |row| Ok((row.get(0)?, row.get(1)?)),
                     )
                     .or_fail(&self.conn, doing)?;
-                let bytes = self
-                    .conn
-                    .query_row(
-                        "SELECT coalesce(sum(pgsize), 0) FROM dbstat WHERE name = ?1",
-                        [index_name(&collection, &index.name)],
-                        |row| uint(row, 0),
-                    )
-                    .or_fail(&self.conn, doing)?;
                 // Where the index behind the declared one is gone, it has no entries; `index verify` says so.
-                let entries = match catalog::definition(&self.conn, &collection, index)? {
-                    Some(_) => 0,
-                    None => entries(&self.conn, &collection, index).or_fail(&self.conn, doing)?.0,
+                let there = catalog::definition(&self.conn, &collection, index)?.is_none();
+                let (readable, (bytes, entries)) = match size(&self.conn, &collection, index, there) {
+                    Err(error) if is_damage(&error) => (false, (0, 0)),
+                    read => (true, read.or_fail(&self.conn, doing)?),
                 };
                 let Index { name, pointer, unique } = index.clone();
                 all.push(IndexRow {
@@ -109,6 +170,7 @@ impl Reader {
                     unique,
                     entries,
                     bytes,
+                    readable,
                     created_ms,
                     verified_ms,
                 });
@@ -121,14 +183,24 @@ impl Reader {
 /// Differences between an index and its rows: a row whose entry is missing or has another value, entries without a row.
 pub(super) fn check(conn: &Connection, collection: &Name, index: &Index) -> Result<Vec<Finding>> {
     let doing = format!("compare index `{}` with the rows of `{collection}`", index.name);
-    compare(conn, collection, index).or_else(|error| match code_of(&error) {
-        // Damaged pages are what was asked for.
-        Some(Code::StorageGeneral | Code::IndexCorrupt) => {
-            let message = format!("index `{}` of `{collection}` cannot be read: {}", index.name, text_of(&error));
-            Ok(vec![Finding { code: Code::IndexCorrupt, message }])
+    compare(conn, collection, index).or_else(|error| {
+        if !is_damage(&error) {
+            return Err(failed(conn, &doing, Code::IndexOperation, error));
         }
-        _ => Err(failed(conn, &doing, Code::IndexOperation, error)),
+        // Damaged pages are what was asked for.
+        let message = format!("index `{}` of `{collection}` cannot be read: {}", index.name, text_of(&error));
+        Ok(vec![Finding { code: Code::IndexCorrupt, message }])
     })
+}
+
+/// Bytes on disk, and entries.
+fn size(conn: &Connection, collection: &Name, index: &Index, there: bool) -> rusqlite::Result<(u64, u64)> {
+    let bytes = conn.query_row(
+        "SELECT coalesce(sum(pgsize), 0) FROM dbstat WHERE name = ?1",
+        [index_name(collection, &index.name)],
+        |row| uint(row, 0),
+    )?;
+    Ok((bytes, if there { entries(conn, collection, index)?.0 } else { 0 }))
 }
 
 fn compare(conn: &Connection, collection: &Name, index: &Index) -> rusqlite::Result<Vec<Finding>> {

@@ -1,6 +1,6 @@
 //! The rows of collections: the statements that read them and those that write one.
 
-use rusqlite::types::ValueRef;
+use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{CachedStatement, Connection, OptionalExtension};
 
 use super::catalog::{Catalog, Index, expression, index_name, quoted};
@@ -39,9 +39,7 @@ pub(super) fn find(
 ) -> Result<Vec<Row>> {
     catalog.index(collection, index)?;
     let doing = format!("read index `{index}` of `{collection}`");
-    let column = quoted(index);
-    let equal =
-        if *key == IndexKey::Null { format!("{column} IS NULL AND ?1 IS NULL") } else { format!("{column} = ?1") };
+    let equal = equal(index, key);
     let sql = format!(
         "SELECT id, body, batch FROM {} INDEXED BY \"{}\" WHERE {equal} AND (?2 IS NULL OR id > ?2) ORDER BY id LIMIT ?3",
         quoted(collection),
@@ -49,13 +47,7 @@ pub(super) fn find(
     );
     let mut statement = conn.prepare_cached(&sql).or_fail(conn, &doing)?;
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    let rows = match key {
-        IndexKey::Null => statement.query_map((None::<i64>, after, limit), row),
-        IndexKey::Integer(n) => statement.query_map((n, after, limit), row),
-        IndexKey::Real(n) => statement.query_map((n, after, limit), row),
-        IndexKey::Text(t) => statement.query_map((t, after, limit), row),
-    };
-    rows.and_then(Iterator::collect).or_fail(conn, &doing)
+    statement.query_map((bound(key), after, limit), row).and_then(Iterator::collect).or_fail(conn, &doing)
 }
 
 /// The number of rows whose value in the index equals `key`, counted up to `limit`. Only the index is read.
@@ -68,9 +60,7 @@ pub(super) fn count_equal(
 ) -> Result<usize> {
     catalog.index(collection, index)?;
     let doing = format!("count in index `{index}` of `{collection}`");
-    let column = quoted(index);
-    let equal =
-        if *key == IndexKey::Null { format!("{column} IS NULL AND ?1 IS NULL") } else { format!("{column} = ?1") };
+    let equal = equal(index, key);
     let sql = format!(
         "SELECT count(*) FROM (SELECT 1 FROM {} INDEXED BY \"{}\" WHERE {equal} LIMIT ?2)",
         quoted(collection),
@@ -78,14 +68,24 @@ pub(super) fn count_equal(
     );
     let mut statement = conn.prepare_cached(&sql).or_fail(conn, &doing)?;
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    let count = |row: &rusqlite::Row<'_>| row.get::<_, i64>(0);
-    let count = match key {
-        IndexKey::Null => statement.query_row((None::<i64>, limit), count),
-        IndexKey::Integer(n) => statement.query_row((n, limit), count),
-        IndexKey::Real(n) => statement.query_row((n, limit), count),
-        IndexKey::Text(t) => statement.query_row((t, limit), count),
-    };
+    let count = statement.query_row((bound(key), limit), |row| row.get::<_, i64>(0));
     count.map(|count| usize::try_from(count).unwrap_or(0)).or_fail(conn, &doing)
+}
+
+/// The condition that the indexed value is `?1`, which null never equals.
+fn equal(index: &Name, key: &IndexKey) -> String {
+    let column = quoted(index);
+    if *key == IndexKey::Null { format!("{column} IS NULL AND ?1 IS NULL") } else { format!("{column} = ?1") }
+}
+
+/// The key as a parameter.
+fn bound(key: &IndexKey) -> ToSqlOutput<'_> {
+    ToSqlOutput::Borrowed(match key {
+        IndexKey::Null => ValueRef::Null,
+        IndexKey::Integer(n) => ValueRef::Integer(*n),
+        IndexKey::Real(n) => ValueRef::Real(*n),
+        IndexKey::Text(text) => ValueRef::Text(text.as_bytes()),
+    })
 }
 
 /// The value that the index sees in this body. Errors: INDEX_7005 where SQLite cannot read the body.

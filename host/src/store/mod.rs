@@ -3,7 +3,7 @@
 //! A collection is a table of its name (`id`, `body` as JSON, `batch`), an index a virtual generated column with a real index on it;
 //! `atlas_*` tables hold runs, batches, dead letters, plugins and checkpoints. The schema is in `schema/`.
 //!
-//! Invariants: one [`Writer`] per file; a batch's rows, index entries, dead letters, history and checkpoint are in one transaction;
+//! Invariants: one `Writer` per file; a batch's rows, index entries, dead letters, history and checkpoint are in one transaction;
 //! no SQLite type or error leaves this folder.
 
 mod catalog;
@@ -14,18 +14,21 @@ mod failure;
 mod history;
 mod index;
 mod items;
+mod level;
 mod plugins;
 mod read;
 mod schema;
 mod sql;
+mod tuning;
 mod verify;
 mod write;
 mod writer;
 
 pub use connection::{Durability, StoreOptions};
 pub use dead_letter::{DeadLetter, LetterFilter, LetterState};
+pub(crate) use face::Store;
 pub use face::{
-    BatchWrite, IndexKey, Lookup, PluginRow, Receipt, Row, RunEnd, RunHandle, RunStart, Store, WritePolicy,
+    BatchWrite, IndexKey, Lookup, PlanRow, PluginRow, Receipt, Row, RunEnd, RunHandle, RunStart, TuningRow, WritePolicy,
 };
 pub use history::{BatchRow, RunRow};
 pub use index::IndexRow;
@@ -33,7 +36,7 @@ pub use plugins::RunPlugin;
 pub use read::{Origin, Provenance, Reader};
 pub use sql::{SqlDone, SqlValue};
 pub use verify::{Finding, Level};
-pub use writer::Writer;
+pub(crate) use writer::Writer;
 
 #[cfg(test)]
 mod tests;

@@ -8,12 +8,13 @@ use rusqlite::Connection;
 use super::catalog::{Catalog, quoted};
 use super::connection;
 use super::dead_letter::{self, DeadLetter, LetterFilter};
-use super::face::{IndexKey, Lookup, Row};
+use super::face::{IndexKey, Lookup, PlanRow, Row, TuningRow};
 use super::failure::{OrFail, text_of, uint};
 use super::history::{self, BatchRow, RunRow};
 use super::items;
 use super::plugins::{self, RunPlugin};
 use super::schema::Identity;
+use super::tuning;
 use super::verify::{self, Finding, Level};
 use crate::error::{Code, Error, Result};
 use crate::model::{BatchNumber, Digest, Name, RunNumber};
@@ -127,6 +128,16 @@ impl Reader {
     /// Committed batches of a run from number `from` on, in order, at most `limit`.
     pub fn batches(&self, run: RunNumber, from: BatchNumber, limit: usize) -> Result<Vec<BatchRow>> {
         history::batches(&self.conn, run, from, limit)
+    }
+
+    /// Plans of a run that differ from the one before, in the order of their first batches.
+    pub fn plans(&self, run: RunNumber) -> Result<Vec<PlanRow>> {
+        tuning::plans(&self.conn, run)
+    }
+
+    /// What tuning has learned for this chain of plugins and collection on a host of this shape.
+    pub fn learned(&self, chain: &str, collection: &Name, host: &str) -> Result<Option<TuningRow>> {
+        tuning::learned(&self.conn, chain, collection, host)
     }
 
     /// Every plugin that a run used, by first batch and place in the chain.

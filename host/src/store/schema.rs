@@ -6,6 +6,7 @@
 use rusqlite::Connection;
 
 use super::failure::OrFail;
+use super::level;
 use crate::error::{Code, Error, Result};
 
 /// "ATLS": what `application_id` says of every store.
@@ -56,17 +57,21 @@ pub(super) fn identify(conn: &Connection) -> Result<Identity> {
 
 /// Brings the file to [`VERSION`], one transaction per step, or inside the transaction that is open.
 pub(super) fn migrate(conn: &Connection) -> Result<()> {
+    migrate_by(conn, STEPS)
+}
+
+/// As [`migrate`], by these steps.
+pub(super) fn migrate_by(conn: &Connection, steps: &[&str]) -> Result<()> {
     let mut version = match identify(conn)? {
         Identity::Blank => 0,
         Identity::Store(v) => v,
     };
-    while version < VERSION {
-        let step = STEPS[version as usize];
+    while let Some(step) = steps.get(version as usize) {
         let mark = format!("PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {};", version + 1);
-        let (begin, end) = if conn.is_autocommit() { ("BEGIN IMMEDIATE;", "COMMIT;") } else { ("", "") };
-        let done = conn.execute_batch(&format!("{begin}{step}{mark}{end}"));
+        let (begin, end) = if conn.is_autocommit() { (level::BEGIN, level::COMMIT) } else { ("", "") };
+        let done = conn.execute_batch(&format!("{begin};{step}{mark}{end};"));
         if done.is_err() && !begin.is_empty() && !conn.is_autocommit() {
-            conn.execute_batch("ROLLBACK").or_fail(conn, "roll back a migration")?;
+            conn.execute_batch(level::ROLL_BACK).or_fail(conn, "roll back a migration")?;
         }
         done.or_fail(conn, "migrate the schema")?;
         version += 1;

@@ -3,7 +3,7 @@
 use rusqlite::Connection;
 
 use super::catalog::{Catalog, definition, quoted};
-use super::failure::{OrFail, code_of, failed, text_of};
+use super::failure::{OrFail, failed, is_damage, text_of};
 use super::{index, schema};
 use crate::error::{Code, Result};
 use crate::model::Digest;
@@ -131,16 +131,20 @@ pub(super) fn damage(conn: &Connection, level: Level) -> Result<Vec<String>> {
         .prepare(check)
         .and_then(|mut s| s.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<Vec<String>>>());
     match said {
-        Ok(mut said) => {
-            said.retain(|line| line != "ok");
-            Ok(said)
+        // SQLite says what it found in one tree as one text of several lines, under a heading that names the database.
+        Ok(said) => {
+            let lines = said.iter().flat_map(|text| text.lines());
+            Ok(lines.filter(|line| *line != "ok" && !line.starts_with("***")).map(str::to_owned).collect())
         }
         // The damage is such that the check itself cannot go on.
-        Err(error) if matches!(code_of(&error), Some(Code::StorageGeneral | Code::IndexCorrupt)) => {
-            Ok(vec![text_of(&error)])
-        }
+        Err(error) if is_damage(&error) => Ok(vec![text_of(&error)]),
         Err(error) => Err(error).or_fail(conn, "check the database"),
     }
+}
+
+/// True if a line of [`damage`] tells of a page that belongs to nothing: space is lost, and nothing else.
+pub(super) fn is_lost_space(line: &str) -> bool {
+    line.starts_with("Page ") && (line.ends_with(": never used") || line.ends_with(" is never used"))
 }
 
 fn violations(conn: &Connection, invariant: &str, sql: &str) -> Vec<Finding> {

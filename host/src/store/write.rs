@@ -12,7 +12,7 @@ use super::catalog::Catalog;
 use super::face::{BatchWrite, Receipt, RunHandle, WritePolicy};
 use super::failure::{OrFail, Refused, failed, refused, text_of};
 use super::items::{self, Table};
-use super::{dead_letter, history};
+use super::{dead_letter, history, level};
 use crate::error::{Code, Error, Result};
 use crate::model::{BatchMetrics, Change, Counts, Decision, Fate, Name, OnExisting, Phase, Problem, Refusal};
 
@@ -69,9 +69,6 @@ pub(super) fn apply(
     group: &[BatchWrite],
     policy: &WritePolicy,
 ) -> Result<Vec<Receipt>> {
-    for write in group {
-        check_shape(write)?;
-    }
     let conn = around.conn;
     let started = Instant::now();
     let first_id = history::next_batch_id(conn)?;
@@ -130,12 +127,7 @@ impl<'a> Plan<'a> {
                     continue;
                 }
                 Decision::Keep | Decision::Replace(_) => {
-                    let item = write.batch.item(record).ok_or_else(|| {
-                        bug(
-                            write,
-                            format!("record {} is no item and was decided to be stored", write.batch.ordinal(record)),
-                        )
-                    })?;
+                    let item = write.batch.item(record).expect("BUG: the shape of the batch was checked");
                     let body = if let Decision::Replace(body) = decision { body } else { item.body };
                     self.step(around, None, policy, item.id, Some(body))?
                 }
@@ -369,12 +361,11 @@ fn savepoint<'a>(
     let name = super::writer::savepoint_name(around.savepoints);
     let conn = around.conn;
     let control = |sql: String| conn.execute_batch(&sql).or_fail(conn, "set a savepoint").map_err(Stop::Group);
-    control(format!("SAVEPOINT {name}"))?;
+    control(level::set_savepoint(&name))?;
     match work(around) {
-        Ok(()) => control(format!("RELEASE {name}")),
+        Ok(()) => control(level::release(&name)),
         Err(Stop::Item(problem)) => {
-            // Rolling back leaves the savepoint open: release it as well.
-            control(format!("ROLLBACK TO {name}; RELEASE {name}"))?;
+            control(level::roll_back_to(&name))?;
             Err(Stop::Item(problem))
         }
         Err(stop) => Err(stop),
@@ -413,21 +404,6 @@ fn record(
     let metrics = BatchMetrics { bytes_out: tally.bytes_out, write_us, ..write.metrics };
     history::record_batch(conn, run, id, write, &tally.counts, &metrics)?;
     Ok(Receipt { counts: tally.counts, refused: tally.refused, bytes_out: tally.bytes_out, write_us })
-}
-
-fn check_shape(write: &BatchWrite) -> Result<()> {
-    if write.decisions.len() != write.batch.len() {
-        return Err(bug(write, format!("{} decisions for {} records", write.decisions.len(), write.batch.len())));
-    }
-    for refusal in write.decisions.iter().filter_map(|d| if let Decision::Refuse(r) = d { Some(r) } else { None }) {
-        if refusal.problems.is_empty() || !matches!(refusal.fate, Fate::Rejected | Fate::DeadLettered) {
-            return Err(bug(
-                write,
-                format!("a refusal with fate {} and {} problems", refusal.fate.as_str(), refusal.problems.len()),
-            ));
-        }
-    }
-    Ok(())
 }
 
 fn check_time(around: &Surroundings<'_>) -> Result<()> {

@@ -3,6 +3,8 @@
 //! Invariants: one `Writer` per store over all processes (an OS lock); savepoint names never repeat;
 //! where SQLite has undone the transaction by itself, nothing more is written until every level has been rolled back.
 
+mod recovery;
+
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -11,15 +13,17 @@ use rusqlite::config::DbConfig;
 use tempfile::TempDir;
 
 use super::catalog::{self, Catalog};
-use super::connection::{self, Lock, StoreOptions, There};
+use super::connection::{self, Durability, Lock, StoreOptions, There};
 use super::dead_letter::{self, LetterFilter};
-use super::face::{BatchWrite, IndexKey, Lookup, Receipt, Row, RunEnd, RunHandle, RunStart, Store, WritePolicy};
+use super::face::{
+    BatchWrite, IndexKey, Lookup, Receipt, Row, RunEnd, RunHandle, RunStart, Store, TuningRow, WritePolicy,
+};
 use super::failure::{OrFail, failed, refused, rollback_is_due, text_of};
 use super::history::{self, RunRow};
 use super::items::{self, Table};
 use super::read::Reader;
 use super::schema::{self, Identity};
-use super::{verify, write};
+use super::{level, tuning, write};
 use crate::error::{Code, Error, Result};
 use crate::limits;
 use crate::model::{BatchNumber, IndexSpec, Name, RunNumber};
@@ -32,7 +36,7 @@ pub struct Writer {
     pub(super) catalog: Catalog,
     frames: Vec<Frame>,
     savepoints: u64,
-    /// Why nothing works any more: a rollback failed.
+    /// Why nothing works until the file is opened anew: a rollback failed, or the last opening did.
     broken: Option<String>,
     commit_times: Vec<CommitTime>,
     /// How many of `commit_times` are written in the transaction that is open.
@@ -41,6 +45,9 @@ pub struct Writer {
     expected: Option<(RunNumber, u64, u64)>,
     pub(super) time_max: Duration,
     path: PathBuf,
+    /// Device and number of the file, which a name can come to mean another of.
+    file: (u64, u64),
+    durability: Durability,
     dry: bool,
     _lock: Option<Lock>,
     _folder: Option<TempDir>,
@@ -76,7 +83,11 @@ impl Writer {
         connection::warn_of_file_system(&path);
         let conn = connection::open_writing(&path, options.durability)?;
         schema::migrate(&conn)?;
-        Self::from_parts(conn, path, Some(lock), None)
+        let mut writer = Self::from_parts(conn, path, options.durability, Some(lock), None)?;
+        if writer.ended_uncleanly()? {
+            writer.mend(false, Code::StorageGeneral)?;
+        }
+        Ok(writer)
     }
 
     /// Opens a store of which nothing will be kept: everything happens in one transaction that is rolled back at the end.
@@ -96,7 +107,7 @@ impl Writer {
             let path = folder.path().join("atlas.db");
             let conn = connection::open_writing(&path, options.durability)?;
             schema::migrate(&conn)?;
-            Self::from_parts(conn, path, None, Some(folder))?
+            Self::from_parts(conn, path, options.durability, None, Some(folder))?
         } else {
             let lock = Lock::take(&path)?;
             let left_over = std::fs::metadata(sibling(&path, "-wal")).is_ok_and(|m| m.len() > 0);
@@ -105,7 +116,11 @@ impl Writer {
                 // Work of a process that was killed waits in the log. Closing would move it into the database file.
                 conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).or_fail(&conn, "keep the log")?;
             }
-            Self::from_parts(conn, path, Some(lock), None)?
+            let writer = Self::from_parts(conn, path, options.durability, Some(lock), None)?;
+            if writer.ended_uncleanly()? {
+                writer.refuse_damage(Code::StorageGeneral)?;
+            }
+            writer
         };
         writer.begin()?;
         schema::migrate(&writer.conn)?;
@@ -113,26 +128,15 @@ impl Writer {
         Ok(writer)
     }
 
-    fn from_parts(conn: Connection, path: PathBuf, lock: Option<Lock>, folder: Option<TempDir>) -> Result<Self> {
-        let differences = schema::differences(&conn)?;
-        if !differences.is_empty() {
-            let text = format!(
-                "store {} does not have the schema that it says it has: {}",
-                path.display(),
-                differences.join(", ")
-            );
-            return Err(Error::new(Code::StorageForeign, text)
-                .hint("restore a copy: someone has changed the host's own tables"));
-        }
-        if history::has_unfinished(&conn)? {
-            tracing::info!(store = %path.display(), "a run did not end cleanly; the store is checked");
-            let damage = verify::damage(&conn, verify::Level::Quick)?;
-            if let Some(first) = damage.first() {
-                return Err(Error::new(Code::StorageGeneral, format!("store {} is damaged: {first}", path.display()))
-                    .hint("restore a copy; nothing has been written to the file"));
-            }
-        }
-        let catalog = Catalog::load(&conn)?;
+    fn from_parts(
+        conn: Connection,
+        path: PathBuf,
+        durability: Durability,
+        lock: Option<Lock>,
+        folder: Option<TempDir>,
+    ) -> Result<Self> {
+        let catalog = recovery::known(&conn, &path)?;
+        let file = recovery::identity(&path)?;
         Ok(Self {
             conn,
             catalog,
@@ -144,15 +148,12 @@ impl Writer {
             expected: None,
             time_max: limits::TRANSACTION_TIME_MAX,
             path,
+            file,
+            durability,
             dry: false,
             _lock: lock,
             _folder: folder,
         })
-    }
-
-    /// The file, absolute.
-    pub fn path(&self) -> &Path {
-        &self.path
     }
 
     /// True while a transaction is open (for a dry run: one beside the one that holds everything).
@@ -175,7 +176,14 @@ impl Writer {
 
     /// The newest run of this job.
     pub fn last_run_of_job(&self, job: &str) -> Result<Option<RunRow>> {
+        self.check_usable()?;
         history::last_run_of_job(&self.conn, job)
+    }
+
+    /// What tuning has learned for this chain of plugins and collection on a host of this shape.
+    pub fn learned(&self, chain: &str, collection: &Name, host: &str) -> Result<Option<TuningRow>> {
+        self.check_usable()?;
+        tuning::learned(&self.conn, chain, collection, host)
     }
 
     /// Notes a new run; its epoch is 1.
@@ -220,9 +228,7 @@ impl Writer {
         };
         match self.rollback() {
             Ok(()) => Err(first),
-            Err(rollback) => {
-                Err(Error::new(first.code(), format!("{first}; its rollback failed too: {rollback}")).because(first))
-            }
+            Err(second) => Err(first.followed_by("its rollback failed too", &second)),
         }
     }
 
@@ -245,14 +251,16 @@ impl Writer {
         Ok(())
     }
 
+    /// Errors: TRANSACTION_6006 if the connection is unusable.
+    fn check_usable(&self) -> Result<()> {
+        let Some(why) = &self.broken else { return Ok(()) };
+        let text = format!("store {} cannot be used until it is opened anew: {why}", self.path.display());
+        Err(Error::new(Code::TransactionState, text))
+    }
+
     /// Errors: TRANSACTION_6006 if the connection is unusable, or SQLite has ended the transaction by itself.
     fn check_state(&self) -> Result<()> {
-        if let Some(why) = &self.broken {
-            return Err(Error::new(
-                Code::TransactionState,
-                format!("store {} cannot be used any more: {why}", self.path.display()),
-            ));
-        }
+        self.check_usable()?;
         if !self.frames.is_empty() && self.conn.is_autocommit() {
             let text = format!(
                 "SQLite has rolled back the transaction on store {}; its levels are still to be given up",
@@ -291,20 +299,18 @@ impl Transactional for Writer {
         self.check_state()?;
         if self.frames.is_empty() {
             // IMMEDIATE: the write lock now, with SQLite's own back-off up to the busy time-out, not in the middle of the work.
-            self.conn.execute_batch("BEGIN IMMEDIATE").or_code(
-                &self.conn,
-                "begin a transaction",
-                Code::TransactionStart,
-            )?;
+            self.conn.execute_batch(level::BEGIN).or_code(&self.conn, "begin a transaction", Code::TransactionStart)?;
             self.frames.push(Frame { savepoint: None, since: Instant::now() });
             self.commit_times_written = 0;
             if let Err(error) = self.write_commit_times() {
-                self.rollback()?;
-                return Err(error);
+                return Err(match self.rollback() {
+                    Ok(()) => error,
+                    Err(second) => error.followed_by("its rollback failed too", &second),
+                });
             }
         } else {
             let name = savepoint_name(&mut self.savepoints);
-            self.conn.execute_batch(&format!("SAVEPOINT {name}")).or_code(
+            self.conn.execute_batch(&level::set_savepoint(&name)).or_code(
                 &self.conn,
                 "set a savepoint",
                 Code::TransactionStart,
@@ -319,7 +325,7 @@ impl Transactional for Writer {
         let Some(frame) = self.frames.last() else { return Ok(()) };
         match &frame.savepoint {
             Some(name) => {
-                self.conn.execute_batch(&format!("RELEASE {name}")).or_code(
+                self.conn.execute_batch(&level::release(name)).or_code(
                     &self.conn,
                     "release a savepoint",
                     Code::TransactionCommit,
@@ -328,7 +334,7 @@ impl Transactional for Writer {
                 Ok(())
             }
             None => {
-                self.conn.execute_batch("COMMIT").or_code(
+                self.conn.execute_batch(level::COMMIT).or_code(
                     &self.conn,
                     "commit a transaction",
                     Code::TransactionCommit,
@@ -350,8 +356,8 @@ impl Transactional for Writer {
         self.commit_times_written = 0;
         if !self.conn.is_autocommit() {
             let sql = match &frame.savepoint {
-                Some(name) => format!("ROLLBACK TO {name}; RELEASE {name}"),
-                None => "ROLLBACK".to_owned(),
+                Some(name) => level::roll_back_to(name),
+                None => level::ROLL_BACK.to_owned(),
             };
             if let Err(error) =
                 self.conn.execute_batch(&sql).or_code(&self.conn, "roll back", Code::TransactionRollback)
@@ -407,6 +413,7 @@ impl Writer {
 
 impl Store for Writer {
     fn apply(&mut self, run: &RunHandle, group: &[BatchWrite], policy: &WritePolicy) -> Result<Vec<Receipt>> {
+        group.iter().try_for_each(BatchWrite::check)?;
         self.check_open()?;
         let Some(frame) = self.frames.last() else { return Ok(Vec::new()) };
         let mut around = write::Surroundings {
@@ -431,6 +438,7 @@ impl Store for Writer {
 /// Reads through the writing connection: uncommitted work is seen.
 impl Lookup for Writer {
     fn get_many(&self, collection: &Name, ids: &[&str]) -> Result<Vec<Option<Row>>> {
+        self.check_usable()?;
         items::get_many(&self.conn, &self.catalog, collection, ids)
     }
 

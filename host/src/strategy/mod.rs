@@ -9,17 +9,25 @@
 
 mod adaptive;
 mod concurrent;
+mod cost;
 mod optimum;
 #[cfg(test)]
 mod plant;
 mod sequential;
 mod signals;
+#[cfg(test)]
+mod simulator;
 
 pub use adaptive::Adaptive;
 pub use concurrent::Concurrent;
-pub use optimum::{Pressure, batches_in_flight, optimal_batch_size, optimal_lanes};
+pub use cost::{Line, Phase, PhaseCosts};
+pub use optimum::{Pressure, batches_in_flight, optimal_batch_size, optimal_lanes, window};
 pub use sequential::Sequential;
-pub use signals::{BatchSample, Bounds, Interval, SAMPLES_MAX, Signals, Start};
+pub use signals::{
+    Aim, BatchSample, Bounds, Interval, LATENCY_US, PhasesPerItem, SAMPLES_MAX, Signals, Start, WAL_BYTES_MAX,
+};
+
+use serde::{Deserialize, Serialize};
 
 use crate::error::{Code, Error, Result};
 use crate::model::Plan;
@@ -31,6 +39,26 @@ pub trait Strategy: Send {
 
     /// The plan for the next batch.
     fn plan(&mut self, signals: &Signals) -> Planned;
+
+    /// What it found out so far, for the [`Start`] of a later run; none where it finds out nothing, or not yet.
+    fn learned(&self) -> Option<Learned> {
+        None
+    }
+}
+
+/// What a run found to be good.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Learned {
+    /// Items per batch.
+    pub batch_size: usize,
+    /// Lanes.
+    pub lanes: usize,
+    /// Items per second with these.
+    pub items_per_s: f64,
+    /// Batches that it rests on.
+    pub batches: u64,
+    /// What a batch costs.
+    pub costs: PhaseCosts,
 }
 
 /// A plan, and why it is another one than before.

@@ -2,6 +2,7 @@
 
 use super::Interval;
 use crate::limits::{BATCHES_IN_FLIGHT_MAX, GROUP_ITEMS_MAX, ITEMS_IN_FLIGHT_MAX};
+use crate::model::Plan;
 
 /// From here on memory is short. Below the 90 % at which the host counts as unhealthy, so that plans give way earlier.
 pub(super) const MEMORY_SHORT: f64 = 0.80;
@@ -12,7 +13,7 @@ pub(super) const CPU_SHORT: f64 = 0.95;
 /// From here on errors are many: the share at which the host counts as unhealthy.
 pub(super) const ERRORS_MANY: f64 = 0.10;
 
-/// What weighs on the host. Shares 0..1; none where nothing is known, which weighs nothing.
+/// What weighs on the host. Shares, 1 is all; none where nothing is known, which weighs nothing, as NaN does.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Pressure {
     /// Memory in use.
@@ -21,21 +22,29 @@ pub struct Pressure {
     pub cpu: Option<f64>,
     /// Items rejected or dead-lettered.
     pub errors: Option<f64>,
+    /// Write-ahead log, of the size that it should stay below.
+    pub wal: Option<f64>,
+    /// Time of one batch (95th percentile), of the time that it should stay below.
+    pub time: Option<f64>,
 }
 
 /// Size of the next batch under pressure.
 ///
-/// `size = within(round(current × m × c × e))`, where `within` clamps to the bounds and
+/// `size = within(round(current × m × c × e × w × t))`, where `within` clamps to the bounds and
 /// - `m` falls in a straight line from 1 at 80 % of memory to ½ at 95 %,
 /// - `c` falls from 1 at 95 % of CPU to 0.8 at 100 %,
-/// - `e` falls from 1 at 10 % of errors to ½ at 50 %.
+/// - `e` falls from 1 at 10 % of errors to ½ at 50 %,
+/// - `w` falls from 1 where the write-ahead log reaches its bound to ½ at twice the bound,
+/// - `t` is `0.9 / time` above the bound on the time of a batch, but not below ¼: most of that time grows with the size.
 ///
-/// Deterministic, and falling or level in each of the three. Applied once per measurement it is the multiplicative
+/// Deterministic, and falling or level in each of the five. Applied once per measurement it is the multiplicative
 /// decrease of AIMD (Chiu and Jain, 1989, "Analysis of the increase and decrease algorithms for congestion avoidance").
 pub fn optimal_batch_size(current: usize, bounds: Interval, pressure: Pressure) -> usize {
     let factor = relief(pressure.memory, MEMORY_SHORT, MEMORY_FULL, 0.5)
         * relief(pressure.cpu, CPU_SHORT, 1.0, 0.8)
-        * relief(pressure.errors, ERRORS_MANY, 0.5, 0.5);
+        * relief(pressure.errors, ERRORS_MANY, 0.5, 0.5)
+        * relief(pressure.wal, 1.0, 2.0, 0.5)
+        * pressure.time.filter(|time| *time > 1.0).map_or(1.0, |time| (0.9 / time).max(0.25));
     bounds.clamp((current as f64 * factor).round() as usize)
 }
 
@@ -72,13 +81,36 @@ pub fn batches_in_flight(lanes: usize, batch_size: usize, fill_groups: bool) -> 
     wanted.clamp(2, roof)
 }
 
+/// Batches that may be under way now, where `starved` says that a lane is free, nothing waits for it, and the oldest
+/// batch is what blocks: it is still being computed.
+///
+/// Batches are written in the order of the input, so behind one slow chunk the plan's window fills with batches that are
+/// done, and the other lanes would idle. Then it opens, as far as the bounds on memory allow. A window of one stays: it
+/// is a promise.
+pub fn window(plan: Plan, starved: bool) -> usize {
+    if starved && plan.batches_in_flight > 1 { BATCHES_IN_FLIGHT_MAX } else { plan.batches_in_flight }
+}
+
 /// 1 up to `soft`, `least` from `hard` on, a straight line between; 1 where nothing is known.
 fn relief(value: Option<f64>, soft: f64, hard: f64, least: f64) -> f64 {
-    match super::signals::share(value) {
+    match value {
         Some(value) if value > soft => {
             let part = ((value - soft) / (hard - soft)).min(1.0);
             1.0 - part * (1.0 - least)
         }
         _ => 1.0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_window_opens_while_the_oldest_batch_blocks_and_a_lane_is_free() {
+        let plan = Plan { batch_size: 10, lanes: 2, batches_in_flight: batches_in_flight(2, 10, false) };
+        assert_eq!((window(plan, false), window(plan, true)), (6, BATCHES_IN_FLIGHT_MAX));
+        let alone = Plan { batches_in_flight: 1, ..plan };
+        assert_eq!((window(alone, false), window(alone, true)), (1, 1), "one at a time stays one at a time");
     }
 }

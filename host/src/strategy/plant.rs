@@ -117,8 +117,8 @@ impl Plant {
         for _ in 0..self.group {
             let plan = self.plans[self.done as usize].plan;
             let items = plan.batch_size as u64;
-            self.clock_us +=
-                self.cost.us(plan.batch_size, plan.lanes) * (1.0 + self.noise * self.dice.bell()).max(0.05);
+            let us = self.cost.us(plan.batch_size, plan.lanes) * (1.0 + self.noise * self.dice.bell()).max(0.05);
+            self.clock_us += us;
             samples.push(BatchSample {
                 batch: self.done,
                 plan_size: items,
@@ -126,7 +126,10 @@ impl Plant {
                 items,
                 failed: (items as f64 * self.errors) as u64,
                 operate_us: (items as f64 * self.cost.item) as u64,
-                write_us: (items as f64 * self.cost.write) as u64,
+                // Everything else, so that the sum is what it took.
+                write_us: (us - items as f64 * self.cost.item / (plan.lanes as f64).min(self.cost.cores)).max(0.0)
+                    as u64,
+                compute_us: (items as f64 * self.cost.item / (plan.lanes as f64).min(self.cost.cores)) as u64,
                 ..BatchSample::default()
             });
             self.done += 1;

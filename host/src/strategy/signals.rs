@@ -5,11 +5,17 @@ use std::num::NonZeroUsize;
 
 use serde::{Deserialize, Serialize};
 
-use crate::limits::{BATCH_SIZE_MAX, BATCH_SIZE_MIN, BATCHES_IN_FLIGHT_MAX};
+use super::PhaseCosts;
+use crate::limits::{BATCH_SIZE_MAX, BATCH_SIZE_MIN, BATCHES_IN_FLIGHT_MAX, WAL_CHECKPOINT_PAGES};
 use crate::model::{BatchMetrics, Counts};
 
 /// Samples kept. As many batches may be committed between two plans as may be under way, and none may be missed.
 pub const SAMPLES_MAX: usize = BATCHES_IN_FLIGHT_MAX;
+/// Write-ahead log from which on plans give way, in bytes: four times what a checkpoint is made after, so that the
+/// checkpoints clearly no longer keep up. Pages have 4 KiB.
+pub const WAL_BYTES_MAX: u64 = 4 * 4096 * WAL_CHECKPOINT_PAGES as u64;
+/// The bound on the time of one batch where the aim is latency and none is given, in microseconds.
+pub const LATENCY_US: u64 = 250_000;
 
 /// Numbers from `min` to `max`, both included; 1 <= min <= max.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -60,8 +66,19 @@ impl From<Interval> for (usize, usize) {
     }
 }
 
+/// What is to be good about plans.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Aim {
+    /// Most items per second.
+    #[default]
+    Throughput,
+    /// A short time from the cut of a batch to its commit, and most items per second within that.
+    Latency,
+}
+
 /// What plans must stay within. They may change while a run is under way.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Bounds {
     /// Items per batch.
     pub batch_size: Interval,
@@ -73,7 +90,7 @@ pub struct Bounds {
 }
 
 /// Where an adaptive run begins.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Start {
     /// Items per batch.
     pub batch_size: usize,
@@ -81,6 +98,9 @@ pub struct Start {
     pub lanes: usize,
     /// Where this comes from, for the reason, such as `run 7`.
     pub source: String,
+    /// What a batch cost there. Where it rests on many batches, the run begins with less searching.
+    #[serde(default)]
+    pub costs: Option<PhaseCosts>,
 }
 
 impl Bounds {
@@ -147,6 +167,35 @@ impl BatchSample {
             commit_us: metrics.commit_us,
         }
     }
+
+    /// From the cut to the end of the COMMIT.
+    pub fn time_us(&self) -> u64 {
+        [self.wait_us, self.write_us, self.commit_us]
+            .iter()
+            .fold(self.compute_us, |sum, part| sum.saturating_add(*part))
+    }
+}
+
+/// Mean time per item in each phase that works on items, in microseconds; waiting is none of them.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct PhasesPerItem {
+    /// Reading and decoding.
+    pub read_us: f64,
+    /// Validators, summed over lanes.
+    pub validate_us: f64,
+    /// Operation, summed over lanes.
+    pub operate_us: f64,
+    /// SQL statements.
+    pub write_us: f64,
+    /// COMMIT, each transaction once.
+    pub commit_us: f64,
+}
+
+impl PhasesPerItem {
+    /// Time in guests.
+    pub fn guest_us(&self) -> f64 {
+        self.validate_us + self.operate_us
+    }
 }
 
 /// Everything a plan may depend on. Serialises, so that a decision can be logged with its inputs and replayed.
@@ -174,6 +223,16 @@ pub struct Signals {
     pub lanes_busy: Option<f64>,
     /// Part of the time that the writer was at work, since about the last plan.
     pub writer_busy: Option<f64>,
+    /// Size of the store's write-ahead log.
+    pub wal_bytes: Option<u64>,
+    /// The host was judged unhealthy, for whatever reason.
+    #[serde(default)]
+    pub unhealthy: bool,
+    /// What is to be good about plans.
+    #[serde(default)]
+    pub aim: Aim,
+    /// What 95 of 100 batches should stay below, from cut to commit, in microseconds.
+    pub batch_time_max_us: Option<u64>,
 }
 
 impl Signals {
@@ -190,6 +249,10 @@ impl Signals {
             memory_budget_bytes: None,
             lanes_busy: None,
             writer_busy: None,
+            wal_bytes: None,
+            unhealthy: false,
+            aim: Aim::default(),
+            batch_time_max_us: None,
         }
     }
 
@@ -223,9 +286,22 @@ impl Signals {
         share(ratio(self.sum(|b| b.failed), self.sum(|b| b.items)))
     }
 
+    /// Time per item by phase, over the samples.
+    pub fn us_per_item(&self) -> Option<PhasesPerItem> {
+        let items = self.sum(|b| b.items);
+        let per_item = |time| ratio(time, items);
+        Some(PhasesPerItem {
+            read_us: per_item(self.sum(|b| b.read_us))?,
+            validate_us: per_item(self.sum(|b| b.validate_us))?,
+            operate_us: per_item(self.sum(|b| b.operate_us))?,
+            write_us: per_item(self.sum(|b| b.write_us))?,
+            commit_us: per_item(self.commit_us())?,
+        })
+    }
+
     /// Guest time per item in microseconds, over the samples.
     pub fn guest_us_per_item(&self) -> Option<f64> {
-        ratio(self.sum(|b| b.validate_us) + self.sum(|b| b.operate_us), self.sum(|b| b.items))
+        self.us_per_item().map(|phases| phases.guest_us())
     }
 
     /// CPU in use, 0..1.
@@ -245,6 +321,21 @@ impl Signals {
         }
     }
 
+    /// Write-ahead log, as a multiple of [`WAL_BYTES_MAX`].
+    pub fn wal(&self) -> Option<f64> {
+        self.wal_bytes.map(|bytes| bytes as f64 / WAL_BYTES_MAX as f64)
+    }
+
+    /// The bound on the time of a batch that is in force, in microseconds; 0 is none.
+    pub fn batch_time_us(&self) -> Option<f64> {
+        let asked = self.batch_time_max_us.filter(|us| *us > 0);
+        let wanted = match self.aim {
+            Aim::Throughput => asked,
+            Aim::Latency => asked.or(Some(LATENCY_US)),
+        };
+        wanted.map(|us| us as f64)
+    }
+
     /// A batch size clamped to the bounds and to the items left.
     pub(super) fn fit(&self, size: usize) -> usize {
         let size = self.bounds.batch_size.clamp(size);
@@ -252,6 +343,13 @@ impl Signals {
             Some(left) if left > 0 => size.min(left),
             _ => size,
         }
+    }
+
+    /// Time of all commits. The batches of a group stand side by side, and each has the time of the whole.
+    fn commit_us(&self) -> f64 {
+        let mut group = None;
+        let newest = |b: &&BatchSample| group.replace(b.committed_us) != Some(b.committed_us);
+        self.batches.iter().filter(newest).map(|b| b.commit_us as f64).sum()
     }
 
     fn sum(&self, part: impl Fn(&BatchSample) -> u64) -> f64 {

@@ -4,7 +4,7 @@
 //! same for every writer of JSON.
 
 use super::super::json::{Object, push_strings};
-use super::super::limits::{METADATA_BYTES_MAX, METADATA_STRING_CHARS_MAX};
+use super::super::limits::{METADATA_BYTES_MAX, METADATA_CHARS_MAX};
 use super::super::rng::{MILLION, Quantiles, Rng};
 use super::super::words::{Alphabet, PLAIN, text};
 use super::drift;
@@ -92,7 +92,7 @@ fn push_filler(out: &mut Vec<u8>, rng: &mut Rng, bytes: usize) {
     while left >= SHORTEST {
         // Quotes, and the comma before all but the first.
         let frame = if texts.is_empty() { 2 } else { 3 };
-        let mut chars = (left - frame).min(METADATA_STRING_CHARS_MAX);
+        let mut chars = (left - frame).min(METADATA_CHARS_MAX);
         let rest = left - frame - chars;
         if rest > 0 && rest < SHORTEST {
             chars -= SHORTEST;
@@ -118,7 +118,7 @@ mod tests {
             assert_eq!(value.to_string().len(), bytes, "compact JSON");
             let context = value["context"].as_array().expect("a list");
             assert!(context.len() <= 100);
-            assert!(context.iter().all(|text| text.as_str().expect("a text").len() <= METADATA_STRING_CHARS_MAX));
+            assert!(context.iter().all(|text| text.as_str().expect("a text").len() <= METADATA_CHARS_MAX));
             assert_eq!(value["customFields"]["fault"], "slow(20)");
         }
     }

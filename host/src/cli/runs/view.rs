@@ -155,7 +155,7 @@ pub fn json(text: &str) -> Value {
 }
 
 /// A run that nobody works on any more was interrupted, whatever its row says.
-fn status_of(run: &RunRow, held: bool) -> RunStatus {
+pub fn status_of(run: &RunRow, held: bool) -> RunStatus {
     if run.status == RunStatus::Running && !held { RunStatus::Interrupted } else { run.status }
 }
 
@@ -199,6 +199,8 @@ mod tests {
             blank_lines: 0,
             batches: 1,
             error_json: None,
+            performance_json: None,
+            alerts_json: None,
             next: 1000,
             epoch,
         }

@@ -8,10 +8,11 @@ use super::{Ended, Run, Waiting};
 use crate::coordinator::chunk::{self, Chunk, ItemResult};
 use crate::coordinator::flight::{Flight, RetryItem};
 use crate::coordinator::retry;
+use crate::coordinator::walk::Retried;
 use crate::coordinator::work::{Done, LaneWork, submit};
 use crate::error::{Code, Error};
 use crate::event::Event;
-use crate::model::{BatchNumber, Ordinal};
+use crate::model::{Batch, BatchNumber, Ordinal};
 
 impl Run<'_> {
     pub(super) fn compute(&mut self, at: usize) {
@@ -66,7 +67,7 @@ impl Run<'_> {
         }
         let passes = indices.iter().map(|index| flight.first_pass[*index as usize].take()).collect();
         if let Some(chunk) = self.chunk(number, indices, 1) {
-            self.work.push_back(LaneWork::Walk(chunk, passes));
+            self.work.push_back(LaneWork::Walk(chunk, passes, self.parts.attempts));
         }
     }
 
@@ -130,9 +131,13 @@ impl Run<'_> {
                 self.skip_first_pass = walked.rerun * 2 > indices.len();
                 let Some(flight) = self.flight(number) else { return };
                 flight.add_metrics(&walked.metrics);
-                flight.retries += walked.retries;
+                flight.retries += walked.retried.len() as u64;
+                let batch = Arc::clone(&flight.batch);
                 let results = walked.decisions.into_iter().map(ItemResult::Decided).collect();
                 flight.settle(&indices, results, 1, 1);
+                for Retried { index, attempt, delay, code } in walked.retried {
+                    self.tell_retry(number, &batch, index, attempt, delay, code);
+                }
             }
             // Stopped half way: the batch is abandoned, its items are read again by the next run.
             Done::Walked { number, walked: Ok(None), .. } => {
@@ -160,16 +165,7 @@ impl Run<'_> {
             delay = delay.max(retry::delay(attempt, random, item.delay_ms));
         }
         for item in &again {
-            let ordinal = batch.ordinal(item.index as usize);
-            let id = batch.item(item.index as usize).map_or("", |item| item.id);
-            self.parts.teller.emit(Event::ItemRetried {
-                batch: number.0,
-                ordinal: ordinal.0,
-                id: id.to_owned(),
-                attempt: attempt + 1,
-                delay_ms: delay.as_millis() as u64,
-                code: item.problem.code.clone(),
-            });
+            self.tell_retry(number, &batch, item.index, attempt + 1, delay, item.problem.code.clone());
         }
         self.waiting.push(Reverse(Waiting {
             due: Instant::now() + delay,
@@ -177,6 +173,26 @@ impl Run<'_> {
             attempt: attempt + 1,
             indices: again.into_iter().map(|item| item.index).collect(),
         }));
+    }
+
+    fn tell_retry(
+        &mut self,
+        number: BatchNumber,
+        batch: &Batch,
+        index: u32,
+        attempt: u32,
+        delay: Duration,
+        code: String,
+    ) {
+        let id = batch.item(index as usize).map_or("", |item| item.id);
+        self.parts.teller.emit(Event::ItemRetried {
+            batch: number.0,
+            ordinal: batch.ordinal(index as usize).0,
+            id: id.to_owned(),
+            attempt,
+            delay_ms: delay.as_millis() as u64,
+            code,
+        });
     }
 
     /// Jitter that a repeated run repeats.

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use super::{Ended, Run, Sent};
 use crate::coordinator::flight::Flight;
 use crate::coordinator::writer::{Group, WriteRequest, Written};
-use crate::store::BatchWrite;
+use crate::model::BatchNumber;
+use crate::store::{BatchWrite, PlanRow};
 use crate::strategy::BatchSample;
 
 impl Run<'_> {
     pub(super) fn send_computed(&mut self) {
-        while self.flights.front().is_some_and(Flight::computed) && self.outcome.is_none() {
+        while self.flights.front().is_some_and(Flight::computed) && self.outcome.is_none() && !self.recovering {
             let flight = self.flights.pop_front().expect("BUG: the front was just there");
             let write = self.batch_write(flight);
             self.sent.push_back(Sent { number: write.number, items: write.batch.len(), bytes: write.batch.text.len() });
@@ -32,7 +33,9 @@ impl Run<'_> {
         self.parts.teller.log_dropped(&flight);
         let (number, batch, retries) = (flight.number, Arc::clone(&flight.batch), flight.retries);
         let (blank_lines, input_digest) = (flight.blank_lines, flight.digest);
-        let (decisions, metrics) = flight.finish();
+        let plan = self.plan_row(number);
+        let (decisions, metrics, slots) = flight.finish();
+        let plugins = self.parts.shared.plugin_metrics(&slots);
         let retried = match &self.parts.dead_letters {
             Some(ids) => {
                 let first = batch.first_ordinal as usize;
@@ -45,6 +48,8 @@ impl Run<'_> {
             batch,
             decisions,
             metrics,
+            plan,
+            plugins,
             retries,
             blank_lines,
             input_names: Arc::clone(&self.parts.input_names),
@@ -54,12 +59,27 @@ impl Run<'_> {
         }
     }
 
+    /// The plan that a batch was the first to be cut by, if any. A plan whose batch was never cut leads to no row.
+    fn plan_row(&mut self, number: BatchNumber) -> Option<Box<PlanRow>> {
+        let at = self.plans.iter().rposition(|row| row.batch <= number)?;
+        let row = self.plans.drain(..=at).next_back()?;
+        (row.batch == number).then(|| Box::new(row))
+    }
+
     pub(super) fn written(&mut self, written: Written) {
         match written {
-            Written::Committed(group) => self.committed(group),
-            Written::Failed { first, last, error } => {
-                self.writer_closed = true;
+            Written::Committed(group) => {
+                self.recovering = false;
+                self.committed(group);
+            }
+            Written::InDoubt => self.recovering = true,
+            Written::RolledBack { first, last, error } => {
+                self.recovering = true;
                 self.parts.teller.rolled_back(first, last, &error);
+            }
+            Written::Failed(error) => {
+                self.recovering = false;
+                self.writer_closed = true;
                 if self.outcome.is_none() {
                     self.outcome = Some(Ended::Failed(error));
                 }

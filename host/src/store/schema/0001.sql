@@ -46,6 +46,8 @@ CREATE TABLE atlas_runs (
     blank_lines   INTEGER NOT NULL DEFAULT 0,
     batches       INTEGER NOT NULL DEFAULT 0,
     error         TEXT, -- JSON
+    performance   TEXT, -- JSON: times, sizes and percentiles of its last execution; null until it ends
+    alerts        TEXT, -- JSON: alerts of its last execution
     CHECK (read = stored + rejected + dead_lettered + dropped)
 ) STRICT;
 CREATE INDEX atlas_runs_job ON atlas_runs (job);
@@ -141,3 +143,28 @@ CREATE INDEX atlas_dead_letters_code ON atlas_dead_letters (code);
 CREATE INDEX atlas_dead_letters_phase ON atlas_dead_letters (phase);
 CREATE INDEX atlas_dead_letters_plugin ON atlas_dead_letters (plugin);
 CREATE INDEX atlas_dead_letters_batch ON atlas_dead_letters (batch);
+
+-- One row per plan that differs from the one before it, written with the first batch that was cut by it.
+CREATE TABLE atlas_plans (
+    run               INTEGER NOT NULL REFERENCES atlas_runs (id),
+    batch             INTEGER NOT NULL, -- number of that batch
+    batch_size        INTEGER NOT NULL,
+    lanes             INTEGER NOT NULL,
+    batches_in_flight INTEGER NOT NULL,
+    old_batch_size    INTEGER, -- null for the first plan of an execution
+    old_lanes         INTEGER,
+    reason            TEXT NOT NULL,
+    signals           TEXT NOT NULL, -- JSON: all that the strategy saw
+    PRIMARY KEY (run, batch)
+) STRICT, WITHOUT ROWID;
+
+-- Where an adaptive run begins: the best point found, per chain of plugins, collection and shape of the machine.
+CREATE TABLE atlas_tuning (
+    chain       TEXT NOT NULL, -- digests of the plugins, in the order of their work
+    collection  TEXT NOT NULL,
+    host        TEXT NOT NULL, -- cores and memory
+    learned     TEXT NOT NULL, -- JSON
+    run         INTEGER NOT NULL REFERENCES atlas_runs (id),
+    updated_ms  INTEGER NOT NULL,
+    PRIMARY KEY (chain, collection, host)
+) STRICT, WITHOUT ROWID;

@@ -1,8 +1,14 @@
 //! What the store promises, tried on real files. The fixtures are here; one file per subject beside this one.
 
+mod failures;
+mod giving_up;
 mod letters;
+mod migrating;
 mod opening;
 mod reading;
+mod recovering;
+mod scans;
+mod serial;
 mod transactions;
 mod verifying;
 mod writing;
@@ -91,7 +97,15 @@ pub(super) fn start(job: &str) -> RunStart {
 }
 
 pub(super) fn end(status: RunStatus) -> RunEnd {
-    RunEnd { status, ended_ms: 1_700_000_000_500, duration_ms: 500, error_json: None }
+    RunEnd {
+        status,
+        ended_ms: 1_700_000_000_500,
+        duration_ms: 500,
+        error_json: None,
+        performance_json: None,
+        alerts_json: None,
+        tuning: None,
+    }
 }
 
 /// A batch of these items, each decided to be kept.
@@ -125,6 +139,8 @@ pub(super) fn decided(number: u64, first: u64, items: &[(&str, &str)], decisions
         batch: Arc::new(batch),
         decisions,
         metrics: BatchMetrics::default(),
+        plan: None,
+        plugins: Vec::new(),
         retries: 0,
         blank_lines: 0,
         input_names: vec!["in.ndjson".to_owned()].into(),

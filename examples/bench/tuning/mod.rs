@@ -1,0 +1,213 @@
+//! How well the adaptive strategy finds its batch size and lanes: beside the best cell of a grid of fixed ones.
+//!
+//! A *cold* start knows nothing: its store is new. A *warm* one begins with what a run before it has learned in the same
+//! store. That store holds rows already, so a warm start is compared with the best cell and with the sequential
+//! strategy in their second run: everybody's second input goes into the store of their own first.
+
+mod drawing;
+mod plans;
+mod report;
+mod setting;
+mod waiting;
+mod workload;
+
+use std::path::Path;
+
+use anyhow::Result;
+
+use super::measure;
+use super::peers::{Machine, Peers};
+use super::report::Region;
+use super::statistics::{median, seconds};
+use plans::Plan;
+use setting::Setting;
+use workload::{Inputs, Workload};
+
+/// Enough for a median. More of them for each of a dozen contestants would take longer than they tell.
+const ROUNDS_MAX: u32 = 3;
+/// What the number of items is found with: a cell in the middle of the good ones.
+const PROBE: Setting = Setting::Fixed { batch_size: 316, lanes: 2 };
+const PROBES: u32 = 3;
+/// Items of the first of them.
+const PROBE_ITEMS: u64 = 200;
+
+/// What was measured of one workload.
+pub struct Tuned {
+    workload: Workload,
+    /// Of one run.
+    items: u64,
+    /// Into a new store: every cell of the grid, the sequential strategy, a cold start.
+    first: Vec<Measured>,
+    /// Into the store of a run before it: the best cell, the sequential strategy, a warm start.
+    second: Vec<Measured>,
+}
+
+/// The runs of one setting.
+struct Measured {
+    setting: Setting,
+    runs: Vec<Run>,
+}
+
+struct Run {
+    /// Seconds.
+    wall: f64,
+    /// Empty unless the strategy looks for its plans.
+    plans: Vec<Plan>,
+}
+
+/// Measures every workload. One run of it takes about so many seconds where it is fast.
+pub fn measure(peers: &Peers, rounds: u32, seconds: f64) -> Result<Vec<Tuned>> {
+    let rounds = rounds.min(ROUNDS_MAX) as usize;
+    let mut all = Vec::new();
+    for workload in Workload::all(peers)? {
+        let items = suitable_items(peers, &workload, seconds)?;
+        let inputs = workload.write_inputs(peers, items)?;
+        let settings: Vec<Setting> = Setting::grid().chain([Setting::Sequential, Setting::Adaptive]).collect();
+        let first = race(&workload, "first", &settings, rounds, |setting| {
+            let folder = peers.fresh_folder()?;
+            run(peers, &workload, setting, &inputs.first, &folder)
+        })?;
+        let best = best(&first).setting;
+        let second = race(&workload, "second", &[best, Setting::Sequential, Setting::Adaptive], rounds, |setting| {
+            let folder = peers.fresh_folder()?;
+            run(peers, &workload, setting, &inputs.first, &folder)?;
+            run(peers, &workload, setting, &inputs.second, &folder)
+        })?;
+        all.push(Tuned { workload, items, first, second });
+    }
+    peers.fresh_folder()?;
+    Inputs::remove(peers)?;
+    Ok(all)
+}
+
+/// Writes tables, samples and the drawing beside those of the other sections, and into the page if `page` is one.
+pub fn publish(peers: &Peers, machine: &Machine, tuned: &[Tuned], page: Option<&Path>) -> Result<()> {
+    let (text, drawing) = (report::markdown(machine, tuned), drawing::svg(tuned));
+    super::write(&peers.work.join("tuning.md"), &text)?;
+    super::write(&peers.work.join("tuning.json"), &report::json(machine, tuned)?)?;
+    super::write(&peers.work.join("tuning.svg"), &drawing)?;
+    if let Some(page) = page {
+        super::replace(page, Region::TUNING, &text)?;
+        super::write(&page.with_file_name("tuning.svg"), &drawing)?;
+    }
+    print!("{text}");
+    Ok(())
+}
+
+/// So many items that a run takes about so long, in two digits. Machines differ too much for fixed numbers.
+fn suitable_items(peers: &Peers, workload: &Workload, seconds: f64) -> Result<u64> {
+    let mut items = PROBE_ITEMS;
+    loop {
+        let inputs = workload.write_inputs(peers, items)?;
+        // The fastest of several: the first one compiles the plugins, and whatever else the machine does only slows down.
+        let mut took = f64::INFINITY;
+        for _ in 0..PROBES {
+            took = took.min(run(peers, workload, PROBE, &inputs.first, &peers.fresh_folder()?)?.wall);
+        }
+        let wanted = items as f64 * seconds / took;
+        // What a process takes to start must not count for much.
+        if took >= seconds / 2.0 {
+            let digits = 10f64.powf(wanted.log10().floor() - 1.0).max(1.0);
+            return Ok(((wanted / digits).round() * digits) as u64);
+        }
+        items = wanted.min(items as f64 * 10.0).ceil() as u64;
+    }
+}
+
+/// Runs every setting once per round. Rounds begin at settings that lie far apart, so that none always comes late.
+fn race(
+    workload: &Workload,
+    which: &str,
+    settings: &[Setting],
+    rounds: usize,
+    mut run: impl FnMut(Setting) -> Result<Run>,
+) -> Result<Vec<Measured>> {
+    let count = settings.len();
+    let mut all: Vec<Measured> =
+        settings.iter().map(|setting| Measured { setting: *setting, runs: Vec::new() }).collect();
+    for round in 0..rounds {
+        for turn in 0..count {
+            let one = &mut all[(turn + round * count / rounds) % count];
+            let taken = run(one.setting)?;
+            let (key, setting, wall) = (workload.key, one.setting, seconds(taken.wall));
+            eprintln!("tuning, {key}: {which} run, round {} of {rounds}: {setting} {wall}", round + 1);
+            one.runs.push(taken);
+        }
+    }
+    Ok(all)
+}
+
+/// One run into the store in this folder. Its exit code tells that every item was stored, since they are all good.
+fn run(peers: &Peers, workload: &Workload, setting: Setting, input: &Path, folder: &Path) -> Result<Run> {
+    let events = folder.join("events.ndjson");
+    let mut command = workload.command(peers, input);
+    command.arg("--store").arg(folder.join("measured.db")).args(setting.arguments());
+    let looks = setting == Setting::Adaptive;
+    if looks {
+        // A few hundred lines: if they cost anything, then at the expense of this strategy alone.
+        command.arg("--events").arg(&events);
+    }
+    let wall = measure::run(command, false, &peers.work)?.wall;
+    Ok(Run { wall, plans: if looks { plans::read(&events)? } else { Vec::new() } })
+}
+
+/// The cell with most items per second.
+fn best(measured: &[Measured]) -> &Measured {
+    let cells = measured.iter().filter(|one| matches!(one.setting, Setting::Fixed { .. }));
+    cells.min_by(|a, b| a.wall().total_cmp(&b.wall())).expect("BUG: a race has a cell")
+}
+
+impl Measured {
+    fn walls(&self) -> Vec<f64> {
+        self.runs.iter().map(|run| run.wall).collect()
+    }
+
+    /// Median, in seconds.
+    fn wall(&self) -> f64 {
+        median(&self.walls())
+    }
+
+    /// The run that took the median, or was nearest to it.
+    fn typical(&self) -> &Run {
+        let away = |run: &Run| (run.wall - self.wall()).abs();
+        self.runs.iter().min_by(|a, b| away(a).total_cmp(&away(b))).expect("BUG: every setting ran")
+    }
+}
+
+impl Tuned {
+    fn best(&self) -> &Measured {
+        best(&self.first)
+    }
+
+    fn cold(&self) -> &Measured {
+        of(&self.first, Setting::Adaptive)
+    }
+
+    fn warm(&self) -> &Measured {
+        of(&self.second, Setting::Adaptive)
+    }
+
+    fn items_per_s(&self, measured: &Measured) -> f64 {
+        self.items as f64 / measured.wall()
+    }
+
+    /// Throughput of a cold start, that of the best cell being 1.
+    fn cold_by_best(&self) -> f64 {
+        self.best().wall() / self.cold().wall()
+    }
+
+    /// Throughput of a warm start, that of the best cell in its second run being 1.
+    fn warm_by_best(&self) -> f64 {
+        of(&self.second, self.best().setting).wall() / self.warm().wall()
+    }
+
+    /// Throughput of a cold or a warm start, whichever is worse, that of the sequential strategy being 1.
+    fn worse_by_sequential(&self) -> f64 {
+        let sequential = |measured| of(measured, Setting::Sequential).wall();
+        (sequential(&self.first) / self.cold().wall()).min(sequential(&self.second) / self.warm().wall())
+    }
+}
+
+fn of(measured: &[Measured], setting: Setting) -> &Measured {
+    measured.iter().find(|one| one.setting == setting).expect("BUG: every race has this setting")
+}

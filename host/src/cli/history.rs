@@ -1,0 +1,74 @@
+//! What `recommend` and the report look back on: earlier runs of the same plugins and collection.
+
+use crate::error::Result;
+use crate::limits::{RECOMMEND_BATCHES_MAX, RECOMMEND_LOOKED_AT_MAX, RECOMMEND_RUNS_MAX};
+use crate::model::{BatchNumber, Digest, Name, RunNumber};
+use crate::monitor::PastRun;
+use crate::store::{Reader, RunPlugin, RunRow, SqlValue};
+
+/// The plugins that work one after another, as a text; equal where they are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Chain(String);
+
+impl Chain {
+    /// Of roles and digests, in the order of their work; what has no digest goes by its name.
+    pub fn of<'a>(plugins: impl IntoIterator<Item = (&'a str, Option<Digest>, &'a str)>) -> Self {
+        let parts = plugins.into_iter().map(|(role, digest, name)| match digest {
+            Some(digest) => format!("{role}:{digest}"),
+            None => format!("{role}:{name}"),
+        });
+        Self(parts.collect::<Vec<_>>().join(" "))
+    }
+
+    /// Of a run, as it ended.
+    ///
+    /// Errors: the store cannot be read.
+    pub fn of_run(reader: &Reader, run: RunNumber) -> Result<Self> {
+        let plugins = last_chain(reader.plugins(run)?);
+        Ok(Self::of(plugins.iter().map(|used| (used.role.as_str(), used.digest, used.name.as_str()))))
+    }
+}
+
+/// A plugin may have been replaced between two executions of a run: the last chain is the one that counts.
+pub fn last_chain(mut plugins: Vec<RunPlugin>) -> Vec<RunPlugin> {
+    let last = plugins.iter().map(|used| used.from_batch).max();
+    plugins.retain(|used| Some(used.from_batch) == last);
+    plugins
+}
+
+/// Earlier runs of this chain into this collection, newest first, as far as recommendations look back.
+///
+/// Errors: the store cannot be read.
+pub fn past_runs(reader: &mut Reader, collection: &Name, chain: &Chain) -> Result<Vec<PastRun>> {
+    let mut found = Vec::new();
+    for run in reader.runs(RECOMMEND_LOOKED_AT_MAX)? {
+        if found.len() == RECOMMEND_RUNS_MAX {
+            break;
+        }
+        if run.collection == *collection && Chain::of_run(reader, run.run)? == *chain {
+            found.push(past(reader, run)?);
+        }
+    }
+    Ok(found)
+}
+
+fn past(reader: &mut Reader, run: RunRow) -> Result<PastRun> {
+    let from = BatchNumber(run.batches.saturating_sub(RECOMMEND_BATCHES_MAX));
+    let batches = reader.batches(run.run, from, RECOMMEND_BATCHES_MAX as usize)?;
+    let plans = reader.plans(run.run)?;
+    let exhausted = exhausted(reader, run.run)?;
+    Ok(PastRun { run, batches, plans, exhausted })
+}
+
+/// Dead letters that were tried more than once.
+fn exhausted(reader: &mut Reader, run: RunNumber) -> Result<u64> {
+    let sql = format!("SELECT count(*) FROM atlas_dead_letters WHERE run = {run} AND attempts > 1");
+    let mut count = 0;
+    reader.sql(&sql, Some(1), |_, row| -> Result<()> {
+        if let [SqlValue::Integer(number)] = row {
+            count = u64::try_from(*number).unwrap_or(0);
+        }
+        Ok(())
+    })?;
+    Ok(count)
+}

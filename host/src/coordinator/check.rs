@@ -1,0 +1,68 @@
+//! What a run may be asked for. Every refusal is CONFIG_3001 and names the setting, what was given and what is possible.
+
+use super::job::Job;
+use super::writer::RejectLimit;
+use crate::error::{Code, Error, Result};
+use crate::limits;
+use crate::model::Name;
+use crate::strategy::Interval;
+
+/// The settings of a job, before anything is opened.
+pub(super) fn job(job: &Job) -> Result<()> {
+    attempts(job.attempts)?;
+    batch_size(job.bounds.batch_size)?;
+    lanes(job.bounds.lanes)?;
+    if job.validators.len() + usize::from(job.operation.is_some()) > limits::PLUGINS_MAX {
+        return refuse(format!("more than {} plugins in one run", limits::PLUGINS_MAX));
+    }
+    if job.deadline.is_zero() || job.deadline > limits::DEADLINE_LIMIT {
+        let most = limits::DEADLINE_LIMIT.as_secs();
+        return refuse(format!("deadline is {:?}, more than 0 and up to {most} s are possible", job.deadline));
+    }
+    batch_bytes(job.batch_bytes)?;
+    if let Some(RejectLimit::Percent(percent)) = job.max_rejects
+        && !(0.0..=100.0).contains(&percent)
+    {
+        return refuse(format!("max rejects is {percent} percent, 0 to 100 are possible"));
+    }
+    let mut names: Vec<&Name> = job.validators.iter().chain(&job.operation).map(|slot| &slot.name).collect();
+    names.sort();
+    match names.windows(2).find(|pair| pair[0] == pair[1]) {
+        Some(pair) => refuse(format!("two slots are called {}", pair[0])),
+        None => Ok(()),
+    }
+}
+
+/// Attempts per item.
+pub(super) fn attempts(attempts: u32) -> Result<()> {
+    within("attempts", attempts as usize, limits::ATTEMPTS_LIMIT as usize)
+}
+
+/// Items per batch.
+pub(super) fn batch_size(size: Interval) -> Result<()> {
+    within("batch size", size.max(), limits::BATCH_SIZE_LIMIT)
+}
+
+/// Chunks computed at the same time.
+pub(super) fn lanes(lanes: Interval) -> Result<()> {
+    within("lanes", lanes.max(), limits::LANES_LIMIT)
+}
+
+/// Bytes at which a batch closes.
+pub(super) fn batch_bytes(bytes: usize) -> Result<()> {
+    match bytes {
+        0 => refuse("batch bytes is 0, at least 1 is possible".to_owned()),
+        _ => Ok(()),
+    }
+}
+
+fn within(setting: &str, given: usize, most: usize) -> Result<()> {
+    match (1..=most).contains(&given) {
+        true => Ok(()),
+        false => refuse(format!("{setting} is {given}, 1 to {most} are possible")),
+    }
+}
+
+fn refuse(message: String) -> Result<()> {
+    Err(Error::new(Code::ConfigInvalid, message))
+}

@@ -1,0 +1,593 @@
+//! What a report shows, put together from rows. Serialised, it is the report for programs.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::events::{Details, Health, Recorded, RolledBack};
+use super::fold::{BatchFold, Bin, Execution, PHASES};
+use super::histogram::{Histogram, coarse_lower};
+use super::history::{Departure, EarlierRun, departures};
+use super::timeline::{Abandoned, Part};
+use crate::event::ErrorReport;
+use crate::limits::REPORT_PLANS_MAX;
+use crate::model::{Counts, PluginMetrics, RunStatus};
+use crate::monitor::{AlertRecord, PerformanceReport, Recommendations};
+use crate::store::{PlanRow, RunPlugin, RunRow};
+
+/// Version of the report for programs; within a version it only grows.
+pub const SCHEMA: u32 = 1;
+/// Columns and rows of a heat map at the most.
+const HEAT_COLUMNS: usize = 80;
+/// See [`HEAT_COLUMNS`].
+const HEAT_ROWS: u64 = 18;
+
+/// What the caller knows of a run beside its row: it has the clock, the lock and the form of times.
+#[derive(Debug, Clone)]
+pub struct Facts {
+    pub status: RunStatus,
+    /// Of the last execution; until now for a run at work.
+    pub duration_ms: Option<u64>,
+    pub items_per_s: Option<f64>,
+    pub started: String,
+    pub ended: Option<String>,
+    /// When the report is made.
+    pub made: String,
+    pub inputs: Vec<String>,
+    pub store: String,
+}
+
+/// What a report is made from.
+#[derive(Debug)]
+pub struct Sources {
+    pub run: RunRow,
+    pub facts: Facts,
+    /// All batches of the run have gone through it.
+    pub fold: BatchFold,
+    pub plans: Vec<PlanRow>,
+    pub plugins: Vec<RunPlugin>,
+    /// Most frequent first.
+    pub problems: Vec<Problem>,
+    /// Failed items whose problem is not among them.
+    pub other_problems: u64,
+    pub recorded: Option<Recorded>,
+    /// In the order of their numbers, this one among them.
+    pub past: Vec<EarlierRun>,
+    /// What these runs have in common, in words.
+    pub past_basis: String,
+    pub recommendations: Option<Recommendations>,
+}
+
+/// A report.
+#[derive(Debug, Clone, Serialize)]
+pub struct Report {
+    pub schema: u32,
+    /// Version of the program that made it.
+    pub version: &'static str,
+    pub made: String,
+    pub run: Head,
+    pub throughput: Throughput,
+    pub controller: Controller,
+    pub timeline: Batches,
+    pub latency: Latency,
+    /// Where the time went: sums over batches and lanes.
+    pub time: Vec<Share>,
+    pub problems: Vec<Problem>,
+    pub other_problems: u64,
+    pub plugins: Vec<Plugin>,
+    pub history: History,
+    pub recommendations: Option<Recommendations>,
+    /// True if recorded events were at hand.
+    pub events: bool,
+    /// Lines of the recording that could not be read.
+    pub unreadable_events: u64,
+}
+
+/// The run as a whole.
+#[derive(Debug, Clone, Serialize)]
+pub struct Head {
+    pub run: u64,
+    pub uuid: String,
+    pub status: RunStatus,
+    pub collection: String,
+    pub store: String,
+    pub inputs: Vec<String>,
+    pub strategy: String,
+    pub started: String,
+    pub ended: Option<String>,
+    pub duration_ms: Option<u64>,
+    pub items_per_s: Option<f64>,
+    #[serde(flatten)]
+    pub counts: Counts,
+    pub blank_lines: u64,
+    pub batches: u64,
+    pub executions: u64,
+    /// Guest time per item.
+    pub item_p50_ns: u64,
+    pub item_p95_ns: u64,
+    pub item_p99_ns: u64,
+    pub error: Option<ErrorReport>,
+    /// Batches of which the history keeps no times any more.
+    pub batches_without_times: u64,
+}
+
+/// Section 2.
+#[derive(Debug, Clone, Serialize)]
+pub struct Throughput {
+    /// Width of a step.
+    pub step_us: u64,
+    /// End of the time axis.
+    pub end_us: u64,
+    pub steps: Vec<Step>,
+    pub alerts: Vec<Alert>,
+    pub rolled_back: Vec<RolledBack>,
+    pub executions: Vec<Execution>,
+}
+
+/// What happened in a step of time.
+#[derive(Debug, Clone, Serialize)]
+pub struct Step {
+    pub from_us: u64,
+    pub items_per_s: f64,
+    /// None where no item was committed.
+    pub error_share: Option<f64>,
+    pub retries: u64,
+    /// 95 of 100 batches committed in it were faster, from cut to commit; none where none was committed.
+    pub batch_p95_us: Option<u64>,
+}
+
+/// An alert with its beginning and end.
+#[derive(Debug, Clone, Serialize)]
+pub struct Alert {
+    pub alert: String,
+    pub batch: u64,
+    pub from_us: u64,
+    /// None while it lasts.
+    pub to_us: Option<u64>,
+    pub value: f64,
+    pub threshold: f64,
+    pub message: String,
+}
+
+/// Section 3.
+#[derive(Debug, Clone, Serialize)]
+pub struct Controller {
+    pub plans: Vec<PlanStep>,
+    /// Changes that are not among them.
+    pub plans_left_out: usize,
+    /// Samples, from the events where there are any, else from the plans.
+    pub health: Vec<Health>,
+    /// Chunks at work, from the events.
+    pub lanes_in_use: Vec<(u64, u64)>,
+}
+
+/// A change of plan.
+#[derive(Debug, Clone, Serialize)]
+pub struct PlanStep {
+    /// From 1.
+    pub number: usize,
+    /// First batch that was cut by it.
+    pub batch: u64,
+    /// None where that batch was not committed.
+    pub at_us: Option<u64>,
+    pub batch_size: u64,
+    pub lanes: u64,
+    /// At the most.
+    pub batches_in_flight: u64,
+    pub old_batch_size: Option<u64>,
+    pub old_lanes: Option<u64>,
+    pub old_batches_in_flight: Option<u64>,
+    pub reason: String,
+    #[serde(flatten)]
+    pub seen: Seen,
+}
+
+/// What a plan rested on, as far as the report shows it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Seen {
+    pub cpu_share: Option<f64>,
+    pub memory_share: Option<f64>,
+    pub process_bytes: Option<u64>,
+    pub lanes_busy: Option<f64>,
+    pub writer_busy: Option<f64>,
+}
+
+/// Section 4.
+#[derive(Debug, Clone, Serialize)]
+pub struct Batches {
+    pub parts: Vec<Part>,
+    /// Batches in none of them.
+    pub left_out: usize,
+    /// Begun and not committed, from the events.
+    pub abandoned: Vec<Abandoned>,
+    /// Those of them that are left out.
+    pub abandoned_left_out: u64,
+}
+
+/// Section 5.
+#[derive(Debug, Clone, Serialize)]
+pub struct Latency {
+    pub rows: Vec<LatencyRow>,
+    /// From cut to commit, in microseconds.
+    pub batches: Heat,
+    /// Guest time per item, in nanoseconds.
+    pub items: Heat,
+}
+
+/// Percentiles of one phase, in nanoseconds.
+#[derive(Debug, Clone, Serialize)]
+pub struct LatencyRow {
+    pub name: &'static str,
+    /// What was counted: `batch`, `item` or `transaction`.
+    pub per: &'static str,
+    pub count: u64,
+    pub p50_ns: u64,
+    pub p90_ns: u64,
+    pub p95_ns: u64,
+    pub p99_ns: u64,
+    pub max_ns: u64,
+}
+
+/// How often which time was needed when.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Heat {
+    /// Width of a column.
+    pub column_us: u64,
+    pub columns: usize,
+    /// Lower ends of the rows, and the upper end of the last one.
+    pub bounds: Vec<u64>,
+    /// Column, row, count; empty cells are left out.
+    pub cells: Vec<(usize, usize, u64)>,
+}
+
+/// A part of the time.
+#[derive(Debug, Clone, Serialize)]
+pub struct Share {
+    pub name: String,
+    /// `read`, `guest`, `wait`, `write` or `commit`.
+    pub kind: &'static str,
+    pub us: u64,
+}
+
+/// A problem that items had.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Problem {
+    pub code: String,
+    pub phase: String,
+    pub fate: String,
+    pub slot: Option<String>,
+    pub items: u64,
+    pub sample: Option<Sample>,
+}
+
+/// An item that had it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Sample {
+    pub dead_letter: i64,
+    /// None where the bytes are no item.
+    pub id: Option<String>,
+    pub input: String,
+    pub line: u64,
+    pub message: String,
+    /// The beginning of its bytes; none once discarded.
+    pub original: Option<String>,
+}
+
+/// A plugin of the run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Plugin {
+    pub slot: String,
+    pub role: String,
+    pub name: String,
+    pub digest: Option<String>,
+    pub from_batch: u64,
+    /// What it did; none where that is not known.
+    pub did: Option<PluginMetrics>,
+}
+
+/// Section 9.
+#[derive(Debug, Clone, Serialize)]
+pub struct History {
+    /// What the runs have in common.
+    pub basis: String,
+    pub runs: Vec<EarlierRun>,
+    pub departures: Vec<Departure>,
+}
+
+impl Report {
+    /// Puts together what is shown.
+    pub fn of(sources: Sources) -> Self {
+        let Sources {
+            run,
+            facts,
+            mut fold,
+            plans,
+            plugins,
+            problems,
+            other_problems,
+            recorded,
+            past,
+            past_basis,
+            recommendations,
+        } = sources;
+        let events = recorded.is_some();
+        let details = recorded.map(Recorded::details).unwrap_or_default();
+        let performance: Option<PerformanceReport> =
+            run.performance_json.as_deref().and_then(|text| serde_json::from_str(text).ok());
+        let alerts: Vec<AlertRecord> =
+            run.alerts_json.as_deref().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
+        let last_from = fold.last_begin_us();
+        let events_from = fold.begin_us_of(details.first_batch);
+        // An execution that is over may have gone on after its last commit.
+        let ended_us = last_from + run.duration_ms.unwrap_or(0) * 1000;
+        let end_us =
+            fold.end_us.max(ended_us).max(details.abandoned.iter().map(|a| events_from + a.to_us).max().unwrap_or(0));
+        let plugins = with_metrics(plugins, &performance, &run, &details);
+        let (parts, left_out) = std::mem::take(&mut fold.timeline).parts();
+        let controller = controller(&plans, &fold, &details, events_from);
+        Self {
+            schema: SCHEMA,
+            version: env!("CARGO_PKG_VERSION"),
+            made: facts.made.clone(),
+            throughput: Throughput {
+                step_us: fold.bins.width_us,
+                end_us,
+                steps: steps(&fold),
+                alerts: paired(&alerts, last_from),
+                rolled_back: details
+                    .rolled_back
+                    .iter()
+                    .map(|one| RolledBack { at_us: one.at_us + events_from, ..one.clone() })
+                    .collect(),
+                executions: fold.executions.clone(),
+            },
+            controller,
+            timeline: Batches {
+                parts,
+                left_out,
+                abandoned_left_out: details.abandoned_left_out,
+                abandoned: details
+                    .abandoned
+                    .iter()
+                    .map(|a| Abandoned { from_us: a.from_us + events_from, to_us: a.to_us + events_from, ..a.clone() })
+                    .collect(),
+            },
+            latency: latency(&fold),
+            time: time(&fold, &plugins, run.epoch == 1),
+            run: head(&run, facts, &fold, performance.as_ref()),
+            problems,
+            other_problems,
+            plugins,
+            history: History { basis: past_basis, departures: departures(&past), runs: past },
+            recommendations,
+            events,
+            unreadable_events: details.unreadable,
+        }
+    }
+}
+
+fn head(run: &RunRow, facts: Facts, fold: &BatchFold, performance: Option<&PerformanceReport>) -> Head {
+    // What the host counted itself is exact, and of the last execution alone.
+    let quantile = |share: f64, of: fn(&PerformanceReport) -> u64| match performance {
+        Some(performance) if run.epoch == 1 || fold.item_ns.total() == 0 => of(performance),
+        _ => fold.item_ns.quantile(share),
+    };
+    let settings: serde_json::Value = serde_json::from_str(&run.settings_json).unwrap_or_default();
+    Head {
+        run: run.run.0,
+        uuid: run.uuid.clone(),
+        status: facts.status,
+        collection: run.collection.to_string(),
+        store: facts.store,
+        inputs: facts.inputs,
+        strategy: first(&settings["strategy"]).to_owned(),
+        started: facts.started,
+        ended: facts.ended,
+        duration_ms: facts.duration_ms,
+        items_per_s: facts.items_per_s,
+        counts: run.counts,
+        blank_lines: run.blank_lines,
+        batches: run.batches,
+        executions: run.epoch,
+        item_p50_ns: quantile(0.5, |p| p.item_p50_ns),
+        item_p95_ns: quantile(0.95, |p| p.item_p95_ns),
+        item_p99_ns: quantile(0.99, |p| p.item_p99_ns),
+        error: run.error_json.as_deref().map(error),
+        batches_without_times: fold.without_times,
+    }
+}
+
+/// A setting with one value, which is kept alone or as a list.
+fn first(setting: &serde_json::Value) -> &str {
+    setting.as_str().or_else(|| setting[0].as_str()).unwrap_or_default()
+}
+
+/// The error as the run's row keeps it; one in another form is shown as it is.
+fn error(text: &str) -> ErrorReport {
+    serde_json::from_str(text).unwrap_or_else(|_| ErrorReport {
+        code: "unknown".to_owned(),
+        message: text.to_owned(),
+        causes: Vec::new(),
+        hint: String::new(),
+    })
+}
+
+fn step(at: usize, bin: &Bin, width_us: u64, end_us: u64) -> Step {
+    Step {
+        from_us: at as u64 * width_us,
+        // The last step may end before its time.
+        items_per_s: bin.items * 1e6 / end_us.saturating_sub(at as u64 * width_us).clamp(width_us / 8, width_us) as f64,
+        error_share: (bin.items > 1e-9).then(|| (bin.failed / bin.items).clamp(0.0, 1.0)),
+        retries: bin.retries,
+        batch_p95_us: (bin.batch_us.total() > 0).then(|| bin.batch_us.quantile(0.95)),
+    }
+}
+
+fn steps(fold: &BatchFold) -> Vec<Step> {
+    let bins = fold.bins.bins.iter().enumerate();
+    bins.map(|(at, bin)| step(at, bin, fold.bins.width_us, fold.end_us)).collect()
+}
+
+/// Each raised alert with the time at which it was cleared.
+fn paired(records: &[AlertRecord], from_us: u64) -> Vec<Alert> {
+    let mut alerts: Vec<Alert> = Vec::new();
+    for record in records {
+        let at_us = from_us + record.elapsed_us;
+        if record.raised {
+            alerts.push(Alert {
+                alert: record.alert.clone(),
+                batch: record.batch,
+                from_us: at_us,
+                to_us: None,
+                value: record.value,
+                threshold: record.threshold,
+                message: record.message.clone(),
+            });
+        } else if let Some(open) = alerts.iter_mut().rfind(|a| a.alert == record.alert && a.to_us.is_none()) {
+            open.to_us = Some(at_us);
+        }
+    }
+    alerts
+}
+
+fn controller(plans: &[PlanRow], fold: &BatchFold, details: &Details, events_from: u64) -> Controller {
+    let steps: Vec<PlanStep> = plans
+        .iter()
+        .enumerate()
+        .map(|(i, plan)| PlanStep {
+            number: i + 1,
+            batch: plan.batch.0,
+            at_us: fold.cut_us.get(&plan.batch.0).copied(),
+            batch_size: plan.batch_size,
+            lanes: plan.lanes,
+            batches_in_flight: plan.batches_in_flight,
+            old_batches_in_flight: i.checked_sub(1).map(|before| plans[before].batches_in_flight),
+            old_batch_size: plan.old_batch_size,
+            old_lanes: plan.old_lanes,
+            reason: plan.reason.clone(),
+            seen: serde_json::from_str(&plan.signals_json).unwrap_or_default(),
+        })
+        .collect();
+    let health = if details.health.is_empty() {
+        let sampled = steps.iter().filter(|step| step.seen.cpu_share.or(step.seen.memory_share).is_some());
+        let of = |step: &PlanStep| {
+            let Seen { cpu_share, memory_share, process_bytes, .. } = step.seen;
+            Some(Health { at_us: step.at_us?, cpu_share, memory_share, process_bytes })
+        };
+        sampled.filter_map(of).collect()
+    } else {
+        details.health.iter().map(|health| Health { at_us: health.at_us + events_from, ..*health }).collect()
+    };
+    let plans_left_out = steps.len().saturating_sub(REPORT_PLANS_MAX);
+    let half = REPORT_PLANS_MAX / 2;
+    let shown = |step: &PlanStep| plans_left_out == 0 || step.number <= half || step.number > steps.len() - half;
+    Controller {
+        plans: steps.iter().filter(|step| shown(step)).cloned().collect(),
+        plans_left_out,
+        health,
+        lanes_in_use: details.lanes.iter().map(|(at, lanes)| (at + events_from, *lanes)).collect(),
+    }
+}
+
+fn latency(fold: &BatchFold) -> Latency {
+    let row = |name, per, histogram: &Histogram, to_ns: u64| {
+        let quantile = |share| histogram.quantile(share).saturating_mul(to_ns);
+        LatencyRow {
+            name,
+            per,
+            count: histogram.total(),
+            p50_ns: quantile(0.5),
+            p90_ns: quantile(0.9),
+            p95_ns: quantile(0.95),
+            p99_ns: quantile(0.99),
+            max_ns: histogram.max().saturating_mul(to_ns),
+        }
+    };
+    let mut rows =
+        vec![row("guest time", "item", &fold.item_ns, 1), row("cut to commit", "batch", &fold.batch_us, 1000)];
+    for (i, name) in PHASES.into_iter().enumerate() {
+        rows.push(row(name, if name == "commit" { "transaction" } else { "batch" }, &fold.phases[i], 1000));
+    }
+    rows.retain(|row| row.count > 0);
+    Latency { rows, batches: heat(fold, |bin| &bin.batch_us), items: heat(fold, |bin| &bin.item_ns) }
+}
+
+fn heat(fold: &BatchFold, of: fn(&Bin) -> &Histogram) -> Heat {
+    let bins = &fold.bins.bins;
+    let together = bins.len().div_ceil(HEAT_COLUMNS).max(1);
+    let columns: Vec<Histogram> = bins
+        .chunks(together)
+        .map(|bins| {
+            let mut all = Histogram::default();
+            bins.iter().for_each(|bin| all.merge(of(bin)));
+            all
+        })
+        .collect();
+    // The finest rows that are few enough.
+    for per_doubling in [8, 4, 2, 1] {
+        let cells: Vec<BTreeMap<u64, u64>> = columns.iter().map(|column| column.coarse(per_doubling)).collect();
+        let lowest = cells.iter().filter_map(|column| column.keys().next()).min();
+        let highest = cells.iter().filter_map(|column| column.keys().last()).max();
+        let (Some(lowest), Some(highest)) = (lowest.copied(), highest.copied()) else { return Heat::default() };
+        if highest - lowest >= HEAT_ROWS && per_doubling > 1 {
+            continue;
+        }
+        let at = |column: usize, cells: &BTreeMap<u64, u64>| {
+            cells.iter().map(|(row, count)| (column, (row - lowest) as usize, *count)).collect::<Vec<_>>()
+        };
+        return Heat {
+            column_us: fold.bins.width_us * together as u64,
+            columns: columns.len(),
+            bounds: (lowest..=highest + 1).map(|row| coarse_lower(row, per_doubling)).collect(),
+            cells: cells.iter().enumerate().flat_map(|(column, cells)| at(column, cells)).collect(),
+        };
+    }
+    Heat::default()
+}
+
+/// Plugins with what they did: as the run's end told it, else as the events did.
+fn with_metrics(
+    plugins: Vec<RunPlugin>,
+    performance: &Option<PerformanceReport>,
+    run: &RunRow,
+    details: &Details,
+) -> Vec<Plugin> {
+    let did = match performance {
+        Some(performance) if run.epoch == 1 || details.plugins.is_empty() => &performance.plugins,
+        _ => &details.plugins,
+    };
+    let of = |plugin: RunPlugin| Plugin {
+        did: did.iter().find(|metrics| metrics.slot == plugin.slot).cloned(),
+        slot: plugin.slot,
+        role: plugin.role,
+        name: plugin.name,
+        digest: plugin.digest.map(|digest| digest.to_string()),
+        from_batch: plugin.from_batch.0,
+    };
+    plugins.into_iter().map(of).collect()
+}
+
+/// By plugin where all of the run is known of them, else by role.
+fn time(fold: &BatchFold, plugins: &[Plugin], whole: bool) -> Vec<Share> {
+    let [read, validate, operate, _, wait, write, commit] = fold.sums_us;
+    let share = |name: &str, kind, us| Share { name: name.to_owned(), kind, us };
+    let mut slots: Vec<(&str, u64)> = Vec::new();
+    for plugin in plugins {
+        if let Some(did) = &plugin.did
+            && !slots.iter().any(|(slot, _)| *slot == plugin.slot)
+        {
+            slots.push((&plugin.slot, did.time_us));
+        }
+    }
+    let guests = if whole && !slots.is_empty() {
+        slots.into_iter().map(|(slot, us)| share(slot, "guest", us)).collect()
+    } else {
+        vec![share("validators", "guest", validate), share("operation", "guest", operate)]
+    };
+    let mut time = vec![share("reading", "read", read)];
+    time.extend(guests);
+    time.extend([share("waiting", "wait", wait), share("writing", "write", write), share("commit", "commit", commit)]);
+    time.retain(|share| share.us > 0);
+    time
+}

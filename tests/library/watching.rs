@@ -1,0 +1,218 @@
+//! What a run sees of its surroundings, and what it tells of itself: sensors, bounds, rates, progress.
+
+use std::io::Write;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use atlas_host::coordinator::{Command, Control, Filling, Input, Job, RejectLimit, SlotSpec};
+use atlas_host::error::Code;
+use atlas_host::event::{Envelope, Event, HealthStatus};
+use atlas_host::model::{Plan, RunStatus};
+use atlas_host::monitor::{Fold, Monitor, Sample, Sensor, Summary};
+use atlas_host::source::InputPath;
+use atlas_host::strategy::{Interval, Planned, Signals, Strategy};
+
+use super::{demand, events_of, host, items, only, recorded};
+use crate::harness::Folder;
+
+/// The share of memory in use, by the number of batches committed so far.
+struct Memory {
+    committed: Arc<AtomicU64>,
+    share: fn(u64) -> f64,
+}
+
+impl Sensor for Memory {
+    fn sample(&mut self) -> Sample {
+        let share = (self.share)(self.committed.load(Ordering::SeqCst));
+        Sample { memory_share: Some(share), cpu_share: Some(f64::NAN), ..Sample::default() }
+    }
+}
+
+/// Counts committed batches.
+struct Counting(Arc<AtomicU64>);
+
+impl Monitor for Counting {
+    fn name(&self) -> &'static str {
+        "counting"
+    }
+
+    fn observe(&mut self, envelope: &Envelope) {
+        if let Event::BatchCommitted(_) = envelope.event {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+}
+
+fn sampled(share: fn(u64) -> f64, items_count: u64) -> Vec<Event> {
+    let folder = Folder::new();
+    let job = Job::of_items(items(0, items_count), folder.at("out.db"), "items").expect("a job");
+    let (mut job, recording) = recorded(job);
+    let committed = Arc::new(AtomicU64::new(0));
+    job.monitors.push(Box::new(Counting(Arc::clone(&committed))));
+    job.sensor = Some(Box::new(Memory { committed, share }));
+    job.sample_interval = Duration::ZERO;
+    job.bounds.batch_size = Interval::new(10, 200).expect("an interval");
+    let report = host(2).run(job).expect("a run");
+    assert_eq!(report.counts.stored, items_count);
+    events_of(&recording).into_iter().map(|envelope| envelope.event).collect()
+}
+
+#[test]
+fn a_sensor_of_the_program_decides_health_and_nan_says_nothing() {
+    let events = sampled(|_| 0.95, 2000);
+    let samples: Vec<_> = events
+        .iter()
+        .filter_map(|event| match event {
+            Event::HealthSampled { status, cpu_share, memory_share, .. } => Some((*status, *cpu_share, *memory_share)),
+            _ => None,
+        })
+        .collect();
+    assert!(!samples.is_empty());
+    assert!(samples.iter().all(|sample| *sample == (HealthStatus::Unhealthy, None, Some(0.95))), "{samples:?}");
+}
+
+#[test]
+fn plans_give_way_while_memory_is_short_and_recover_with_it() {
+    let events = sampled(|committed| if (20..150).contains(&committed) { 0.95 } else { 0.4 }, 60_000);
+    let plans: Vec<(u64, String)> = events
+        .into_iter()
+        .filter_map(|event| match event {
+            Event::PlanChosen { batch_size, reason, .. } => Some((batch_size, reason)),
+            _ => None,
+        })
+        .collect();
+    let shrunk = plans.iter().position(|(_, reason)| reason.contains("memory is 95 % in use"));
+    let shrunk = shrunk.unwrap_or_else(|| panic!("no plan gave way: {plans:?}"));
+    let smallest = plans[shrunk..].iter().map(|(size, _)| *size).min().expect("there is one");
+    let again = plans[shrunk..].iter().filter(|(_, reason)| reason.contains("memory is 40 % in use again"));
+    let largest = again.map(|(size, _)| *size).max().unwrap_or_else(|| panic!("no plan recovered: {plans:?}"));
+    assert!(smallest < largest, "{plans:?}");
+}
+
+/// Plans nothing at all.
+struct Nothing;
+
+impl Strategy for Nothing {
+    fn name(&self) -> &'static str {
+        "nothing"
+    }
+
+    fn plan(&mut self, _: &Signals) -> Planned {
+        Planned { plan: Plan { batch_size: 0, lanes: 0, batches_in_flight: 0 }, reason: None }
+    }
+}
+
+#[test]
+fn a_strategy_that_plans_nothing_is_held_to_the_bounds() {
+    let folder = Folder::new();
+    let job = Job::of_items(items(0, 30), folder.at("out.db"), "items").expect("a job");
+    let (mut job, recording) = recorded(job);
+    job.own_strategy = Some(Box::new(Nothing));
+    let report = host(2).run(job).expect("a run");
+    assert_eq!((report.status, report.counts.stored, report.batches), (RunStatus::Succeeded, 30, 30));
+    let lanes = events_of(&recording).into_iter().filter_map(|envelope| match envelope.event {
+        Event::BatchStarted { lanes, .. } => Some(lanes),
+        _ => None,
+    });
+    assert!(lanes.into_iter().all(|lanes| lanes == 1));
+}
+
+#[test]
+fn settings_beyond_their_bounds_are_refused_by_name_and_nothing_is_created() {
+    type Change = fn(&mut Job);
+    let cases: [(Change, &str); 6] = [
+        (|job| job.attempts = 101, "attempts is 101, 1 to 100 are possible"),
+        (
+            |job| job.deadline = Duration::from_secs(3601),
+            "deadline is 3601s, more than 0 and up to 3600 s are possible",
+        ),
+        (|job| job.batch_bytes = 0, "batch bytes is 0, at least 1 is possible"),
+        (
+            |job| job.max_rejects = Some(RejectLimit::Percent(f64::NAN)),
+            "max rejects is NaN percent, 0 to 100 are possible",
+        ),
+        (
+            |job| job.max_rejects = Some(RejectLimit::Percent(100.5)),
+            "max rejects is 100.5 percent, 0 to 100 are possible",
+        ),
+        (
+            |job| {
+                let filling = Filling::Validator(Arc::new(demand::validate));
+                job.validators = (0..17).map(|n| SlotSpec::new(&format!("v{n}"), filling.clone())).collect();
+            },
+            "more than 16 plugins in one run",
+        ),
+    ];
+    for (change, wanted) in cases {
+        let folder = Folder::new();
+        let mut job = Job::of_items(items(0, 1), folder.at("out.db"), "items").expect("a job");
+        change(&mut job);
+        let failure = host(1).run(job).expect_err("it is refused");
+        assert_eq!((failure.error.code(), failure.to_string().as_str()), (Code::ConfigInvalid, wanted));
+        assert!(!folder.at("out.db").exists(), "{wanted}");
+    }
+}
+
+#[test]
+fn a_run_cannot_be_told_what_it_could_not_have_been_given() {
+    let control = Control::default();
+    let most = |number| Interval::fixed(NonZeroUsize::new(number).expect("not 0"));
+    for command in
+        [Command::BatchSize(most(1_000_001)), Command::Lanes(most(257)), Command::Attempts(0), Command::Attempts(101)]
+    {
+        let error = control.tell(command.clone()).expect_err("it is refused");
+        assert_eq!(error.code(), Code::ConfigInvalid, "{command:?}: {error}");
+    }
+    control.tell(Command::Attempts(100)).expect("the largest number is possible");
+}
+
+#[test]
+fn progress_through_the_bytes_of_an_input_follows_its_items() {
+    const ITEMS: u64 = 20_000;
+    let folder = Folder::new();
+    let text: String = items(0, ITEMS).map(|body| body + "\n").collect();
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    gzip.write_all(text.as_bytes()).expect("memory takes it");
+    folder.write("in.ndjson.gz", gzip.finish().expect("memory takes it"));
+    folder.write("in.ndjson", text);
+
+    for name in ["in.ndjson.gz", "in.ndjson"] {
+        let total = std::fs::metadata(folder.at(name)).expect("a file").len();
+        let store = folder.at(&format!("{name}.db"));
+        let mut job = Job::new(Input::Files(vec![InputPath::File(folder.at(name))]), Some(store));
+        job.bounds.batch_size = only(500);
+        let (job, recording) = recorded(job);
+        host(2).run(job).expect("a run");
+        let (mut last, mut record_bytes) = (0, 0);
+        for envelope in events_of(&recording) {
+            let Event::BatchCommitted(done) = &envelope.event else { continue };
+            let read = done.metrics.input_bytes;
+            record_bytes += done.metrics.bytes_in;
+            assert!((last..=total).contains(&read), "{name}: {read} of {total} after {last}");
+            let (share, wanted) = (read as f64 / total as f64, done.checkpoint as f64 / ITEMS as f64);
+            assert!((share - wanted).abs() < 0.1, "{name}: {share:.3} of the bytes at {wanted:.3} of the items");
+            last = read;
+        }
+        // What closes a compressed file may be read after its last record.
+        assert!(total - last < 64, "{name}: {last} of {total}");
+        let bodies: u64 = items(0, ITEMS).map(|body| body.len() as u64).sum();
+        assert_eq!(record_bytes, bodies, "{name}");
+    }
+}
+
+#[test]
+fn every_rate_of_a_run_is_its_items_over_its_duration() {
+    let folder = Folder::new();
+    let job = Job::of_items(items(0, 500), folder.at("out.db"), "items").expect("a job");
+    let (job, recording) = recorded(job);
+    let report = host(1).run(job).expect("a run");
+    let wanted = 500.0 * 1e3 / report.duration_ms as f64;
+    assert_eq!(report.items_per_s, wanted);
+    let mut summary = Summary::default();
+    events_of(&recording).iter().for_each(|envelope| summary.observe(envelope));
+    assert!((summary.summary().performance.items_per_s - wanted).abs() < 1e-6 * wanted);
+    let performance = report.performance.expect("something was done");
+    assert_eq!((performance.batches, performance.items), (report.batches, 500));
+}
