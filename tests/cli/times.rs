@@ -18,9 +18,16 @@ fn written_in(locale: &str, zone: &str) -> Folder {
     };
     let run: Vec<String> = mixed_arguments();
     at_home(&run.iter().map(String::as_str).collect::<Vec<_>>(), 3);
-    // Long enough for the tuner to keep what it has found.
+    // Runs, until the tuner has found something to keep.
     folder.write("more.ndjson", tickets(4000, 0));
-    at_home(&["run", "--input", "more.ndjson", "--id", "id", "--into", "more", "--batch-size", "10..40"], 0);
+    let more = ["run", "--again", "--input", "more.ndjson", "--id", "id", "--into", "more", "--batch-size", "10..40"];
+    for _ in 0..20 {
+        at_home(&more, 0);
+        let store = Connection::open(folder.at("atlas.db")).expect("a store");
+        if count(&store, "atlas_tuning", "true") > 0 {
+            break;
+        }
+    }
     at_home(&["dead-letters", "discard", "--phase", "decode"], 0);
     at_home(&["dead-letters", "retry", "--phase", "operate"], 3);
     at_home(&["index", "verify"], 0);

@@ -203,6 +203,23 @@ fn progress_through_the_bytes_of_an_input_follows_its_items() {
 }
 
 #[test]
+fn the_start_of_a_run_tells_its_bounds_and_how_many_items_a_list_holds() {
+    let folder = Folder::new();
+    let list: Vec<String> = items(0, 30).collect();
+    let mut job = Job::of_items(list, folder.at("out.db"), "items").expect("a job");
+    job.bounds.batch_size = Interval::new(7, 9).expect("an interval");
+    job.bounds.lanes = Interval::new(1, 2).expect("an interval");
+    job.limit = Some(20);
+    let (job, recording) = recorded(job);
+    host(2).run(job).expect("a run");
+    let events = events_of(&recording);
+    let Event::RunStarted(started) = &events[0].event else { panic!("{:?}", events[0]) };
+    assert_eq!((started.total_items, started.total_bytes), (Some(20), None));
+    assert_eq!((started.batch_size_min, started.batch_size_max), (7, 9));
+    assert_eq!((started.lanes_min, started.lanes_max), (1, 2));
+}
+
+#[test]
 fn every_rate_of_a_run_is_its_items_over_its_duration() {
     let folder = Folder::new();
     let job = Job::of_items(items(0, 500), folder.at("out.db"), "items").expect("a job");

@@ -1,14 +1,16 @@
 //! Follows the measurements: looks for the batch size and the lanes that give most items per second, and gives way
 //! when the host runs short.
 //!
-//! Five parts, each pure. The *meter* turns commits into items per second of one setting, leaving out what older plans
+//! Six parts, each pure. The *meter* turns commits into items per second of one setting, leaving out what older plans
 //! still had under way. The *fit* (`cost.rs`) turns them into what a batch costs in each phase, which tells the slowest
-//! stage and, for a later run, where to start. The *climb* tries a neighbour of the setting, keeps it if it is better by
-//! more than 5 % and by more than the noise, else goes back; when no neighbour is better it tries the top of a parabola
-//! through the last three once, settles, and looks again ever more rarely, or at once if the throughput drifts.
-//! The *pace* keeps the time of a batch below its bound. The *brake* makes plans smaller while memory is short, errors
-//! rise, the write-ahead log is long or the host is unhealthy; it steps down at once, waits, and lets them recover step
-//! by step. What is under way when a plan becomes smaller goes on as it was planned.
+//! stage and, for a later run, where to start. The *scout* sends a few batches of other sizes ahead, once the lanes are
+//! full and whenever the work has become another; by what they cost the search goes on from a better size. The *climb*
+//! tries a neighbour of the setting, keeps it if it is better by more than 5 % and by more than the noise, else goes
+//! back; when no neighbour is better it tries the top of a parabola through the last three once, settles, and looks
+//! again ever more rarely, or at once if the throughput drifts. The *pace* keeps the time of a batch below its bound.
+//! The *brake* makes plans smaller while memory is short, errors rise, the write-ahead log is long or the host is
+//! unhealthy; it steps down at once, waits, and lets them recover step by step. What is under way when a plan becomes
+//! smaller goes on as it was planned.
 //!
 //! The size doubles or halves, and goes to four times or a quarter where the last step paid; it grows only if batches are
 //! really filled. The rule for lanes: more (twice as many) where at least 90 % of their time is work, the writer has
@@ -265,7 +267,10 @@ impl Adaptive {
         self.fill_groups = fill;
         let then =
             if fill { "more batches under way, so that groups fill" } else { "fewer batches need to be under way" };
-        Some(format!("the writer is busy {:.0} % of the time: {then}", busy * 100.0))
+        let setting = self.climb.setting()?;
+        let slowest = self.fit.bottleneck(setting.size, setting.lanes);
+        let slowest = slowest.map_or(String::new(), |phase| format!(", {} takes longest", phase.words()));
+        Some(format!("the writer is busy {:.0} % of the time{slowest}: {then}", busy * 100.0))
     }
 }
 

@@ -18,7 +18,7 @@ const SURPRISE: f64 = 1.4;
 /// Fewer batches of a class than this tell only large differences.
 const FEW: f64 = 4.0;
 /// So many in a row mean that the work is another.
-const SURPRISES: i32 = 5;
+const SURPRISES: i32 = 4;
 /// Costs that rest on so many batches are a good sample.
 const SAMPLES_GOOD: u64 = 32;
 
@@ -59,9 +59,9 @@ impl Phase {
     pub(super) fn words(self) -> &'static str {
         match self {
             Self::Read => "reading",
-            Self::Guest => "plugins",
+            Self::Guest => "computing",
             Self::Write => "writing",
-            Self::Commit => "COMMIT",
+            Self::Commit => "committing",
         }
     }
 }
@@ -169,6 +169,11 @@ impl Fit {
         }
     }
 
+    /// Batches of this size that share a COMMIT, on average of late.
+    pub fn batches_per_group(&self, size: usize) -> f64 {
+        self.group_items / size.max(1) as f64
+    }
+
     /// Guest time of a batch of about this size, in microseconds.
     pub fn guest_us(&self, items: f64) -> Option<f64> {
         self.guest.at(items)
@@ -196,7 +201,7 @@ impl Fit {
         let items = size as f64;
         let group = self.group_items.max(items);
         let guest = self.guest.at(items)? / items / lanes.max(1) as f64;
-        let writer = self.write.at(items)? / items + self.commit.line().us(group) / group;
+        let writer = self.write.at(items)? / items + self.commit_line().us(group) / group;
         Some(guest.max(writer).max(self.read.at(items)? / items))
     }
 
@@ -235,7 +240,15 @@ impl Fit {
             read: self.read.line(),
             guest: self.guest.line(),
             write: self.write.line(),
-            commit: self.commit.line(),
+            commit: self.commit_line(),
+        }
+    }
+
+    /// The first group is not over yet, but its COMMIT is known.
+    fn commit_line(&self) -> Line {
+        match self.group {
+            Some((_, _, us)) if self.commit.samples == 0 => Line { fixed_us: us, ..Line::default() },
+            _ => self.commit.line(),
         }
     }
 

@@ -107,7 +107,8 @@ impl Default for Phase {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Expect {
-    /// Items after the first 30 batches, of those that the best fixed setting of the whole grid gives in the same time.
+    /// Items after the first 30 batches, of those that the best fixed setting of the whole grid gives in the same time:
+    /// of the 300 batches that follow, or of the whole schedule of phases.
     pub reached_min: f64,
     /// The same of the last batches of a long run, on a machine that stays the same.
     pub settled_min: Option<f64>,

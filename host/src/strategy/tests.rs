@@ -192,7 +192,7 @@ fn a_drifting_workload_changes_the_plan() {
 #[test]
 fn idle_lanes_are_let_go_and_needed_ones_come_back() {
     // Guests take 1 of 21 microseconds per item: one lane is enough.
-    let mut plant = Plant::new(signals(), cost(100.0, 1.0, 20.0, 0.0), 0.02, 5);
+    let mut plant = Plant::new(signals(), Cost { cores: 1.0, ..cost(100.0, 1.0, 20.0, 0.0) }, 0.02, 5);
     let mut strategy = Adaptive::default();
     let few = *plant.run(&mut strategy, 120).last().unwrap();
     assert_eq!(few.lanes, 1, "{:?}", plant.plans.iter().filter_map(|p| p.reason.as_ref()).collect::<Vec<_>>());

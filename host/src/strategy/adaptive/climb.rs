@@ -25,8 +25,12 @@ const DRIFT: f64 = 0.25;
 const STEP_MAX: f64 = 4.0;
 /// Smallest one. Half of it away from the best size a batch costing `a + b·n + c·n²` still has 94 % of the throughput.
 const STEP_MIN: f64 = 2.0;
+/// Batches that share a COMMIT from which on their size does not matter to it.
+const GROUP_OF_MANY: f64 = 8.0;
 /// A size whose batches so far cost less than this part of the present ones, per item, is tried before others.
 const CHEAPER: f64 = 0.95;
+/// A larger size on trial whose batches cost less than this part is kept if it loses no throughput.
+const CHEAPER_CLEAR: f64 = 0.97;
 /// One whose batches cost more than this is not tried.
 const DEAR: f64 = 1.1;
 /// Guest time per item that differs less than by this factor from what was learned earlier means the same work.
@@ -237,6 +241,12 @@ impl State {
         let noise = probe.of.noise.hypot(now.noise);
         let margin = GAIN_MIN.max(1.5 * noise);
         let keep = match probe.trial {
+            // What batches cost scatters less than when they are committed.
+            Trial::Size { up: true }
+                if self.compared(probe.from.size, view).is_some_and(|r| r * CHEAPER_CLEAR > 1.0) =>
+            {
+                gain > -LOSS_MAX
+            }
             Trial::Size { .. } | Trial::MoreLanes => gain > margin,
             // Where the others say that the best is; a small gain is all there can be.
             Trial::Between => gain > 0.0,
@@ -360,9 +370,9 @@ impl State {
         if let Some(next) = self.propose_more_lanes(now, view.signals) {
             return Some(next);
         }
-        if view.slowest == Some(Phase::Commit) {
-            // One COMMIT serves many batches: smaller ones do not make it faster.
-            self.search.closed[0] = true;
+        if view.slowest == Some(Phase::Commit) && view.fit.batches_per_group(self.setting.size) >= GROUP_OF_MANY {
+            // One COMMIT serves many batches, whatever their size.
+            self.search = Search::ended();
         }
         while self.search.step >= STEP_MIN {
             let down = self.neighbour(false, now, view.sizes);

@@ -10,7 +10,7 @@ use crate::strategy::cost::Fit;
 /// A smaller size must be this much cheaper per item: it is a guess from one batch.
 const SMALLER_MAX: f64 = 0.85;
 /// A larger one, by the line through all.
-const LARGER_MAX: f64 = 0.95;
+const LARGER_MAX: f64 = 0.97;
 /// Furthest jump up.
 const STEP_MAX: usize = 4;
 
