@@ -37,6 +37,8 @@ const VALUES: &[(&str, &str)] = &[
     ("durability", "normal"),
     ("processor", "memory"),
     ("strategy", "sequential"),
+    ("aim", "latency"),
+    ("max-batch-time", "2s"),
     ("batch-size", "5..50"),
     ("batch-bytes", "2MiB"),
     ("batch-wait", "3s"),

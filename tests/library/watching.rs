@@ -2,8 +2,8 @@
 
 use std::io::Write;
 use std::num::NonZeroUsize;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use atlas_host::coordinator::{Command, Control, Filling, Input, Job, RejectLimit, SlotSpec};
@@ -12,7 +12,7 @@ use atlas_host::event::{Envelope, Event, HealthStatus};
 use atlas_host::model::{Plan, RunStatus};
 use atlas_host::monitor::{Fold, Monitor, Sample, Sensor, Summary};
 use atlas_host::source::InputPath;
-use atlas_host::strategy::{Interval, Planned, Signals, Strategy};
+use atlas_host::strategy::{Aim, Interval, Planned, Signals, Strategy};
 
 use super::{demand, events_of, host, items, only, recorded};
 use crate::harness::Folder;
@@ -101,6 +101,40 @@ impl Strategy for Nothing {
 
     fn plan(&mut self, _: &Signals) -> Planned {
         Planned { plan: Plan { batch_size: 0, lanes: 0, batches_in_flight: 0 }, reason: None }
+    }
+}
+
+#[test]
+fn an_aim_at_short_batches_is_told_to_the_strategy() {
+    for (aim, bound, wanted) in [(Aim::Latency, None, 0), (Aim::Throughput, Some(Duration::from_millis(7)), 7000)] {
+        let folder = Folder::new();
+        let mut job = Job::of_items(items(0, 30), folder.at("out.db"), "items").expect("a job");
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        (job.aim, job.batch_time_max) = (aim, bound);
+        job.own_strategy = Some(Box::new(Watching(Arc::clone(&seen))));
+        host(1).run(job).expect("a run");
+        let seen = seen.lock().expect("no panic");
+        assert!(!seen.is_empty() && seen.iter().all(|told| *told == (aim, wanted)), "{seen:?}");
+    }
+    let folder = Folder::new();
+    let mut job = Job::of_items(items(0, 1), folder.at("out.db"), "items").expect("a job");
+    job.batch_time_max = Some(Duration::ZERO);
+    let failure = host(1).run(job).expect_err("it is refused");
+    assert_eq!(failure.to_string(), "max batch time is 0, more than 0 is possible");
+}
+
+/// Keeps what it is told of the aim.
+struct Watching(Arc<Mutex<Vec<(Aim, u64)>>>);
+
+impl Strategy for Watching {
+    fn name(&self) -> &'static str {
+        "watching"
+    }
+
+    fn plan(&mut self, signals: &Signals) -> Planned {
+        let told = (signals.aim, signals.batch_time_max_us.unwrap_or(0));
+        self.0.lock().expect("no panic").push(told);
+        Planned { plan: Plan { batch_size: 10, lanes: 1, batches_in_flight: 1 }, reason: None }
     }
 }
 

@@ -61,6 +61,7 @@ fn words_default_to_the_same_for_flags_and_jobs() {
         raw.and_then(|value| value.to_str()).unwrap_or_else(|| panic!("{flag} has no default")).to_owned()
     };
     assert_eq!((text("strategy"), job.strategy.as_str()), (job.strategy.clone(), "adaptive"));
+    assert_eq!(text("aim"), format!("{:?}", job.aim).to_lowercase());
     assert_eq!(text("into"), job.collection.to_string());
     assert_eq!(text("atomic"), job.atomic.as_str());
     assert_eq!(text("processor"), format!("{:?}", job.processor).to_lowercase());
@@ -68,6 +69,7 @@ fn words_default_to_the_same_for_flags_and_jobs() {
     assert_eq!(text("missing_id"), format!("{:?}", job.missing_id).to_lowercase());
     assert_eq!(text("durability"), format!("{:?}", job.durability).to_lowercase());
     assert_eq!((text("isolation").as_str(), job.fresh_sandboxes), ("run", false));
+    assert_eq!((run.get_raw("max_batch_time").is_none(), job.batch_time_max), (true, None));
     let unset = ["limit", "seed", "max_rejects", "id"].into_iter().all(|flag| run.get_raw(flag).is_none());
     let none = job.limit.is_none() && job.seed.is_none() && job.max_rejects.is_none() && job.id.is_none();
     assert!(unset && none, "what has no default has none for both");

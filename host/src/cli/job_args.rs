@@ -16,7 +16,7 @@ use crate::limits;
 use crate::model::{IndexSpec, Name, OnExisting, Pointer};
 use crate::source::Format;
 use crate::store::Durability;
-use crate::strategy::Interval;
+use crate::strategy::{Aim, Interval};
 
 /// See the module.
 #[derive(Args, Debug, Clone)]
@@ -107,6 +107,12 @@ pub struct JobArgs {
     /// Choose how batches are planned: sequential, concurrent, adaptive
     #[arg(long, value_name = "NAME", default_value = "adaptive", env = "ATLAS_STRATEGY", help_heading = "Batches")]
     pub strategy: String,
+    /// Choose what the adaptive strategy aims at: most items per second (throughput), or short batches (latency)
+    #[arg(long, value_name = "AIM", default_value = "throughput", env = "ATLAS_AIM", help_heading = "Batches")]
+    pub aim: AimArg,
+    /// Keep 95 of 100 batches below this time from cut to commit, as far as the adaptive strategy can
+    #[arg(long, value_name = "TIME", env = "ATLAS_MAX_BATCH_TIME", value_parser = units::duration, help_heading = "Batches")]
+    pub max_batch_time: Option<Duration>,
     /// Fix the batch size, or bound it
     #[arg(long, value_name = "N|MIN..MAX", default_value = "10..1000", env = "ATLAS_BATCH_SIZE", value_parser = units::interval, help_heading = "Batches")]
     pub batch_size: Interval,
@@ -166,6 +172,24 @@ pub enum MissingIdArg {
     Reject,
     /// Its position in the input
     Ordinal,
+}
+
+/// See [`Aim`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum AimArg {
+    /// Most items per second
+    Throughput,
+    /// A short time from the cut of a batch to its commit
+    Latency,
+}
+
+impl From<AimArg> for Aim {
+    fn from(arg: AimArg) -> Self {
+        match arg {
+            AimArg::Throughput => Aim::Throughput,
+            AimArg::Latency => Aim::Latency,
+        }
+    }
 }
 
 /// See [`OnExisting`].

@@ -88,6 +88,8 @@ pub fn job(args: &JobArgs, layers: &Layers, host: &Host) -> Result<Job> {
     job.limit = args.limit;
     job.strategy = args.strategy.clone();
     job.bounds = Bounds { batch_size: args.batch_size, lanes: args.lanes.unwrap_or_else(default_lanes), start: None };
+    job.aim = args.aim.into();
+    job.batch_time_max = args.max_batch_time;
     job.batch_bytes = args.batch_bytes;
     job.batch_wait = args.batch_wait;
     job.attempts = args.attempts;

@@ -20,6 +20,9 @@ pub(super) fn job(job: &Job) -> Result<()> {
         return refuse(format!("deadline is {:?}, more than 0 and up to {most} s are possible", job.deadline));
     }
     batch_bytes(job.batch_bytes)?;
+    if job.batch_time_max.is_some_and(|time| time.is_zero()) {
+        return refuse("max batch time is 0, more than 0 is possible".to_owned());
+    }
     if let Some(RejectLimit::Percent(percent)) = job.max_rejects
         && !(0.0..=100.0).contains(&percent)
     {

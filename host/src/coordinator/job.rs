@@ -16,7 +16,7 @@ use crate::plugin::{Grants, Operation, Plugin, Validator};
 use crate::processor::{Output, Processor, ProcessorKind};
 use crate::source::{InputPath, ListSource, MissingId, ReadOptions, Source};
 use crate::store::Durability;
-use crate::strategy::{Bounds, Strategy};
+use crate::strategy::{Aim, Bounds, Strategy};
 
 /// Where items come from.
 pub enum Input {
@@ -96,6 +96,10 @@ pub struct Job {
     /// A processor of the embedding program's own, in place of the named one.
     pub own_processor: Option<Box<dyn Processor>>,
     pub bounds: Bounds,
+    /// What the adaptive strategy aims at.
+    pub aim: Aim,
+    /// Time from cut to commit that 95 of 100 batches should stay below, where the adaptive strategy plans.
+    pub batch_time_max: Option<Duration>,
     pub batch_bytes: usize,
     pub batch_wait: Duration,
     /// Attempts per item, from 1.
@@ -170,6 +174,8 @@ impl Job {
             own_strategy: None,
             own_processor: None,
             bounds: Bounds::of_cores(cores),
+            aim: Aim::default(),
+            batch_time_max: None,
             batch_bytes: limits::BATCH_BYTES_MAX,
             batch_wait: limits::BATCH_WAIT,
             attempts: limits::ATTEMPTS,

@@ -70,6 +70,8 @@ pub(super) fn run(host: &Host, mut job: Job) -> Result<RunReport, RunFailure> {
     let lanes = host.lanes()?;
     let tuning = tuning::Key::of(&job, &shared);
     let mut signals = Signals::new(job.bounds.clone());
+    signals.aim = job.aim;
+    signals.batch_time_max_us = job.batch_time_max.map(|time| time.as_micros() as u64);
     if let (Some(key), None) = (&tuning, &job.bounds.start) {
         signals.bounds.start = key.start(&writer)?;
     }

@@ -26,7 +26,11 @@ pub struct MemoryProcessor {
     declared: BTreeSet<Name>,
     seen: HashSet<Key>,
     /// Results not yet passed on, in input order: collection, id and body.
-    held: Vec<(Name, String, String)>,
+    held: Vec<Held>,
+    /// Ids and bodies of what is held, one behind the other: no allocation per item.
+    text: String,
+    /// Collections by the number that `held` gives them.
+    names: Vec<Name>,
     /// What was done to `seen` since the outermost open transaction began, oldest first.
     done: Vec<Done>,
     /// Where each open transaction began, the innermost last.
@@ -40,6 +44,14 @@ type Key = (Name, String);
 enum Done {
     Added(Key),
     Removed(Key),
+}
+
+/// A result: its collection, and where its id and its body stand in the text.
+struct Held {
+    collection: usize,
+    start: usize,
+    middle: usize,
+    end: usize,
 }
 
 /// Lengths of `held` and `done` to go back to.
@@ -64,6 +76,8 @@ impl MemoryProcessor {
             declared: BTreeSet::new(),
             seen: HashSet::new(),
             held: Vec::new(),
+            text: String::new(),
+            names: Vec::new(),
             done: Vec::new(),
             open: Vec::new(),
         }
@@ -150,10 +164,23 @@ impl MemoryProcessor {
                 return None;
             }
         }
-        self.held.push((collection.clone(), id.to_owned(), body.to_owned()));
+        self.hold(collection, id, body);
         effects.counts.inserted += 1;
         effects.bytes_out += body.len() as u64;
         None
+    }
+
+    fn hold(&mut self, name: &Name, id: &str, body: &str) {
+        let known = self.names.iter().position(|known| known == name);
+        let collection = known.unwrap_or_else(|| {
+            self.names.push(name.clone());
+            self.names.len() - 1
+        });
+        let start = self.text.len();
+        self.text.push_str(id);
+        let middle = self.text.len();
+        self.text.push_str(body);
+        self.held.push(Held { collection, start, middle, end: self.text.len() });
     }
 
     fn mark(&self) -> Mark {
@@ -162,6 +189,9 @@ impl MemoryProcessor {
 
     /// Takes back what was done since the mark, the newest first.
     fn back_to(&mut self, mark: Mark) {
+        if let Some(first) = self.held.get(mark.held) {
+            self.text.truncate(first.start);
+        }
         self.held.truncate(mark.held);
         for done in self.done.drain(mark.done..).rev() {
             match done {
@@ -224,10 +254,15 @@ impl Processor for MemoryProcessor {
 
     fn commit(&mut self) -> Result<()> {
         let Some(mark) = self.open.last().copied() else { return Ok(()) };
-        for (collection, id, body) in self.held.drain(mark.held..) {
-            (self.output)(&collection, &id, &body)
-                .map_err(|error| Error::new(Code::StorageWrite, format!("a result cannot be written: {error}")))?;
+        let passed = self.held[mark.held..].iter().try_for_each(|row| {
+            let (id, body) = (&self.text[row.start..row.middle], &self.text[row.middle..row.end]);
+            (self.output)(&self.names[row.collection], id, body)
+        });
+        if let Some(first) = self.held.get(mark.held) {
+            self.text.truncate(first.start);
         }
+        self.held.truncate(mark.held);
+        passed.map_err(|error| Error::new(Code::StorageWrite, format!("a result cannot be written: {error}")))?;
         self.open.pop();
         if self.open.is_empty() {
             self.done.clear();
