@@ -50,7 +50,7 @@ fn forty_thousand_dead_letters_are_let_go_at_once() {
 fn forty_thousand_items_are_read_and_written_by_their_ids_in_one_job() {
     let folder = Folder::new();
     folder.write("in.ndjson", super::numbered(MANY));
-    let line = "--batch-size 40000 --durability normal -q --output json --again";
+    let line = "--batch-size 40000 --batch-wait 5min --durability normal -q --output json --again";
     for (read, written) in [("inserted", MANY), ("unchanged", MANY)] {
         let report = plain_run(&folder, line).run().exits(0).json();
         assert_eq!((&report["batches"], &report[read]), (&1.into(), &written.into()), "{report}");
