@@ -7,7 +7,7 @@ mod dependencies;
 mod documents;
 mod doors;
 mod events;
-mod examples;
+pub mod examples;
 mod first_example;
 mod generator;
 mod layout;
@@ -45,7 +45,7 @@ fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
     for entry in entries {
         let path = entry.expect("a folder's entry").path();
         let name = path.file_name().unwrap_or_default();
-        if path.is_dir() && name != "target" && name != ".git" {
+        if path.is_dir() && name != "target" && name != ".git" && name != "node_modules" {
             walk(&path, found);
         } else if path.is_file() {
             found.push(path);

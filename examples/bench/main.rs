@@ -5,6 +5,7 @@
 //! else, but for `--publish`.
 
 mod drawing;
+mod hardware;
 mod measure;
 mod peers;
 mod report;
@@ -41,7 +42,7 @@ struct Arguments {
     #[arg(long, conflicts_with = "sections")]
     tuning: bool,
     /// What a fast run of the section tuning takes, about, in seconds; its workloads are made that large
-    #[arg(long, default_value = "1.5", value_parser = seconds)]
+    #[arg(long, default_value = "2", value_parser = seconds)]
     tuning_seconds: f64,
     /// Run the slow peers at every size, not at the smallest alone
     #[arg(long)]

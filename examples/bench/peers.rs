@@ -7,6 +7,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
 
+use super::hardware::{hardware, today};
 use super::measure::TIME;
 
 /// The folder of this program's scripts.
@@ -100,18 +101,18 @@ impl Peers {
         Ok(())
     }
 
-    /// An item that keeps the guest `faulty` busy for about a millisecond, on a core of today: it counts rounds, since a
-    /// sandbox has no clock.
-    pub fn busy_item(id: u64) -> String {
-        format!(r#"{{"id":"{id}","fault":"slow(4)"}}"#)
+    /// An item that keeps the guest `faulty` busy for about so many quarters of a millisecond, on a core of today: it counts
+    /// rounds, since a sandbox has no clock.
+    pub fn busy_item(id: u64, quarters: u32) -> String {
+        format!(r#"{{"id":"{id}","fault":"slow({quarters})"}}"#)
     }
 
-    /// So many of them.
+    /// So many items of a millisecond each.
     pub fn busy_items(&self, count: u64) -> Result<PathBuf> {
         let path = self.work.join(format!("busy-{count}.ndjson"));
         let mut out = BufWriter::new(File::create(&path)?);
         for id in 0..count {
-            writeln!(out, "{}", Self::busy_item(id))?;
+            writeln!(out, "{}", Self::busy_item(id, 4))?;
         }
         out.flush()?;
         Ok(path)
@@ -205,14 +206,6 @@ impl Peers {
     }
 
     pub fn machine(&self) -> Result<Machine> {
-        let cpu = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-        let cpu = cpu.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": ")).map_or("", |(_, n)| n);
-        let system = fs::read_to_string("/etc/os-release").unwrap_or_default();
-        let system = system.lines().find_map(|line| line.strip_prefix("PRETTY_NAME=")).unwrap_or("").trim_matches('"');
-        let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
-        let load = load.split(' ').next().unwrap_or_default();
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-
         let answer = |command: &mut Command| -> Result<String> {
             let output = command.output().with_context(|| format!("{:?} cannot be started", command.get_program()))?;
             let Some(line) = std::str::from_utf8(&output.stdout)?.lines().next() else {
@@ -236,10 +229,6 @@ impl Peers {
                 )?
             ),
         ];
-        Ok(Machine {
-            hardware: format!("{cores} cores, {cpu}, {system}; its load average was {load} before"),
-            software: software.join("; "),
-            date: jiff::Timestamp::now().strftime("%Y-%m-%d").to_string(),
-        })
+        Ok(Machine { hardware: hardware(), software: software.join("; "), date: today() })
     }
 }

@@ -97,7 +97,7 @@ fn call_identity(bencher: Bencher<'_, '_>) {
     let identity = Arc::new(HOST.load_plugin(identity()).expect("the guest identity"));
     runs(bencher, || {
         let operation = SlotSpec::new("identity", Filling::Component(Arc::clone(&identity)));
-        Job { operation: Some(operation), ..job(None) }
+        Job { operations: vec![operation], ..job(None) }
     });
 }
 

@@ -117,6 +117,11 @@ codes! {
     SwapBack = "GUEST_10015", 0, "the candidate was put back", "mend the candidate";
     GuestFuel = "GUEST_10016", 3, "the plugin used up its fuel", "raise the fuel, or mend the plugin";
     GuestAnswerChanged = "GUEST_10017", 0, "a repeated call gave another answer", "make the plugin deterministic";
+
+    ProjectInvalid = "AUTHOR_11001", 2, "not a plugin project, or one with a mistake in its plugin.toml", "make one with `atlas-host new`";
+    ToolMissing = "AUTHOR_11002", 2, "a tool of the plugin's language is missing", "install it";
+    ToolFailed = "AUTHOR_11003", 4, "a tool of the plugin's language failed", "mend what it complains of, then build again";
+    FixtureInvalid = "AUTHOR_11004", 2, "not a fixture", "see the README of the project";
 }
 
 impl Code {

@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{BatchMetrics, Counts, Fate, Phase, PluginMetrics, RunStatus};
+use crate::model::{BatchMetrics, ChunkSpan, Counts, Fate, Phase, PluginMetrics, RunStatus};
 
 /// Version of the event schema.
 pub const EVENT_SCHEMA: u32 = 1;
@@ -42,13 +42,29 @@ pub enum Event {
         batch_size: u64,
         /// Chunks computed at the same time, at the most.
         lanes: u64,
+        /// Batches under way at the most.
+        #[serde(default)]
+        batches_in_flight: u64,
         /// What the plan before said; absent for the first.
         #[serde(default)]
         old_batch_size: Option<u64>,
         #[serde(default)]
         old_lanes: Option<u64>,
+        /// What the plan before said; absent for the first.
+        #[serde(default)]
+        old_batches_in_flight: Option<u64>,
         /// In words, with the figures that led to it.
         reason: String,
+        /// What it rests on, beside the batches committed so far.
+        #[serde(default)]
+        inputs: Box<PlanInputs>,
+    },
+    /// The strategy was asked for a plan and gave the one before again. With these, `plan-chosen` and the committed batches a
+    /// recording holds all that a strategy has seen: given the same again, it makes the same plans.
+    PlanKept {
+        batch: u64,
+        /// What it rests on, beside the batches committed so far.
+        inputs: Box<PlanInputs>,
     },
     /// Bounds were changed while the run was under way; in force from the next plan.
     BoundsChanged {
@@ -95,6 +111,13 @@ pub enum Event {
     /// The batch is written in a transaction that is still open: that of `--atomic run`, which the end of the run commits or
     /// rolls back, or that of a dry run. Takes the place of `batch-committed` there.
     BatchApplied(Box<BatchCommitted>),
+    /// An index whose entries were put off while the run filled its collection is built.
+    IndexBuilt {
+        collection: String,
+        index: String,
+        /// How long it took.
+        duration_us: u64,
+    },
     /// The batch was given up before its commit; its items are read again by the next run.
     BatchAbandoned {
         batch: u64,
@@ -133,7 +156,7 @@ pub enum Event {
         /// Such as `SLOW_BATCH_PROCESSING`.
         alert: String,
         batch: u64,
-        /// What was measured: milliseconds where the alert is about time, bytes where it is about sizes, else 0..1.
+        /// What was measured: milliseconds where the alert is about time, bytes where it is about sizes, transactions where they are rolled back, else 0..1.
         value: f64,
         /// What it was compared with.
         threshold: f64,
@@ -174,6 +197,26 @@ pub enum Event {
         #[serde(default)]
         disk_free_bytes: Option<u64>,
     },
+    /// A candidate for a slot has come: another plugin, to take the place of the one in force.
+    SwapRequested(Box<SwapStep>),
+    /// The candidate fits the contract and the slot, and is compiled.
+    SwapCompiled(Box<SwapStep>),
+    /// It was started in a fresh sandbox.
+    SwapProbed(Box<SwapStep>),
+    /// Old and new were given the items of late beside each other, and the new one the open dead letters of the slot.
+    SwapTried(Box<SwapStep>),
+    /// The candidate was run beside the old one on live batches, without storing (`--shadow`).
+    SwapShadowed(Box<SwapStep>),
+    /// The candidate works on this batch and those after it. It is on probation.
+    SwapTookEffect(Box<SwapStep>),
+    /// Its probation is over: it stays.
+    SwapSettled(Box<SwapStep>),
+    /// The candidate failed a step before any batch saw it; the old one goes on.
+    SwapRefused(Box<SwapStep>),
+    /// It failed its probation: the old one works on this batch and those after it.
+    SwapPutBack(Box<SwapStep>),
+    /// Nothing was done: the same plugin is in force already, a newer candidate came, or the run ended before.
+    SwapSkipped(Box<SwapStep>),
     /// How far the run is. Never goes backwards.
     Progressed {
         /// Items that have their fate, those of earlier executions of the run included.
@@ -245,12 +288,75 @@ pub struct RunStarted {
     pub lanes_max: u64,
     /// Attempts per item at the most.
     pub attempts: u32,
-    /// Validators first, then the operation.
+    /// Validators first, then the operations.
     pub plugins: Vec<PluginUsed>,
 }
 
+/// What a plan rests on. Shares are 0..1; what no sensor gave is absent.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct PlanInputs {
+    /// Bounds in force, in items.
+    pub batch_size_min: u64,
+    /// The other bound.
+    pub batch_size_max: u64,
+    /// Bounds in force, in lanes.
+    pub lanes_min: u64,
+    /// The other bound.
+    pub lanes_max: u64,
+    /// Where an earlier run said to begin, as JSON; with the first plan only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub start: Option<String>,
+    /// `throughput` or `latency`.
+    pub aim: String,
+    /// What 95 of 100 batches should stay below, from cut to commit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub batch_time_max_us: Option<u64>,
+    /// Items not accounted for yet, where the size of the input is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub items_left: Option<u64>,
+    /// Items per second over the batches of late.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub items_per_s: Option<f64>,
+    /// Rejected and dead-lettered items among those of late.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error_share: Option<f64>,
+    /// 95 of 100 batches of late were faster, from cut to commit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub batch_p95_us: Option<u64>,
+    /// Of all cores of the machine.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cpu_share: Option<f64>,
+    /// Of the memory of the machine, or of the memory group, by whomever.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory_share: Option<f64>,
+    /// Memory of this process.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub process_bytes: Option<u64>,
+    /// What it should stay below.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory_budget_bytes: Option<u64>,
+    /// Part of the lanes that was at work, since about the last plan.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lanes_busy: Option<f64>,
+    /// Part of the time that the writer was at work, since about the last plan.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub writer_busy: Option<f64>,
+    /// Size of the store's write-ahead log.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub wal_bytes: Option<u64>,
+    /// True if the host was judged unhealthy.
+    pub unhealthy: bool,
+    /// From here on memory in use makes plans give way.
+    pub memory_share_max: f64,
+    /// From here on failed items do.
+    pub error_share_max: f64,
+    /// From here on the write-ahead log does.
+    pub wal_bytes_max: u64,
+}
+
 /// A plugin of a run.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct PluginUsed {
     pub slot: String,
     /// `operation` or `validator`.
@@ -259,6 +365,12 @@ pub struct PluginUsed {
     pub name: String,
     /// `blake3:…`; empty for a closure.
     pub digest: String,
+    /// How long it took to read, check and compile it, or to take it from the cache; 0 for a closure.
+    #[serde(default)]
+    pub prepare_us: u64,
+    /// True if it was compiled before and the cache had it.
+    #[serde(default)]
+    pub from_cache: bool,
 }
 
 /// See [`Event::BatchCommitted`].
@@ -277,11 +389,95 @@ pub struct BatchCommitted {
     pub digests: Vec<(String, String)>,
     /// Ordinal at which a continued run goes on.
     pub checkpoint: u64,
+    /// When the COMMIT of its group returned (of an open transaction: its last statement), in microseconds since the run began.
+    #[serde(default)]
+    pub committed_us: u64,
     /// Times and sizes.
     pub metrics: BatchMetrics,
+    /// Which lane computed which part of it when; the first of them where there are very many.
+    #[serde(default)]
+    pub chunks: Vec<ChunkSpan>,
     /// What each plugin did, in the order of the slots.
     #[serde(default)]
     pub plugins: Vec<PluginMetrics>,
+}
+
+/// A step of a candidate on its way into a slot.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SwapStep {
+    /// The slot.
+    pub slot: String,
+    /// Who asked: `watch`, `command`, `rollback` or `library`.
+    pub source: String,
+    /// File that the candidate came from.
+    pub name: String,
+    /// Digest of the plugin that was in force when the candidate came; empty for native code.
+    pub old_digest: String,
+    /// Digest of the candidate.
+    pub new_digest: String,
+    /// First batch that the step is about, where it is about one.
+    pub batch: Option<u64>,
+    /// Time since the candidate came, in milliseconds.
+    pub elapsed_ms: u64,
+    /// Code of what went wrong, where something did.
+    pub code: Option<String>,
+    /// In words: why it was refused, put back or skipped, else what was found.
+    pub reason: String,
+    /// What was measured, where something was.
+    pub figures: Option<SwapFigures>,
+}
+
+/// Old and new version of a plugin beside each other.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SwapFigures {
+    /// Items that were compared; in a probation those that the new one was given.
+    pub items: u64,
+    /// In a probation: items that the old one was given before, with which they are compared. Else the same items.
+    pub items_old: u64,
+    /// Batches that were looked at, in a probation or beside live ones.
+    pub batches: u64,
+    /// Items whose fate differs.
+    pub fates_differing: u64,
+    /// Items of the same fate with another body.
+    pub bodies_differing: u64,
+    /// Items on which the old one failed: a trap, a bound, a broken contract.
+    pub faults_old: u64,
+    /// Items on which the new one failed.
+    pub faults_new: u64,
+    /// Items that the old one rejected.
+    pub rejects_old: u64,
+    /// Items that the new one rejected.
+    pub rejects_new: u64,
+    /// Items that the old one dropped.
+    pub drops_old: u64,
+    /// Items that the new one dropped.
+    pub drops_new: u64,
+    /// Time per item of the old one, in nanoseconds.
+    pub item_ns_old: u64,
+    /// Time per item of the new one, in nanoseconds.
+    pub item_ns_new: u64,
+    /// Open dead letters of the slot that the new one was given.
+    pub letters: u64,
+    /// How many of them it lets pass.
+    pub letters_passing: u64,
+    /// The first items that they answer differently.
+    pub differing: Vec<SwapDiffering>,
+}
+
+/// An item that old and new version of a plugin answer differently.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SwapDiffering {
+    /// Its id.
+    pub id: String,
+    /// What becomes of it with the old one: `passed`, `dropped`, `rejected`, `tried again` or `failed`.
+    pub old: String,
+    /// What becomes of it with the new one.
+    pub new: String,
+    /// JSON pointer to the first place at which the bodies differ, where both let it pass; empty for the whole of it.
+    pub at: Option<String>,
 }
 
 /// See [`Event::RunEnded`].

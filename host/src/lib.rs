@@ -16,4 +16,5 @@ pub mod processor;
 pub mod monitor;
 pub mod report;
 pub mod coordinator;
+pub mod author;
 pub mod cli;

@@ -41,6 +41,9 @@ pub const BYTES_IN_FLIGHT_MAX: usize = 40 << 20;
 pub const GROUP_ITEMS_MAX: usize = 24_000;
 /// Bytes of written bodies that share one SQLite transaction, at the most.
 pub const GROUP_BYTES_MAX: usize = 32 << 20;
+/// Rows after which a run that fills an empty collection no longer puts its indexes off, but builds them and keeps them with
+/// every row: it bounds what is sorted and written at once.
+pub const INDEXES_PUT_OFF_ROWS_MAX: u64 = 5_000_000;
 /// Alerts of an execution that its run's row keeps, at the most; raised and cleared count as two.
 pub const ALERTS_KEPT_MAX: usize = 100;
 /// How often CPU and memory in use are read.
@@ -113,8 +116,75 @@ pub const PLUGIN_BYTES_MAX: u64 = 64 << 20;
 pub const COMPILE_TIME_MAX: Duration = Duration::from_secs(120);
 /// Address space of the process that compiles a plugin, in bytes.
 pub const COMPILE_MEMORY_BYTES_MAX: u64 = 2 << 30;
-/// Plugins of one run (operation and validators together).
+/// Plugins of one run (operations and validators together).
 pub const PLUGINS_MAX: usize = 16;
+
+/// Host and repository of a reference to an image, in bytes with the slash between them: what registries take at the most.
+pub const REGISTRY_NAME_BYTES_MAX: usize = 255;
+/// Largest manifest or index of an image, in bytes: what registries take at the least, and most of them at the most.
+pub const REGISTRY_MANIFEST_BYTES_MAX: u64 = 4 << 20;
+/// Largest answer with the token for a registry, in bytes.
+pub const REGISTRY_TOKEN_BYTES_MAX: u64 = 64 << 10;
+/// Longest time that pulling one image may take, with all requests that belong to it.
+pub const REGISTRY_TIME_MAX: Duration = Duration::from_secs(300);
+/// Longest time for a connection to a registry, TLS included.
+pub const REGISTRY_CONNECT_TIME_MAX: Duration = Duration::from_secs(10);
+/// A registry that sends nothing for this long is given up.
+pub const REGISTRY_SILENCE_MAX: Duration = Duration::from_secs(30);
+/// Redirects of one request to a registry, which usually has its blobs elsewhere.
+pub const REGISTRY_REDIRECTS_MAX: usize = 5;
+/// Largest `atlas.lock`, in bytes.
+pub const LOCK_BYTES_MAX: u64 = 1 << 20;
+
+/// Items of late that a candidate for a slot is tried with.
+pub const SWAP_TRIAL_ITEMS: usize = 256;
+/// Their bytes.
+pub const SWAP_TRIAL_BYTES: usize = 1 << 20;
+/// Items per call of a trial: small, so that the times of many calls can be compared.
+pub const SWAP_TRIAL_CALL_ITEMS: usize = 16;
+/// Open dead letters of its slot that a candidate is tried with.
+pub const SWAP_TRIAL_LETTERS: usize = 50;
+/// A trial takes no longer than this and the call at work then; what it has found by then counts.
+pub const SWAP_TRIAL_TIME_MAX: Duration = Duration::from_secs(20);
+/// Rounds of a trial whose times are compared, while the candidate seems to be too slow: of each call the best counts, since a
+/// busy machine makes any single one slow.
+pub const SWAP_TRIAL_ROUNDS: usize = 20;
+/// Fewest of these rounds: a pause of the machine makes the old plugin look slow just as well.
+pub const SWAP_TRIAL_ROUNDS_MIN: usize = 3;
+/// Time after which the fewest rounds are enough to refuse, and one to let pass.
+pub const SWAP_TRIAL_ROUNDS_TIME: Duration = Duration::from_secs(1);
+/// Times the old plugin's time for the same items that a new one may take. `--swap-slowdown`.
+pub const SWAP_SLOWDOWN: u64 = 5;
+/// The most that can be allowed: as good as any time.
+pub const SWAP_SLOWDOWN_MAX: u64 = 1_000_000;
+/// Items of a trial that take a candidate no longer than this together never make it too slow: that much is noise.
+pub const SWAP_TRIAL_NOISE: Duration = Duration::from_micros(200);
+/// The same for the items of a probation, of whose batches the best cannot be taken.
+pub const SWAP_PROBATION_NOISE: Duration = Duration::from_millis(2);
+/// Items that old and new plugin answer differently, of those shown with the figures.
+pub const SWAP_DIFFERING_SHOWN: usize = 3;
+/// Items of a hundred whose fate a new plugin may change. `--swap-difference`.
+pub const SWAP_DIFFERENCE_PERCENT: u64 = 25;
+/// Live batches that a candidate may be run beside at the most. `--shadow`.
+pub const SWAP_SHADOW_BATCHES_MAX: u64 = 1000;
+/// Batches for which a new plugin is on probation.
+pub const SWAP_PROBATION_BATCHES: u64 = 8;
+/// Batches of the old plugin with which they are compared, at the most.
+pub const SWAP_BASE_BATCHES: usize = 32;
+/// Items of a hundred on which a plugin on probation may fail beyond the old one's share.
+pub const SWAP_FAULTS_PERCENT: u64 = 1;
+/// Items on which a plugin on probation must fail before it is put back: one bad record is no bad plugin.
+pub const SWAP_FAULTS_MIN: u64 = 3;
+/// Items that a plugin on probation must reject before its share of rejects counts.
+pub const SWAP_REJECTS_MIN: u64 = 10;
+/// Batches of a plugin on probation from which on its time per item counts.
+pub const SWAP_TIME_BATCHES_MIN: usize = 4;
+/// A run that follows another one in a process that stays up waits so long for candidates that came between them.
+pub const SWAP_HANDOVER_WAIT: Duration = Duration::from_secs(10);
+/// How often the files of plugins are looked at. `--watch`.
+pub const WATCH_INTERVAL: Duration = Duration::from_millis(50);
+/// A file must stay as it is for this long before it is read. `--watch`.
+pub const WATCH_SETTLE: Duration = Duration::from_millis(200);
 
 /// Inputs of one run.
 pub const INPUTS_MAX: usize = 10_000;
@@ -134,6 +204,8 @@ pub const DISK_FREE_BYTES_MIN: u64 = 256 << 20;
 pub const ALERT_COMMANDS_MAX: usize = 16;
 /// Longest time the program of `--on-alert` may take for one alert, and what the end of a run waits for it; then it is killed.
 pub const ALERT_COMMAND_TIME_MAX: Duration = Duration::from_secs(10);
+/// How often a run looks for commands of other processes: `runs tune`, `plugins swap`.
+pub const INBOX_LOOK: Duration = Duration::from_millis(25);
 /// Changes that `runs tune` may have waiting for a run, at the most.
 pub const TUNE_COMMANDS_MAX: usize = 16;
 /// Largest file with such a change, in bytes.
@@ -182,17 +254,49 @@ pub const REPORT_ITEM_BYTES_MAX: usize = 400;
 pub const REPORT_TEXT_MAX: usize = 1000;
 /// Runs that a report puts side by side.
 pub const REPORT_RUNS_MAX: usize = 24;
+/// Events that wait for a command which prints them, before the run waits too.
+pub const EVENTS_WAITING_MAX: usize = 1024;
+/// How often a folder of inputs is looked at. `--watch-input`.
+pub const INPUT_LOOK: Duration = Duration::from_millis(100);
+/// A file in a folder of inputs is read when it has not changed for so long. `--watch-input`.
+pub const INPUT_SETTLED: Duration = Duration::from_millis(500);
+/// Most files in a folder of inputs. `--watch-input`.
+pub const INPUT_FILES_MAX: usize = 100_000;
 /// How long a stop waits for work in flight before it is abandoned.
 pub const STOP_GRACE: Duration = Duration::from_secs(10);
 /// SQLite waits this long for a lock.
 pub const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
-/// WAL pages between automatic checkpoints (262 MB of 4 KiB pages): a page that several groups write goes into the database
-/// file once.
-pub const WAL_CHECKPOINT_PAGES: u32 = 64_000;
+/// Page of a new store. With random keys a group touches most pages of an index anyway, and large ones are found in fewer
+/// steps and written in fewer calls: a fifth of the CPU time of a million items against pages of 4 KiB.
+pub const STORE_PAGE_BYTES: u32 = 16 << 10;
+/// Fewer items than this say nothing about a share of failed ones: not to health, not to alerts, not to plans.
+pub const SHARE_ITEMS_MIN: u64 = 20;
+/// Bytes of the WAL between automatic checkpoints: a page that several groups write goes into the database file once.
+pub const WAL_CHECKPOINT_BYTES: u64 = 256 << 20;
 /// Page cache of the writing connection, in KiB.
 pub const WRITER_CACHE_KIB: u32 = 24 << 10;
+/// The same while an index that was put off is sorted, and memory of the sort; what is more goes into temporary files.
+pub const INDEX_SORT_KIB: u32 = 8 << 10;
+/// Chunks per batch of which is kept which lane computed them when; a batch has about one per lane.
+pub const CHUNKS_KEPT_MAX: usize = 64;
 /// Batches per store whose metrics are kept; rows of the history and of items are never touched.
 pub const HISTORY_BATCHES_MAX: u64 = 1_000_000;
+/// Languages, and tools, that `inspect` shows of a component.
+pub const PRODUCERS_MAX: usize = 100;
+/// Batches of which `revalidate --stale` remembers who judged their rows; of more it asks again.
+pub const BATCHES_KNOWN_MAX: usize = 100_000;
+/// Largest file of fixtures that `test` reads.
+pub const FIXTURE_BYTES_MAX: u64 = 16 << 20;
+/// Files of a project that `test` looks at to see whether its component is up to date; a larger one is built each time.
+pub const PROJECT_FILES_MAX: usize = 10_000;
+/// Largest file of a project that is searched for the names of files beside it, in bytes; sources are smaller.
+pub const SOURCE_BYTES_MAX: usize = 1 << 20;
+/// Longest time that one tool of a plugin's language may take in `build`.
+pub const TOOL_TIME_MAX: Duration = Duration::from_secs(900);
+/// What is kept of the output of such a tool: as much of its beginning as of its end.
+pub const TOOL_OUTPUT_BYTES_MAX: usize = 1 << 20;
+/// How long the output of such a tool is waited for once the tool has ended.
+pub const TOOL_PIPE_GRACE: Duration = Duration::from_secs(2);
 
 const _: () = assert!(BATCH_SIZE_MIN <= BATCH_SIZE_MAX && BATCH_SIZE_MAX <= BATCH_SIZE_LIMIT);
 const _: () = assert!(OUTPUT_ITEM_BYTES_MAX <= OUTPUT_CALL_BYTES_MAX);

@@ -466,6 +466,8 @@ pub struct BatchMetrics {
     pub guest_calls: u64,
     /// Reading and decoding.
     pub read_us: u64,
+    /// The reader stood idle before, since so many batches were under way that no other was asked for: back-pressure.
+    pub reader_wait_us: u64,
     /// Validators, summed over lanes.
     pub validate_us: u64,
     /// Operation, summed over lanes.
@@ -504,6 +506,15 @@ pub struct PluginMetrics {
     pub faults: u64,
     /// Time of the calls, summed over lanes.
     pub time_us: u64,
+    /// CPU time of the lanes within these calls, as far as the system tells it; less than `time_us` where the plugin waits.
+    pub cpu_us: u64,
+    /// Part of the time that its calls spent in the host: reads of the store, lines for the log.
+    pub host_us: u64,
+    /// Largest linear memory that one of its sandboxes had so far, in bytes; 0 for native code.
+    pub memory_peak_bytes: u64,
+    /// Faults by their code.
+    #[serde(skip_serializing_if = "std::collections::BTreeMap::is_empty")]
+    pub faults_by_code: std::collections::BTreeMap<String, u64>,
 }
 
 impl PluginMetrics {
@@ -513,7 +524,34 @@ impl PluginMetrics {
         self.items = self.items.saturating_add(other.items);
         self.faults = self.faults.saturating_add(other.faults);
         self.time_us = self.time_us.saturating_add(other.time_us);
+        self.cpu_us = self.cpu_us.saturating_add(other.cpu_us);
+        self.host_us = self.host_us.saturating_add(other.host_us);
+        self.memory_peak_bytes = self.memory_peak_bytes.max(other.memory_peak_bytes);
+        for (code, faults) in &other.faults_by_code {
+            let known = self.faults_by_code.entry(code.clone()).or_default();
+            *known = known.saturating_add(*faults);
+        }
     }
+}
+
+/// A part of a batch, computed on one lane in one go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+pub struct ChunkSpan {
+    /// Number of the lane in this process, from 0.
+    pub lane: u64,
+    /// Attempt of its items, from 1.
+    pub attempt: u64,
+    /// How many items.
+    pub items: u64,
+    /// When the lane began it, in microseconds since this execution of the run began.
+    pub from_us: u64,
+    /// When it was done.
+    pub to_us: u64,
+    /// Time of the validators within it.
+    pub validate_us: u64,
+    /// Time of the operations within it.
+    pub operate_us: u64,
 }
 
 /// Wall clock, milliseconds since the Unix epoch (UTC).

@@ -67,7 +67,9 @@ impl Redact {
         for (folder, word) in &self.folders {
             text = text.replace(folder, word);
         }
-        let lines: Vec<String> = text.lines().map(line).collect();
+        // A run that is short is over before its memory is looked at.
+        let sampled = |line: &&str| !line.contains(" of the process at the most");
+        let lines: Vec<String> = text.lines().filter(sampled).map(line).collect();
         let mut out = lines.join("\n");
         if text.ends_with('\n') {
             out.push('\n');
@@ -92,6 +94,12 @@ impl Redact {
             Value::Number(_) if differs(name) => *value = format!("<{name}>").into(),
             _ => {}
         }
+        if name == "tools" {
+            *value = "<tools>".into();
+        }
+        if name == "from_cache" && value.is_boolean() {
+            *value = "<from_cache>".into();
+        }
         if matches!(name, "uuid" | "job") && value.is_string() || name == "item_ns_buckets" {
             *value = format!("<{name}>").into();
         }
@@ -101,7 +109,7 @@ impl Redact {
 /// Numbers that a second run would give otherwise, by the end of their member's name.
 fn differs(name: &str) -> bool {
     const ENDS: [&str; 5] = ["_ms", "_us", "_ns", "_per_s", "_share"];
-    const NAMES: [&str; 3] = ["seed", "cached", "bytes_on_disk"];
+    const NAMES: [&str; 5] = ["seed", "cached", "bytes_on_disk", "process_bytes_peak", "memory_peak_bytes"];
     ENDS.iter().any(|end| name.ends_with(end)) || NAMES.contains(&name)
 }
 
@@ -109,6 +117,19 @@ fn differs(name: &str) -> bool {
 fn line(text: &str) -> String {
     if text.starts_with("items/s  ") {
         return "items/s  <n>".to_owned();
+    }
+    // Which units, and which phases took any time, differs too.
+    for name in ["per item  ", "time  ", "idle  "] {
+        if text.starts_with(name) {
+            return format!("{name}<measured>");
+        }
+    }
+    if let Some((calls, _)) = text.split_once(" items, ").filter(|_| text.contains(" of which ")) {
+        return format!("{calls} items, <measured>");
+    }
+    // Versions of toolchains.
+    if let Some((indent, _)) = text.split_once("made by ").filter(|(before, _)| before.trim().is_empty()) {
+        return format!("{indent}made by  <tools>");
     }
     let words: Vec<&str> = text.trim_start().split(' ').collect();
     let indent = text.len() - text.trim_start().len();

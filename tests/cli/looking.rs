@@ -129,7 +129,39 @@ fn get_prints_bodies_as_they_are_stored() {
     assert_eq!(ran.stderr, "");
     keep(&folder, "get-missing", "get a nobody", 3);
     keep_json(&folder, "get", "get a --output json", 0);
-    keep(&folder, "get-why", "get a --why", 0);
+}
+
+#[test]
+fn why_leads_to_record_batch_run_and_plugins_or_to_the_dead_letter() {
+    let folder = with_store();
+    keep(&folder, "why", "why h", 0);
+    keep(&folder, "why-refused", "why b", 0);
+    keep(&folder, "why-unknown", "why nobody", 3);
+    keep_json(&folder, "why", "why h c --output json", 0);
+}
+
+#[test]
+fn why_names_the_line_of_a_record_or_between_which_lines_it_stood() {
+    let folder = Folder::new();
+    folder.write("one.ndjson", "{\"id\":\"a\"}\n{\"id\":\"b\"}\n");
+    folder.write("two.ndjson", "{\"id\":\"c\"}\n\n\n{\"id\":\"d\"}\n");
+    for (input, store) in [("one", "one.db"), ("two", "two.db")] {
+        words(&folder, &format!("run --id id --input {input}.ndjson --store {store}")).exits(0);
+    }
+    let line = |id: &str, store: &str| {
+        let text = words(&folder, &format!("why {id} --store {store}")).exits(0).stdout;
+        let record = text.lines().find(|line| line.starts_with("record ")).expect("a record").to_owned();
+        let json = words(&folder, &format!("why {id} --store {store} --output json")).exits(0).json();
+        (record.split("  ").last().expect("a value").to_owned(), json["line"].as_u64(), json["ordinal"].as_u64())
+    };
+    let place = |name: &str| folder.path().canonicalize().expect("a folder").join(name).display().to_string();
+    assert_eq!(line("b", "one.db"), (format!("ordinal 1, line 2 of {}", place("one.ndjson")), Some(2), Some(1)));
+    let between = format!("between lines 1 and 4 of {}", place("two.ndjson"));
+    assert_eq!(line("d", "two.db"), (format!("ordinal 1, {between}"), None, Some(1)));
+    words(&folder, "run --id id --input one.ndjson --input two.ndjson --store both.db --batch-size 4").exits(0);
+    let (told, line, _) = line("c", "both.db");
+    assert_eq!(line, None);
+    assert!(told.contains("between line 1 of ") && told.contains(" and line 4 of "), "{told}");
 }
 
 #[test]
@@ -224,7 +256,8 @@ fn index_list_tells_the_size_of_an_index_and_when_it_was_last_verified() {
     };
     for index in listed() {
         let bytes = index["bytes"].as_u64().expect("a size");
-        assert!(bytes >= 4096 && bytes.is_multiple_of(4096), "a page or more: {index}");
+        let page = u64::from(atlas_host::limits::STORE_PAGE_BYTES);
+        assert!(bytes >= page && bytes.is_multiple_of(page), "a page or more: {index}");
         assert!(index["created_ms"].is_u64(), "{index}");
     }
     assert_eq!((verified(&listed()), last_column()), (vec![false, false], vec![true, true]));

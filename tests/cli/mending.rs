@@ -54,7 +54,7 @@ fn with_damaged_index() -> Folder {
     let pages = leaves(&store, "idx_items_n");
     let mut bytes = std::fs::read(&store).expect("a file");
     for page in &pages {
-        bytes[(*page as usize - 1) * 4096..][..200].fill(0xFF);
+        bytes[(*page as usize - 1) * atlas_host::limits::STORE_PAGE_BYTES as usize..][..200].fill(0xFF);
     }
     assert!(pages.len() > 1, "the index has leaves of its own");
     std::fs::write(&store, bytes).expect("a file");

@@ -184,6 +184,24 @@ fn the_counters_in_the_file_are_those_of_the_report() {
 }
 
 #[test]
+fn files_of_two_runs_in_one_folder_share_no_sample() {
+    let (one, other) = (Folder::new(), Folder::new());
+    let files = Folder::new();
+    let mut samples = Vec::new();
+    for (folder, into, name) in [(&one, "items", "a.prom"), (&one, "others", "b.prom"), (&other, "items", "c.prom")] {
+        folder.write("in.ndjson", numbered(20));
+        let path = files.at(name);
+        plain_run(folder, &format!("--again --into {into} --metrics-file {}", path.display())).run().exits(0);
+        samples.extend(Metrics::of(&files.read(name)).samples.into_iter().map(|sample| (sample.name, sample.labels)));
+    }
+    let all = samples.len();
+    samples.sort();
+    samples.dedup();
+    assert_eq!(samples.len(), all, "a collector would drop what comes twice");
+    assert!(samples.iter().all(|(_, labels)| labels.contains_key("store") && labels.contains_key("collection")));
+}
+
+#[test]
 fn every_metric_of_the_dashboard_is_written_by_a_run() {
     let (_, text) = mixed(&[]);
     let metrics = Metrics::of(&text);

@@ -37,7 +37,7 @@ fn the_command_and_the_library_leave_the_same_rows_letters_and_books() {
         Job::of_files([input], &library, "items").and_then(|job| job.id("id")?.index("status")?.index("priority"));
     let mut job = job.expect("a job");
     job.validators.push(slot("rules", "ticket-rules"));
-    job.operation = Some(slot("work", "ticket-tidy"));
+    job.operations.push(slot("work", "ticket-tidy"));
     job.strategy = "sequential".to_owned();
     job.bounds.batch_size = Interval::new(150, 150).expect("in order");
     job.bounds.lanes = Interval::new(1, 1).expect("in order");

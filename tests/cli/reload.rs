@@ -21,10 +21,10 @@ fn settings_changed_in_the_file_act_on_a_run_that_is_under_way() {
     running.committed(20);
     folder.write(
         "atlas.toml",
-        "strategy = \"sequential\"\nbatch-size = 20\nslow-item = \"5s\"\nmax-wal = \"1GiB\"\nbatch-wait = \"20ms\"\n",
+        "strategy = \"sequential\"\nbatch-size = 20\nslow-item = \"5s\"\nmax-wal = \"2GiB\"\nbatch-wait = \"20ms\"\n",
     );
     for (setting, value) in
-        [("batch-size", "20..20"), ("attempts", "3"), ("slow-item", "5s"), ("max-wal", "1073741824")]
+        [("batch-size", "20..20"), ("attempts", "3"), ("slow-item", "5s"), ("max-wal", "2147483648")]
     {
         running.until(SOON, |event| is_change(event, setting, value));
     }
@@ -36,6 +36,27 @@ fn settings_changed_in_the_file_act_on_a_run_that_is_under_way() {
     assert!(!events.iter().any(|event| event["setting"] == "batch-wait"));
     let ran = ran.exits(0).says("outweighs it").says("batch-wait");
     assert_eq!(ran.stderr.matches("WARN").count(), 1, "{}", ran.stderr);
+}
+
+#[test]
+fn what_plans_aim_at_can_be_changed_in_the_file_and_taken_back() {
+    let folder = Folder::new();
+    folder.write("atlas.toml", "batch-size = \"10..40\"\n");
+    let mut running = Running::fed(&folder, &numbered(20), "");
+    running.committed(20);
+    folder.write(
+        "atlas.toml",
+        "batch-size = \"10..40\"\naim = \"latency\"\nmax-batch-time = \"40ms\"\nmemory-budget = \"1GiB\"\n",
+    );
+    for (setting, value) in [("aim", "latency"), ("max-batch-time", "40ms"), ("memory-budget", "1073741824")] {
+        running.until(SOON, |event| is_change(event, setting, value));
+    }
+    folder.write("atlas.toml", "batch-size = \"10..40\"\n");
+    for (setting, value) in [("aim", "throughput"), ("max-batch-time", "none"), ("memory-budget", "none")] {
+        running.until(SOON, |event| is_change(event, setting, value));
+    }
+    let ran = running.close().1.exits(0);
+    assert_eq!(ran.stderr.matches("WARN").count(), 0, "{}", ran.stderr);
 }
 
 #[test]

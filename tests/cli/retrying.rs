@@ -1,9 +1,9 @@
-//! `dead-letters retry` where what it needs is gone from the store.
+//! `dead-letters retry`: which letters, what becomes of them and where it leads, and what is gone from the store.
 
 use rusqlite::Connection;
 
 use super::{sql, with_store, words};
-use crate::harness::guest_arg;
+use crate::harness::{Folder, Ran, guest_arg};
 
 #[test]
 fn a_retry_whose_plugin_the_store_has_lost_asks_for_its_file_and_goes_on_with_it() {
@@ -25,5 +25,141 @@ fn a_retry_whose_plugin_the_store_has_lost_asks_for_its_file_and_goes_on_with_it
         .atlas(["dead-letters", "retry", "--phase", "operate", "--validator", &rules, "--plugin", &work])
         .run()
         .exits(3);
+    words(&folder, "verify").exits(0);
+}
+
+/// Three items that the rules of tickets reject, each with another answer of the guest `faulty`.
+fn with_letters(further: &str) -> Folder {
+    let folder = Folder::new();
+    folder.write(
+        "in.ndjson",
+        "{\"id\":\"a\"}\n{\"id\":\"b\",\"fault\":\"retry\"}\n{\"id\":\"c\",\"fault\":\"emit(2)\"}\n",
+    );
+    let rules = guest_arg("ticket-rules");
+    words(&folder, &format!("run -q --input in.ndjson --id id --validator rules={rules} {further}")).exits(3);
+    folder
+}
+
+fn retry(folder: &Folder, further: &str) -> Ran {
+    let faulty = guest_arg("faulty");
+    words(folder, &format!("dead-letters retry -q --validator rules={faulty} --plugin work={faulty} {further}"))
+}
+
+#[test]
+fn what_fails_again_counts_on_and_leads_to_the_letter_and_the_line_before() {
+    let folder = with_letters("");
+    retry(&folder, "").exits(3);
+    retry(&folder, "").exits(3);
+    let chain =
+        "SELECT id, run, coalesce(retry_of, 0), attempts, line, input LIKE '%in.ndjson', state FROM atlas_dead_letters
+                 WHERE item_id = 'b' ORDER BY id";
+    assert_eq!(sql(&folder, chain), ["2,1,0,1,2,1,retried", "4,2,2,4,2,1,retried", "5,3,4,7,2,1,open"]);
+    let shown = words(&folder, "dead-letters show 5").exits(0).stdout;
+    assert!(
+        shown.contains("dead letter 4") && shown.contains("7 attempts with those of the letters before"),
+        "{shown}"
+    );
+    let letter = words(&folder, "dead-letters show 4 --output json").exits(0).json();
+    assert_eq!((&letter["retry_of"], &letter["resolved_run"]), (&2.into(), &3.into()));
+    assert_eq!(letter["resolved_ordinal"], 0);
+    words(&folder, "verify").exits(0);
+}
+
+#[test]
+fn what_a_retry_stored_leads_to_the_line_that_it_came_of_whatever_its_id() {
+    let folder = with_letters("--batch-size 1");
+    retry(&folder, "--batch-size 2").exits(3);
+    for (id, letter, line) in [("a", 1, 1), ("c#0", 3, 3), ("c#1", 3, 3)] {
+        let why = folder.atlas(["why", id, "--output", "json"]).run().exits(0).json();
+        assert_eq!((&why["dead_letter"], &why["line"], &why["run"]["run"]), (&letter.into(), &line.into(), &2.into()));
+        assert!(why["input"].as_str().is_some_and(|input| input.ends_with("in.ndjson")), "{why}");
+        let why = folder.atlas(["why", id]).run().exits(0).stdout;
+        assert!(why.contains(&format!("dead letter {letter} of run 1, of line {line} (byte ")), "{why}");
+    }
+}
+
+#[test]
+fn letters_are_chosen_by_the_slot_and_the_plugin_that_refused_them() {
+    let folder = with_store();
+    let tried = |further: &str| {
+        words(&folder, &format!("dead-letters retry -q {further}")).exits(3);
+        sql(
+            &folder,
+            "SELECT group_concat(item_id) FROM (SELECT item_id FROM atlas_dead_letters
+                      WHERE run = (SELECT max(id) FROM atlas_runs) ORDER BY ordinal)",
+        )
+        .remove(0)
+    };
+    assert_eq!(tried("--slot rules"), "b");
+    assert_eq!(tried("--slot work"), "c");
+    let digest = sql(&folder, "SELECT digest FROM atlas_plugins").remove(0);
+    let short = &digest["blake3:".len()..][..12];
+    let by_plugin = tried(&format!("--digest {short}"));
+    assert!(by_plugin == "\"b,c\"" || by_plugin == "\"c,b\"" || by_plugin == "c", "{by_plugin}");
+    let list = words(&folder, &format!("dead-letters list --plugin {short} --output json")).exits(0).json_lines();
+    assert_eq!(list.len(), 2, "{list:?}");
+    assert!(list.iter().all(|letter| letter["plugin"] == *digest));
+    words(&folder, "dead-letters retry --slot nobody").exits(0).says("nothing was tried");
+    words(&folder, "dead-letters retry --digest 00000000")
+        .exits(2)
+        .says("no dead letter is of a plugin with the digest");
+    words(&folder, "verify").exits(0);
+}
+
+#[test]
+fn a_letter_does_not_take_the_place_of_what_was_written_after_it() {
+    for size in [1, 1000] {
+        let folder = Folder::new();
+        folder.write("old.ndjson", "{\"id\":\"a\",\"v\":1}\n{\"id\":\"b\",\"v\":1}\n{\"id\":\"a\",\"v\":2}\n{\"id\":\"d\",\"fault\":\"emit(1)\"}\n");
+        folder.write("new.ndjson", "{\"id\":\"b\",\"v\":3}\n{\"id\":\"d#0\",\"v\":3}\n");
+        let rules = guest_arg("ticket-rules");
+        words(&folder, &format!("run -q --input old.ndjson --id id --validator rules={rules}")).exits(3);
+        words(&folder, "run -q --input new.ndjson --id id").exits(0);
+        retry(&folder, &format!("--batch-size {size}")).exits(3);
+        let rows = "SELECT id || ' ' || coalesce(body ->> '$.v', '-') FROM items ORDER BY id";
+        // Of two letters the later one wins, and neither is newer than what they themselves wrote.
+        assert_eq!(sql(&folder, rows), ["a 2", "b 3", "d#0 3"]);
+        let open = words(&folder, "dead-letters list --output json").exits(0).json_lines();
+        let told: Vec<_> =
+            open.iter().map(|l| (l["item"].as_str(), l["code"].as_str(), l["retry_of"].as_i64())).collect();
+        assert_eq!(told, [(Some("b"), Some("INDEX_7005"), Some(2)), (Some("d"), Some("INDEX_7005"), Some(4))]);
+        assert!(open[0]["message"].as_str().is_some_and(|text| text.contains("by run 2; --over-newer")), "{open:?}");
+        // A letter of a retry is as old as its first one.
+        retry(&folder, "").exits(3);
+        assert_eq!(sql(&folder, rows), ["a 2", "b 3", "d#0 3"]);
+        retry(&folder, "--over-newer").exits(0);
+        assert_eq!(sql(&folder, rows), ["a 2", "b 1", "d#0 -"]);
+        words(&folder, "verify").exits(0);
+    }
+}
+
+#[test]
+fn a_letter_that_was_tried_late_gives_way_to_one_that_is_newer_and_was_tried_before() {
+    let folder = Folder::new();
+    folder.write("in.ndjson", "{\"id\":\"a\",\"v\":1}\n{\"id\":\"a\",\"v\":2}\n");
+    let rules = guest_arg("ticket-rules");
+    words(&folder, &format!("run -q --input in.ndjson --id id --validator rules={rules}")).exits(3);
+    retry(&folder, "2").exits(0);
+    retry(&folder, "1").exits(3);
+    assert_eq!(sql(&folder, "SELECT body ->> '$.v' FROM items"), ["2"]);
+    let folder = Folder::new();
+    folder.write("in.ndjson", "{\"id\":\"a\",\"v\":1}\n{\"id\":\"a\",\"v\":2}\n");
+    words(&folder, &format!("run -q --input in.ndjson --id id --validator rules={rules}")).exits(3);
+    retry(&folder, "1").exits(0);
+    retry(&folder, "2").exits(0);
+    assert_eq!(sql(&folder, "SELECT body ->> '$.v' FROM items"), ["2"]);
+}
+
+#[test]
+fn bytes_that_are_no_text_stay_as_they_were_however_often_they_are_tried() {
+    let folder = Folder::new();
+    folder.write("in.ndjson", b"{\"id\":\"\xff\xfe\"}\n");
+    words(&folder, "run -q --input in.ndjson --id id").exits(3);
+    words(&folder, "dead-letters retry -q").exits(3);
+    words(&folder, "dead-letters retry -q").exits(3);
+    let bytes = "SELECT hex(original), total_bytes, attempts, line FROM atlas_dead_letters ORDER BY id";
+    let all = sql(&folder, bytes);
+    assert_eq!(all.len(), 3);
+    assert!(all.iter().all(|row| row.starts_with("7B226964223A22FFFE227D,11,")), "{all:?}");
     words(&folder, "verify").exits(0);
 }

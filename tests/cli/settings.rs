@@ -26,6 +26,9 @@ const VALUES: &[(&str, &str)] = &[
     ("id", "/meta/id"),
     ("missing-id", "ordinal"),
     ("limit", "12"),
+    ("from", "others"),
+    ("follow", "log.ndjson"),
+    ("watch-input", "inbox"),
     ("max-line-bytes", "1MiB"),
     ("store", "other.db"),
     ("into", "tickets"),
@@ -39,6 +42,7 @@ const VALUES: &[(&str, &str)] = &[
     ("strategy", "sequential"),
     ("aim", "latency"),
     ("max-batch-time", "2s"),
+    ("memory-budget", "900MiB"),
     ("batch-size", "5..50"),
     ("batch-bytes", "2MiB"),
     ("batch-wait", "3s"),
@@ -62,6 +66,10 @@ const VALUES: &[(&str, &str)] = &[
     ("again", "true"),
     ("accept-change", "true"),
     ("recommended", "true"),
+    ("watch", "true"),
+    ("swap-difference", "40"),
+    ("swap-slowdown", "9"),
+    ("shadow", "3"),
     ("verbose", "true"),
     ("quiet", "true"),
     ("log-format", "json"),
@@ -70,7 +78,8 @@ const VALUES: &[(&str, &str)] = &[
 ];
 
 /// Settings that are switches: given or not.
-const SWITCHES: &[&str] = &["no-header", "dry-run", "again", "accept-change", "recommended", "verbose", "quiet"];
+const SWITCHES: &[&str] =
+    &["no-header", "dry-run", "again", "accept-change", "recommended", "watch", "verbose", "quiet"];
 /// Settings that have no environment variable: a command line or a file says them better.
 const WITHOUT_VARIABLE: &[&str] =
     &["plugin-config", "grant-dir", "grant-env", "grant-host", "grant-collection", "verbose", "quiet"];

@@ -1,5 +1,6 @@
 //! `runs tune` from a second process, and `runs show --tuning`.
 
+use rusqlite::Connection;
 use rustix::process::Signal;
 use serde_json::Value;
 
@@ -159,4 +160,105 @@ fn the_decisions_of_a_run_are_shown_with_their_reasons_and_what_led_to_them() {
     }
     let plain = words(&folder, "runs show --output json").exits(0).json();
     assert_eq!(plain.get("tuning"), None, "only where it is asked for");
+}
+
+/// A column of the first plan of a run, as the store keeps it.
+fn first_plan(folder: &Folder, run: i64, column: &str) -> String {
+    let store = Connection::open(folder.at("atlas.db")).expect("a store");
+    let select = format!("SELECT {column} FROM atlas_plans WHERE run = ?1 AND batch = 0");
+    store.query_row(&select, [run], |row| row.get(0)).unwrap_or_else(|error| panic!("{select}: {error}"))
+}
+
+/// An adaptive run over many batches.
+fn adaptive_run(folder: &Folder, further: &str) {
+    plain_run(folder, &format!("--batch-size 10..200 -q --again {further}")).run().exits(0);
+}
+
+/// Adaptive runs until one has found something to keep, which a short one on a busy machine may not: the number of the last
+/// run, and of the one whose find is kept.
+fn learned(folder: &Folder, further: &str) -> (i64, i64) {
+    for run in 1..=20 {
+        adaptive_run(folder, further);
+        if let [kept] = super::sql(folder, "SELECT run FROM atlas_tuning").as_slice() {
+            return (run, kept.parse().expect("a number"));
+        }
+        assert!(!first_plan(folder, run, "reason").contains(": from "), "nothing is known yet");
+    }
+    panic!("no run of 20 has found anything to keep");
+}
+
+#[test]
+fn a_run_begins_where_the_last_one_of_the_same_plugins_and_collection_ended() {
+    let folder = Folder::new();
+    folder.write("in.ndjson", numbered(20_000));
+    let identity = format!("--plugin {}", guest_arg("identity"));
+    let (mut last, kept) = learned(&folder, &identity);
+    assert_eq!(last, kept, "the run that found it");
+    // Neither another collection nor other plugins have anything to do with it.
+    for other in [format!("{identity} --into others"), String::new()] {
+        adaptive_run(&folder, &other);
+        last += 1;
+        let reason = first_plan(&folder, last, "reason");
+        assert!(!reason.contains(": from "), "{other}: {reason}");
+    }
+    adaptive_run(&folder, &identity);
+    let reason = first_plan(&folder, last + 1, "reason");
+    assert!(reason.contains(&format!(": from run {kept}, ")) && reason.contains(" items/s over "), "{reason}");
+}
+
+#[test]
+fn a_run_of_too_few_batches_is_no_example() {
+    let folder = Folder::new();
+    folder.write("in.ndjson", numbered(70));
+    plain_run(&folder, "--batch-size 10 --lanes 1").run().exits(0);
+    assert_eq!(super::sql(&folder, "SELECT batches FROM atlas_runs"), ["7"]);
+    assert_eq!(super::sql(&folder, "SELECT count(*) FROM atlas_tuning"), ["0"]);
+}
+
+#[test]
+fn a_run_as_recommended_knows_what_batches_cost_as_well_as_one_that_is_not() {
+    let folder = Folder::new();
+    folder.write("in.ndjson", numbered(20_000));
+    let (last, _) = learned(&folder, "");
+    adaptive_run(&folder, "--recommended");
+    let reason = first_plan(&folder, last + 1, "reason");
+    assert!(reason.contains("from what is recommended"), "{reason}");
+    let signals: Value = serde_json::from_str(&first_plan(&folder, last + 1, "signals")).expect("JSON");
+    let start = &signals["bounds"]["start"];
+    assert_eq!(start["source"], "what is recommended");
+    assert!(start["costs"]["guest"].is_object() && start["costs"]["write"].is_object(), "{start}");
+}
+
+#[test]
+fn what_a_plan_aims_at_comes_from_the_flags_and_can_be_changed_by_another_process() {
+    let folder = Folder::new();
+    let bounds = "--aim latency --max-batch-time 30ms --memory-budget 3GiB --max-memory-share 70%";
+    let mut running = Running::fed(&folder, &numbered(20), &format!("--batch-size 10..40 --max-wal 5MiB {bounds}"));
+    running.committed(20);
+    let told = words(
+        &folder,
+        "runs tune 1 --aim throughput --max-batch-time 1500ms --memory-budget 64MiB --wait 5m --output json",
+    );
+    let told = told.exits(0).json();
+    let one =
+        |setting: &str, was: &str, value: &str| serde_json::json!({ "setting": setting, "was": was, "value": value });
+    assert_eq!(
+        told["applied"],
+        serde_json::json!([
+            one("aim", "latency", "throughput"),
+            one("max-batch-time", "30ms", "1500ms"),
+            one("memory-budget", "3221225472", "67108864"),
+        ])
+    );
+    running.feed(&numbered(300));
+    let (events, ran) = running.close();
+    ran.exits(0);
+    assert_eq!(changed(&events), [("aim", "throughput"), ("max-batch-time", "1500ms"), ("memory-budget", "67108864")]);
+    let signals: Value = serde_json::from_str(&first_plan(&folder, 1, "signals")).expect("JSON");
+    assert_eq!((&signals["aim"], &signals["batch_time_max_us"]), (&"latency".into(), &30_000.into()));
+    assert_eq!(signals["memory_budget_bytes"], 3_u64 << 30);
+    let tolerance = &signals["tolerance"];
+    assert_eq!((&tolerance["memory_share"], &tolerance["wal_bytes"]), (&0.7.into(), &(5 << 20).into()), "{tolerance}");
+    words(&folder, "runs tune 1 --memory-budget 0").exits(2).says("it must be more than 0");
+    plain_run(&folder, "--max-batch-time 0s").run().exits(2).says("max batch time is 0");
 }

@@ -16,17 +16,16 @@ use crate::harness::Folder;
 use crate::library::random::{Random, number, seed};
 
 /// What the killed processes said of committed batches: by run and number, first ordinal and items stored.
-type Told = BTreeMap<(u64, u64), (u64, u64)>;
+pub type Told = BTreeMap<(u64, u64), (u64, u64)>;
 
 /// When to kill: after so many events, and then so long.
-struct Moment {
-    events: u64,
-    pause: Duration,
+pub struct Moment {
+    pub events: u64,
+    pub pause: Duration,
 }
 
 /// Starts the command and kills it at a moment. True if it was killed, false if it had come to its end before.
-fn killed(job: &Job, folder: &Folder, store: &Path, moment: &Moment, told: &mut Told) -> bool {
-    let mut arguments = job.arguments(store);
+pub fn killed(folder: &Folder, mut arguments: Vec<String>, moment: &Moment, told: &mut Told) -> bool {
     arguments.extend(["--events".to_owned(), "-".to_owned()]);
     let mut command = folder.atlas(arguments).command;
     let mut child =
@@ -64,7 +63,7 @@ fn all_told_is_there(store: &Path, told: &Told) {
 #[test]
 fn a_job_killed_at_any_moment_and_repeated_comes_out_as_if_it_had_never_been_disturbed() {
     let seed = seed(u64::from(std::process::id()));
-    let wanted = number("ATLAS_KILLS", 90);
+    let wanted = number("ATLAS_KILLS", 200);
     let (mut kills, mut chained) = (0, 0);
     for (place, strategy) in (0..).zip(["sequential", "concurrent", "adaptive"]) {
         let job = Job::new(1500, strategy, 20);
@@ -82,13 +81,16 @@ fn a_job_killed_at_any_moment_and_repeated_comes_out_as_if_it_had_never_been_dis
                 // Later lives are shorter. One in eight is killed while it starts.
                 let events = if random.below(8) == 0 { 0 } else { random.below(events / lives + 1) };
                 let moment = Moment { events, pause: Duration::from_micros(random.below(4000)) };
-                if !killed(&job, &folder, &store, &moment, &mut told) {
+                if !killed(&folder, job.arguments(&store), &moment, &mut told) {
                     break;
                 }
                 kills += 1;
                 chained += u64::from(life > 0);
                 job.is_sound(&folder, &store);
                 all_told_is_there(&store, &told);
+            }
+            if random.below(4) == 0 {
+                job.indexes_agree(&folder, &store);
             }
             job.comes_out_the_same(&folder, &store);
             all_told_is_there(&store, &told);

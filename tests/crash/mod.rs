@@ -4,9 +4,11 @@ mod creation;
 mod errors;
 mod kills;
 mod reader;
+mod retries;
 mod space;
 mod sweep;
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -87,6 +89,17 @@ impl Job {
         assert!(ran.code == Some(0) || none_yet, "verify: {:?} {} {}", ran.code, ran.stdout, ran.stderr);
     }
 
+    /// Asserts that `index verify` finds every index in step, if there is a store, and leaves none unbuilt.
+    #[track_caller]
+    fn indexes_agree(&self, folder: &Folder, store: &Path) {
+        let Ok(reader) = atlas_host::store::Reader::open(store) else { return };
+        let ran =
+            folder.atlas(["index", "verify", "--store"].map(OsStr::new).into_iter().chain([store.as_os_str()])).run();
+        assert_eq!(ran.code, Some(0), "index verify: {} {}", ran.stdout, ran.stderr);
+        let indexes = reader.indexes(None).expect("indexes");
+        assert!(indexes.iter().all(|index| index.built), "what a killed run put off is built: {indexes:?}");
+    }
+
     /// Asserts that the job comes to its end, with exactly what an undisturbed run leaves.
     #[track_caller]
     fn comes_out_the_same(&self, folder: &Folder, store: &Path) {
@@ -95,6 +108,8 @@ impl Job {
         assert!(left.export == self.wanted.export, "the export differs from that of an undisturbed run");
         assert_eq!(left.letters, self.wanted.letters);
         sound(store);
+        let indexes = atlas_host::store::Reader::open(store).and_then(|reader| reader.indexes(None)).expect("indexes");
+        assert!(indexes.iter().all(|index| index.built), "what a killed run put off is built: {indexes:?}");
     }
 }
 

@@ -1,10 +1,11 @@
 //! What all tests share: folders, the command in a clean environment, guests, items.
 
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use tempfile::TempDir;
 
@@ -58,6 +59,27 @@ pub fn binary() -> &'static str {
 /// Compiled guests are shared by all tests, so that each is compiled once.
 pub fn cache() -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join("atlas-cache")
+}
+
+/// Runs a script as an author of plugins does: `atlas-host` is on the `PATH` beside the tools of all languages, and what the
+/// tools know of their user is there.
+pub fn author(folder: &Path, script: &str) -> Ran {
+    let program = Path::new(binary()).parent().expect("a program lies in a folder");
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let places = std::iter::once(program.to_owned()).chain(std::env::split_paths(&path));
+    let mut command = Command::new("bash");
+    command.args(["-euo", "pipefail", "-c", script]).current_dir(folder).stdin(Stdio::null());
+    // What cargo set for these tests, and a caller for other builds, is none of the author's.
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        let kept = ["CARGO_HOME", "CARGO_HTTP_", "CARGO_NET_", "CARGO_REGISTRIES_", "CARGO_SOURCE_"];
+        let of_cargo = text.starts_with("CARGO") && !kept.iter().any(|kept| text.starts_with(kept));
+        if of_cargo || text.starts_with("ATLAS_") || text.starts_with("RUSTFLAGS") {
+            command.env_remove(&name);
+        }
+    }
+    command.env("PATH", std::env::join_paths(places).expect("a PATH")).env("ATLAS_CACHE_DIR", cache());
+    Ran::from(command.output().expect("bash"))
 }
 
 /// A command to be run in a clean environment.
@@ -160,24 +182,50 @@ impl Ran {
 #[track_caller]
 pub fn guest(name: &str) -> PathBuf {
     static BUILT: OnceLock<Result<(), String>> = OnceLock::new();
-    let built = BUILT.get_or_init(|| {
-        let output = Command::new("bash")
-            .arg(root().join("guests/build"))
-            .current_dir(root())
-            .output()
-            .map_err(|error| format!("guests/build cannot be started: {error}"))?;
-        if output.status.success() {
-            return Ok(());
-        }
-        Err(format!(
-            "guests/build failed; run it by hand to see why:\n{}{}",
-            String::from_utf8_lossy(&output.stdout),
-            String::from_utf8_lossy(&output.stderr)
-        ))
-    });
+    let built = BUILT.get_or_init(|| run_build(&[]));
     if let Err(why) = built {
         panic!("{why}");
     }
+    built_guest(name)
+}
+
+/// The same plugin in another language, `guests/LANGUAGE/NAME`, built on first use.
+#[track_caller]
+pub fn guest_of(language: &str, name: &str) -> PathBuf {
+    static BUILT: Mutex<BTreeMap<String, Result<(), String>>> = Mutex::new(BTreeMap::new());
+    let project = format!("{language}/{name}");
+    let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
+    let outcome = built.entry(project.clone()).or_insert_with(|| run_build(&[&project]));
+    if let Err(why) = outcome {
+        panic!("{why}");
+    }
+    drop(built);
+    built_guest(&format!("{language}-{name}"))
+}
+
+/// Runs `guests/build`; gives what it said if it fails.
+fn run_build(names: &[&str]) -> Result<(), String> {
+    let output = Command::new("bash")
+        .arg(root().join("guests/build"))
+        .args(names)
+        .env("ATLAS_HOST", binary())
+        .env("ATLAS_CACHE_DIR", cache())
+        .current_dir(root())
+        .output()
+        .map_err(|error| format!("guests/build cannot be started: {error}"))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    Err(format!(
+        "guests/build {} failed; run it by hand to see why:\n{}{}",
+        names.join(" "),
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    ))
+}
+
+#[track_caller]
+fn built_guest(name: &str) -> PathBuf {
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
     let path = target.join("guests").join(format!("{name}.wasm"));
     assert!(path.is_file(), "guests/build made no {}", path.display());

@@ -205,6 +205,25 @@ fn no_directory_is_there_without_a_grant() {
     assert_eq!(left.letters.iter().map(|letter| text(letter, "code")).collect::<Vec<_>>(), ["NONE"]);
 }
 
+/// In `test` a fixture grants, with paths relative to itself; the sandbox is that of a run.
+#[test]
+fn what_a_fixture_grants_can_be_reached_and_nothing_else() {
+    let folder = with_files(&reading("open.json"));
+    std::fs::create_dir(folder.at("fixtures")).expect("a folder");
+    let fixture = |grants: &str, wanted: &str| {
+        let item = format!(r#"{{"id": "a", "body": {{}}, "outcome": {wanted}}}"#);
+        format!(r#"{{{grants} "cases": [{{"name": "n", "items": [{item}]}}]}}"#)
+    };
+    folder.write("fixtures/none.json", fixture("", r#"{"reject": {"code": "NONE"}}"#));
+    folder.write("fixtures/dir.json", fixture(r#""grant-dir": ["../shared::data"],"#, r#"{"replace": "shared"}"#));
+    let ran = folder.atlas(["test", "--plugin", "plugin.wasm", "--fixtures", "fixtures"]).run().exits(0);
+    assert!(ran.stdout.contains("2 cases: 2 passed"), "{}", ran.stdout);
+    folder.write("plugin.wasm", environment());
+    std::fs::remove_file(folder.at("fixtures/dir.json")).expect("a file");
+    folder.write("fixtures/env.json", fixture(r#""grant-env": ["GREETING=\"hello\""],"#, r#"{"replace": "hello"}"#));
+    folder.atlas(["test", "--plugin", "plugin.wasm", "--fixtures", "fixtures"]).run().exits(0);
+}
+
 #[test]
 fn a_granted_directory_can_be_read_and_nothing_beside_it() {
     let grant = ["--plugin", "plugin.wasm", "--grant-dir", "shared::data"];

@@ -8,16 +8,18 @@ mod control;
 mod crowd;
 mod demand;
 mod embedding;
-mod events;
+pub mod events;
 mod fates;
 mod faults;
 mod figures;
 mod metrics;
+mod idle;
 mod ordering;
 mod pipeline;
 pub mod random;
 mod recovery;
 mod repeats;
+mod replay;
 mod resources;
 mod sandboxes;
 mod soundness;
@@ -41,20 +43,20 @@ use atlas_host::strategy::Interval;
 use crate::harness::cache;
 
 /// A host with so many lanes. Compiled guests are shared by all tests.
-fn host(lanes: usize) -> Host {
+pub fn host(lanes: usize) -> Host {
     let options = HostOptions { lanes, cache: Cache::at(cache()), ..HostOptions::default() };
     Host::new(options).expect("a legal number of lanes")
 }
 
 /// The job with this strategy, and a fixed batch size and number of lanes.
-fn planned(mut job: Job, strategy: &str, batch_size: usize, lanes: usize) -> Job {
+pub fn planned(mut job: Job, strategy: &str, batch_size: usize, lanes: usize) -> Job {
     job.strategy = strategy.to_owned();
     job.bounds.batch_size = only(batch_size);
     job.bounds.lanes = only(lanes);
     job
 }
 
-fn only(number: usize) -> Interval {
+pub fn only(number: usize) -> Interval {
     Interval::new(number, number).expect("a number from 1")
 }
 
@@ -63,12 +65,12 @@ pub fn named(text: &str) -> Name {
 }
 
 /// Has the job's events recorded.
-fn recorded(job: Job) -> (Job, Watched<Recording>) {
+pub fn recorded(job: Job) -> (Job, Watched<Recording>) {
     let recording = Watched::from(Recording::default());
     (job.monitor(recording.clone()), recording)
 }
 
-fn events_of(recording: &Watched<Recording>) -> Vec<Envelope> {
+pub fn events_of(recording: &Watched<Recording>) -> Vec<Envelope> {
     recording.read(|recording| recording.0.clone())
 }
 
@@ -103,6 +105,6 @@ pub fn sound(store: &Path) {
 }
 
 /// Plain items with the ids from `first` on, eight digits each, so that their order as text is that as numbers.
-fn items(first: u64, count: u64) -> impl Iterator<Item = String> + Send + 'static {
+pub fn items(first: u64, count: u64) -> impl Iterator<Item = String> + Send + 'static {
     (first..first + count).map(|n| format!(r#"{{"id":"{n:08}","n":{n},"status":"PENDING"}}"#))
 }

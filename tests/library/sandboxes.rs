@@ -74,7 +74,7 @@ fn a_plugin_that_cannot_be_started_leaves_no_sandbox() {
     let most = Arc::default();
     let mut job = job(&host, &folder, "null", &most);
     // The validator's slot is filled first; the operation's grant cannot be given.
-    let operation = job.operation.as_mut().expect("an operation");
+    let operation = job.operations.first_mut().expect("an operation");
     operation.grants.dirs.push(atlas_host::plugin::DirGrant {
         host: folder.at("no such folder"),
         guest: "/data".into(),

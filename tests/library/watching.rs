@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use atlas_host::coordinator::{Command, Control, Filling, Input, Job, RejectLimit, SlotSpec};
+use atlas_host::coordinator::{Atomicity, Command, Control, Filling, Input, Job, RejectLimit, SlotSpec};
 use atlas_host::error::Code;
 use atlas_host::event::{Envelope, Event, HealthStatus};
 use atlas_host::model::{Plan, RunStatus};
@@ -89,6 +89,167 @@ fn plans_give_way_while_memory_is_short_and_recover_with_it() {
     let again = plans[shrunk..].iter().filter(|(_, reason)| reason.contains("memory is 40 % in use again"));
     let largest = again.map(|(size, _)| *size).max().unwrap_or_else(|| panic!("no plan recovered: {plans:?}"));
     assert!(smallest < largest, "{plans:?}");
+}
+
+/// Everything that a sensor may say, by the number of batches committed so far.
+struct Host {
+    committed: Arc<AtomicU64>,
+    sample: fn(u64) -> Sample,
+}
+
+impl Sensor for Host {
+    fn sample(&mut self) -> Sample {
+        (self.sample)(self.committed.load(Ordering::SeqCst))
+    }
+}
+
+/// A run on a host that this sensor makes up, in trouble while 20 to 150 batches are committed: the sizes of its plans with
+/// their reasons.
+fn troubled(sample: fn(u64) -> Sample, change: impl FnOnce(&mut Job)) -> Vec<(u64, String)> {
+    let folder = Folder::new();
+    let job = Job::of_items(items(0, 60_000), folder.at("out.db"), "items").expect("a job");
+    let (mut job, recording) = recorded(job);
+    let committed = Arc::new(AtomicU64::new(0));
+    job.monitors.push(Box::new(Counting(Arc::clone(&committed))));
+    job.sensor = Some(Box::new(Host { committed, sample }));
+    job.sample_interval = Duration::ZERO;
+    job.bounds.batch_size = Interval::new(10, 200).expect("an interval");
+    change(&mut job);
+    host(2).run(job).expect("a run");
+    let plans = events_of(&recording).into_iter().filter_map(|envelope| match envelope.event {
+        Event::PlanChosen { batch_size, reason, .. } => Some((batch_size, reason)),
+        _ => None,
+    });
+    plans.collect()
+}
+
+/// A plan gives the first reason, a later one the second, and the smallest until then is smaller than the largest after it.
+#[track_caller]
+fn gives_way_and_recovers(plans: &[(u64, String)], smaller: &str, larger: &str) {
+    let shrunk = plans.iter().position(|(_, reason)| reason.contains(smaller));
+    let shrunk = shrunk.unwrap_or_else(|| panic!("no plan says {smaller:?}: {plans:#?}"));
+    let recovered = plans[shrunk..].iter().position(|(_, reason)| reason.contains(larger));
+    let recovered = shrunk + recovered.unwrap_or_else(|| panic!("no later plan says {larger:?}: {plans:#?}"));
+    let smallest = plans[shrunk..recovered].iter().map(|(size, _)| *size).min();
+    let largest = plans[recovered..].iter().map(|(size, _)| *size).max();
+    assert!(smallest < largest, "{smallest:?} while it gives way, {largest:?} after that: {plans:#?}");
+}
+
+fn in_trouble(committed: u64) -> bool {
+    (20..150).contains(&committed)
+}
+
+/// A host without space for its store until a plan has given way to that.
+struct Full {
+    committed: Arc<AtomicU64>,
+    gave_way: Arc<AtomicU64>,
+}
+
+impl Sensor for Full {
+    fn sample(&mut self) -> Sample {
+        let full = self.committed.load(Ordering::SeqCst) >= 20 && self.gave_way.load(Ordering::SeqCst) == 0;
+        Sample { disk_free_bytes: Some(if full { 1 } else { 1 << 40 }), ..Sample::default() }
+    }
+}
+
+/// Counts plans that gave way to an unhealthy host.
+struct GivenWay(Arc<AtomicU64>);
+
+impl Monitor for GivenWay {
+    fn name(&self) -> &'static str {
+        "given-way"
+    }
+
+    fn observe(&mut self, envelope: &Envelope) {
+        if let Event::PlanChosen { reason, .. } = &envelope.event {
+            self.0.fetch_add(u64::from(reason.contains("the host is unhealthy")), Ordering::SeqCst);
+        }
+    }
+}
+
+#[test]
+fn an_unhealthy_host_makes_plans_smaller_until_it_is_well_again() {
+    let plans = troubled(
+        |_| Sample::default(),
+        |job| {
+            let (committed, gave_way) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
+            job.monitors.push(Box::new(Counting(Arc::clone(&committed))));
+            job.monitors.push(Box::new(GivenWay(Arc::clone(&gave_way))));
+            job.sensor = Some(Box::new(Full { committed, gave_way }));
+        },
+    );
+    // A machine that is slow to tell the monitors may have got used to it by then.
+    let usual = |reason: &String| reason.replace("stays unhealthy, as usual", "is well again");
+    let plans: Vec<_> = plans.iter().map(|(size, reason)| (*size, usual(reason))).collect();
+    gives_way_and_recovers(&plans, "the host is unhealthy: smaller", "the host is well again: larger");
+}
+
+#[test]
+fn a_process_beyond_its_memory_budget_is_planned_for_with_smaller_batches() {
+    let process = |committed| Sample {
+        process_bytes: Some(if in_trouble(committed) { 950 << 20 } else { 100 << 20 }),
+        ..Sample::default()
+    };
+    let plans = troubled(process, |job| job.memory_budget = Some(1000 << 20));
+    gives_way_and_recovers(
+        &plans,
+        "memory is 95 % of the budget, 80 % wanted: smaller",
+        "memory is 10 % of the budget again",
+    );
+    let free = troubled(process, |_| {});
+    assert!(free.iter().all(|(_, reason)| !reason.contains("budget")), "{free:#?}");
+}
+
+#[test]
+fn a_long_log_makes_plans_smaller_but_not_where_the_run_is_one_transaction() {
+    let log =
+        |committed| Sample { wal_bytes: Some(if in_trouble(committed) { 50 << 20 } else { 0 }), ..Sample::default() };
+    let plans = troubled(log, |job| job.thresholds.wal_bytes = 20 << 20);
+    gives_way_and_recovers(&plans, "the write-ahead log has 52 MB, 21 MB wanted", "the write-ahead log is short again");
+    let applied = |_| Sample { wal_bytes: Some(50 << 20), ..Sample::default() };
+    let whole = troubled(applied, |job| {
+        job.thresholds.wal_bytes = 20 << 20;
+        job.atomic = Atomicity::Run;
+    });
+    let heeds = |reason: &str| reason.contains("write-ahead log") || reason.contains("unhealthy");
+    assert!(!whole.iter().any(|(_, reason)| heeds(reason)), "{whole:#?}");
+}
+
+#[test]
+fn the_thresholds_of_health_are_those_at_which_plans_give_way() {
+    let memory =
+        |committed| Sample { memory_share: Some(if in_trouble(committed) { 0.5 } else { 0.2 }), ..Sample::default() };
+    let plans = troubled(memory, |job| job.thresholds.memory_share = 0.45);
+    gives_way_and_recovers(&plans, "memory is 50 % in use, 40 % wanted: smaller", "memory is 20 % in use again");
+    let usual = troubled(memory, |_| {});
+    assert!(usual.iter().all(|(_, reason)| !reason.contains("memory")), "{usual:#?}");
+}
+
+#[test]
+fn a_size_near_the_end_of_a_list_is_what_is_left_of_it() {
+    let folder = Folder::new();
+    let list: Vec<String> = items(0, 1003).collect();
+    let mut job = Job::of_items(list, folder.at("out.db"), "items").expect("a job");
+    let told = Arc::new(Mutex::new(Vec::new()));
+    job.own_strategy = Some(Box::new(Left(Arc::clone(&told))));
+    host(2).run(job).expect("a run");
+    let told = told.lock().expect("no panic");
+    let wanted: Vec<Option<u64>> = (0..11).map(|batch| Some(1003 - 100 * batch)).collect();
+    assert_eq!(*told, wanted, "each plan knows what those before it have asked for");
+}
+
+/// Keeps what it is told of the items left; many batches are under way.
+struct Left(Arc<Mutex<Vec<Option<u64>>>>);
+
+impl Strategy for Left {
+    fn name(&self) -> &'static str {
+        "left"
+    }
+
+    fn plan(&mut self, signals: &Signals) -> Planned {
+        self.0.lock().expect("no panic").push(signals.items_left);
+        Planned { plan: Plan { batch_size: 100, lanes: 2, batches_in_flight: 8 }, reason: None }
+    }
 }
 
 /// Plans nothing at all.

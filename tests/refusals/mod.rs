@@ -1,6 +1,7 @@
 //! Bad input, bad plugins, bad stores, bad flags: each is refused or told by its code and name, with a hint, and leaves
 //! nothing half-written behind.
 
+mod authoring;
 mod flags;
 mod input;
 mod plugins;

@@ -77,13 +77,29 @@ fn a_component_of_another_world_is_refused_with_what_was_found_and_wanted() {
     assert!(!folder.at("atlas.db").exists());
 }
 
+#[cfg(not(feature = "oci"))]
+#[test]
+fn an_image_is_refused_by_a_build_that_has_no_way_to_registries() {
+    let folder = Folder::new();
+    folder.write("in.ndjson", GOOD);
+    let reference = "oci://127.0.0.1:1/tidy:1";
+    for line in [
+        format!("run --input in.ndjson --plugin {reference}"),
+        format!("validate --input in.ndjson --validator rules={reference}"),
+        format!("inspect {reference}"),
+        format!("plugins lock {reference}"),
+    ] {
+        refused(&folder, &line, 2, "CONFIG_3001", reference).says("cargo build --release --features oci");
+    }
+    refused(&folder, "inspect oci://127.0.0.1:1/Tidy", 2, "CONFIG_3001", "oci://127.0.0.1:1/Tidy").says("write oci://");
+}
+
 #[test]
 fn plugins_and_grants_that_do_not_fit_together_are_refused() {
     let folder = Folder::new();
     folder.write("in.ndjson", GOOD);
     let identity = guest_arg("identity");
     let run = format!("run --input in.ndjson --plugin {identity}");
-    refused(&folder, &format!("{run} --plugin {identity}"), 2, "CONFIG_3001", "more than one --plugin");
     refused(&folder, &format!("{run} --grant-dir none"), 2, "CONFIG_3001", "--grant-dir none");
     refused(&folder, &format!("{run} --grant-env ATLAS_TEST_NOT_SET"), 2, "CONFIG_3001", "ATLAS_TEST_NOT_SET");
     refused(&folder, &format!("{run} --grant-host localhost"), 2, "CONFIG_3001", "--grant-host localhost")

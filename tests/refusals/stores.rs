@@ -91,7 +91,8 @@ fn a_damaged_store_is_told_and_a_run_does_not_go_on_over_it() {
     folder.write("in.ndjson", text);
     words(&folder, "run --input in.ndjson --id id --index text").exits(0);
     let mut bytes = std::fs::read(folder.at("atlas.db")).expect("a store");
-    let (from, to) = (40 * 4096, bytes.len() - 4096);
+    let page = atlas_host::limits::STORE_PAGE_BYTES as usize;
+    let (from, to) = (40 * page, bytes.len() - page);
     bytes[from..to].fill(0xa5);
     folder.write("atlas.db", &bytes);
     let ran = words(&folder, "verify").exits(5);
@@ -100,7 +101,7 @@ fn a_damaged_store_is_told_and_a_run_does_not_go_on_over_it() {
     assert!(ran.stderr.contains("error[STORAGE_2004]: ") && ran.stderr.contains("atlas.db"), "{}", ran.stderr);
     ran.says("\nhint: ");
     // What is cut off in the middle is no store either.
-    folder.write("cut.db", &bytes[..8192]);
+    folder.write("cut.db", &bytes[..2 * page]);
     words(&folder, "verify --store cut.db").exits(5);
 }
 

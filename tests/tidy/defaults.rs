@@ -70,6 +70,7 @@ fn words_default_to_the_same_for_flags_and_jobs() {
     assert_eq!(text("durability"), format!("{:?}", job.durability).to_lowercase());
     assert_eq!((text("isolation").as_str(), job.fresh_sandboxes), ("run", false));
     assert_eq!((run.get_raw("max_batch_time").is_none(), job.batch_time_max), (true, None));
+    assert_eq!((run.get_raw("memory_budget").is_none(), job.memory_budget), (true, None));
     let unset = ["limit", "seed", "max_rejects", "id"].into_iter().all(|flag| run.get_raw(flag).is_none());
     let none = job.limit.is_none() && job.seed.is_none() && job.max_rejects.is_none() && job.id.is_none();
     assert!(unset && none, "what has no default has none for both");

@@ -253,6 +253,9 @@ fn shown(name: &str, value: &str) -> String {
             .replace("0s", "0 s")
             .replace("1s", "1 s");
     }
+    if let Some(time) = value.strip_prefix("Duration::from_micros(") {
+        return format!("{} µs", number(time.trim_end_matches(')')));
+    }
     if let Some(time) = value.strip_prefix("Duration::from_secs(") {
         return format!("{} s", number(time.trim_end_matches(')')));
     }

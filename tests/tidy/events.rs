@@ -24,7 +24,17 @@ struct Shape {
 }
 
 /// The types that events hold, in the order in which they are described.
-const WITHIN: [&str; 4] = ["PluginUsed", "Counts", "BatchMetrics", "ErrorReport"];
+const WITHIN: [&str; 9] = [
+    "PlanInputs",
+    "PluginUsed",
+    "Counts",
+    "BatchMetrics",
+    "ChunkSpan",
+    "PluginMetrics",
+    "SwapFigures",
+    "SwapDiffering",
+    "ErrorReport",
+];
 
 #[test]
 fn every_event_and_every_member_is_documented() {
@@ -55,7 +65,9 @@ fn every_event_and_every_member_is_documented() {
 }
 
 /// Members that mean the same wherever they stand; the sources say nothing of them.
-const EVERYWHERE: [(&str, &str); 23] = [
+const EVERYWHERE: [(&str, &str); 25] = [
+    ("collection", "Name of the collection."),
+    ("index", "Name of the index."),
     ("batch", "Number of the batch within the run, from 0."),
     ("batches", "Batches committed."),
     ("batch_size", "Items at the most, as the plan has it."),

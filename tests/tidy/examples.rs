@@ -62,9 +62,8 @@ fn the_program_that_embeds_the_host_stores_its_items() {
     let readme = super::read("README.md");
     let source = super::read("examples/embed.rs");
     let shown = readme
-        .split("```rust\n")
-        .nth(1)
-        .and_then(|rest| rest.split("```").next())
+        .split_once("\n## From a Rust program\n")
+        .and_then(|(_, section)| section.split("```rust\n").nth(1)?.split("```").next())
         .expect("a block of Rust in the README");
     let missing: Vec<&str> = shown.lines().filter(|line| !source.contains(line.trim())).collect();
     assert!(missing.is_empty(), "README.md shows lines that embed.rs does not have: {missing:?}");
@@ -107,6 +106,34 @@ Description: Lightweight in-process concurrent programming (python3)
 Section: python
 Priority: optional
 ";
+
+#[test]
+fn the_figures_of_languages_are_of_the_components_that_were_built() {
+    let folder = Folder::new();
+    let (rules, tidy) = (guest_arg("ticket-rules"), guest_arg("ticket-tidy"));
+    let output = Command::new(example("languages"))
+        .args(["--languages", "rust", "--runs", "1", "--items", "1000"])
+        .env("ATLAS_HOST", binary())
+        .current_dir(folder.path())
+        .output()
+        .expect("the example starts");
+    let table = String::from_utf8(output.stdout).expect("UTF-8");
+    assert!(output.status.success(), "{table}{}", String::from_utf8_lossy(&output.stderr));
+    let rows: Vec<Vec<&str>> = table
+        .lines()
+        .filter(|line| line.starts_with("| rust "))
+        .map(|line| line.trim_matches('|').split('|').map(str::trim).collect())
+        .collect();
+    assert_eq!(rows.len(), 2, "{table}");
+    for (row, (name, path)) in rows.iter().zip([("`ticket-rules`", rules), ("`ticket-tidy`", tidy)]) {
+        let bytes = std::fs::metadata(path).expect("a component").len();
+        assert_eq!(row[..3], ["rust", name, &format!("{:.0} KB", bytes as f64 / 1e3)], "{table}");
+        let units = ["KB", "MB", "ms", "µs"];
+        assert!(row.len() == 8 && row[3..].iter().all(|cell| units.iter().any(|unit| cell.ends_with(unit))), "{table}");
+    }
+    let mistaken = Command::new(example("languages")).args(["--languages", "cobol"]).output().expect("it starts");
+    assert!(!mistaken.status.success() && String::from_utf8_lossy(&mistaken.stderr).contains("go"), "{mistaken:?}");
+}
 
 /// The items that the converter of package indexes makes, and what it says about them.
 fn converted(index: &[u8]) -> (String, String) {

@@ -25,6 +25,8 @@ use workload::{Inputs, Workload};
 
 /// Enough for a median. More of them for each of a dozen contestants would take longer than they tell.
 const ROUNDS_MAX: u32 = 3;
+/// See [`race`].
+const HOPELESS: f64 = 2.0;
 /// What the number of items is found with: a cell in the middle of the good ones.
 const PROBE: Setting = Setting::Fixed { batch_size: 316, lanes: 2 };
 const PROBES: u32 = 3;
@@ -94,7 +96,8 @@ pub fn publish(peers: &Peers, machine: &Machine, tuned: &[Tuned], page: Option<&
     Ok(())
 }
 
-/// So many items that a run takes about so long, in two digits. Machines differ too much for fixed numbers.
+/// So many items that a run takes about so long, in two digits, and has batches enough. Machines differ too much for fixed
+/// numbers.
 fn suitable_items(peers: &Peers, workload: &Workload, seconds: f64) -> Result<u64> {
     let mut items = PROBE_ITEMS;
     loop {
@@ -107,6 +110,7 @@ fn suitable_items(peers: &Peers, workload: &Workload, seconds: f64) -> Result<u6
         let wanted = items as f64 * seconds / took;
         // What a process takes to start must not count for much.
         if took >= seconds / 2.0 {
+            let wanted = wanted.max(workload.items_min() as f64);
             let digits = 10f64.powf(wanted.log10().floor() - 1.0).max(1.0);
             return Ok(((wanted / digits).round() * digits) as u64);
         }
@@ -114,7 +118,9 @@ fn suitable_items(peers: &Peers, workload: &Workload, seconds: f64) -> Result<u6
     }
 }
 
-/// Runs every setting once per round. Rounds begin at settings that lie far apart, so that none always comes late.
+/// Runs every setting once per round. Rounds begin at settings that lie far apart, so that none always comes late. A cell
+/// that took more than twice as long as the best one in the first round is not run again: no median makes it the best, and
+/// the slowest cells would take most of the time.
 fn race(
     workload: &Workload,
     which: &str,
@@ -125,13 +131,21 @@ fn race(
     let count = settings.len();
     let mut all: Vec<Measured> =
         settings.iter().map(|setting| Measured { setting: *setting, runs: Vec::new() }).collect();
+    let mut fastest = f64::INFINITY;
     for round in 0..rounds {
         for turn in 0..count {
+            let hopeless = |one: &Measured| one.is_cell() && one.wall() > HOPELESS * fastest;
             let one = &mut all[(turn + round * count / rounds) % count];
+            if round > 0 && hopeless(one) {
+                continue;
+            }
             let taken = run(one.setting)?;
             let (key, setting, wall) = (workload.key, one.setting, seconds(taken.wall));
             eprintln!("tuning, {key}: {which} run, round {} of {rounds}: {setting} {wall}", round + 1);
             one.runs.push(taken);
+        }
+        if round == 0 {
+            fastest = all.iter().filter(|one| one.is_cell()).map(Measured::wall).fold(f64::INFINITY, f64::min);
         }
     }
     Ok(all)
@@ -153,11 +167,16 @@ fn run(peers: &Peers, workload: &Workload, setting: Setting, input: &Path, folde
 
 /// The cell with most items per second.
 fn best(measured: &[Measured]) -> &Measured {
-    let cells = measured.iter().filter(|one| matches!(one.setting, Setting::Fixed { .. }));
+    let cells = measured.iter().filter(|one| one.is_cell());
     cells.min_by(|a, b| a.wall().total_cmp(&b.wall())).expect("BUG: a race has a cell")
 }
 
 impl Measured {
+    /// One of the grid.
+    fn is_cell(&self) -> bool {
+        matches!(self.setting, Setting::Fixed { .. })
+    }
+
     fn walls(&self) -> Vec<f64> {
         self.runs.iter().map(|run| run.wall).collect()
     }

@@ -13,6 +13,13 @@ use super::waiting;
 /// A large ticket, in bytes.
 const LARGE_BYTES: usize = 64 << 10;
 
+/// Batches of a run at the least: what looks for the best plan needs some twenty of them.
+const BATCHES_MIN: u64 = 30;
+/// Size that an adaptive run within the bounds of the grid begins with.
+const START_SIZE: u64 = 316;
+/// A batch is closed at 8 MiB.
+const LARGE_BATCH: u64 = (8 << 20) / LARGE_BYTES as u64;
+
 /// A chain of plugins, and what its items are like.
 pub struct Workload {
     /// For progress and the report as JSON.
@@ -30,7 +37,7 @@ enum Items {
     Tickets,
     /// Tickets with long notes.
     LargeTickets,
-    /// What keeps `faulty` busy for about a millisecond, see `Peers::busy_item`.
+    /// What keeps `faulty` busy for about a quarter of a millisecond, see `Peers::busy_item`.
     Busy,
     /// An id and nothing else.
     Bare,
@@ -60,7 +67,7 @@ impl Workload {
             },
             Self {
                 key: "busy",
-                title: "items of a millisecond of computing each".to_owned(),
+                title: "items of a quarter of a millisecond of computing each".to_owned(),
                 validator: None,
                 operation: peers.guest("faulty"),
                 items: Items::Busy,
@@ -80,6 +87,15 @@ impl Workload {
                 items: Items::LargeTickets,
             },
         ])
+    }
+
+    /// Items that a run must have so that there is something to find out in it: batches enough, whatever it takes.
+    pub fn items_min(&self) -> u64 {
+        let batch = match self.items {
+            Items::LargeTickets => LARGE_BATCH,
+            _ => START_SIZE,
+        };
+        BATCHES_MIN * batch
     }
 
     /// Without store and strategy.
@@ -104,7 +120,7 @@ impl Workload {
             writeln!(out, "{line}")
         };
         match self.items {
-            Items::Busy => (0..2 * count).try_for_each(|id| put(&Peers::busy_item(id)))?,
+            Items::Busy => (0..2 * count).try_for_each(|id| put(&Peers::busy_item(id, 1)))?,
             Items::Bare => (0..2 * count).try_for_each(|id| put(&format!(r#"{{"id":"{id}"}}"#)))?,
             Items::Tickets | Items::LargeTickets => {
                 let tickets = peers.work.join("tuning-tickets.ndjson");

@@ -8,7 +8,7 @@ pub mod digest;
 mod json;
 mod limits;
 pub mod manifest;
-mod rng;
+pub mod rng;
 pub mod tasks;
 pub mod tickets;
 mod words;

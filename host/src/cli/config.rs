@@ -52,7 +52,7 @@ pub fn run(args: ConfigArgs, mut layers: Layers, printer: &mut Printer) -> Resul
 fn described(plugin: &super::layers::PluginTable) -> String {
     let mut parts = Vec::new();
     if let Some(source) = &plugin.source {
-        parts.push(format!("source {}", source.display()));
+        parts.push(format!("source {source}"));
     }
     if let Some(role) = &plugin.role {
         parts.push(format!("role {role}"));

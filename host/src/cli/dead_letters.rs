@@ -276,15 +276,20 @@ fn shown(letter: &DeadLetter) -> String {
         (
             "fate",
             format!(
-                "{} in phase {}, {}",
+                "{} in phase {}, {}{}",
                 letter.fate.as_str(),
                 letter.phase.as_str(),
-                counted(letter.attempts.into(), "attempt")
+                counted(letter.attempts.into(), "attempt"),
+                if letter.retry_of.is_some() { " with those of the letters before" } else { "" }
             ),
         ),
         ("problems", problems.join("\n")),
         ("plugin", plugin),
         ("from", format!("{}, line {}, byte {}", letter.input, letter.line, letter.offset)),
+        (
+            "retry of",
+            letter.retry_of.map_or("- (the first of its record)".to_owned(), |id| format!("dead letter {id}")),
+        ),
         ("run", format!("{}, ordinal {}", letter.run, letter.ordinal)),
         ("when", time(letter.created_ms)),
         ("original", size),
@@ -296,7 +301,7 @@ fn shown(letter: &DeadLetter) -> String {
 }
 
 /// A letter for programs.
-fn document(letter: &DeadLetter, with_original: bool) -> Value {
+pub(super) fn document(letter: &DeadLetter, with_original: bool) -> Value {
     let mut document = json!({
         "schema": SCHEMA,
         "id": letter.id,
@@ -320,6 +325,8 @@ fn document(letter: &DeadLetter, with_original: bool) -> Value {
         "created_ms": letter.created_ms,
         "resolved_ms": letter.resolved_ms,
         "resolved_run": letter.resolved_run.map(|run| run.0),
+        "resolved_ordinal": letter.resolved_ordinal,
+        "retry_of": letter.retry_of,
     });
     if let (true, Some(bytes)) = (with_original, &letter.original) {
         let (name, text): (_, Cow<'_, str>) = match std::str::from_utf8(bytes) {
@@ -372,7 +379,8 @@ impl FilterArgs {
     }
 }
 
-fn plugin(reader: &mut Reader, digits: &str) -> Result<Digest> {
+/// The one plugin of dead letters whose digest begins with these digits. Errors: CONFIG_3001 if none does, or several do.
+pub(super) fn plugin(reader: &mut Reader, digits: &str) -> Result<Digest> {
     let mut known: Vec<Digest> = Vec::new();
     let sql = "SELECT DISTINCT plugin FROM atlas_dead_letters WHERE plugin IS NOT NULL ORDER BY plugin";
     reader.sql(sql, None, |_, values| -> Result<()> {
@@ -397,12 +405,12 @@ fn plugin(reader: &mut Reader, digits: &str) -> Result<Digest> {
     }
 }
 
-fn phase(text: &str) -> Result<Phase, String> {
+pub(super) fn phase(text: &str) -> Result<Phase, String> {
     Phase::parse(text).ok_or_else(|| "the phases are decode, validate, operate, store".to_owned())
 }
 
 /// The first hex digits of a digest, without its prefix.
-fn digits(text: &str) -> Result<String, String> {
+pub(super) fn digits(text: &str) -> Result<String, String> {
     let digits = text.strip_prefix("blake3:").unwrap_or(text).to_ascii_lowercase();
     let legal = (4..=64).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_hexdigit());
     if legal { Ok(digits) } else { Err("write 4 to 64 hex digits, with or without blake3: before them".to_owned()) }

@@ -6,11 +6,10 @@ use serde_json::json;
 use super::common::{OutputArg, StoreArg};
 use super::job_args::name;
 use super::print::{Printer, talk, width};
-use super::runs::{self, PluginView, RunView};
-use super::spec::{body_line, counted, fields, json_text, time};
+use super::spec::{body_line, json_text};
 use crate::error::Result;
 use crate::model::{Name, printable};
-use crate::store::{Lookup, Provenance, Reader};
+use crate::store::{Lookup, Reader};
 
 /// Exit code where an id has no row: told apart from a store that failed.
 const SOME_MISSING: u8 = 3;
@@ -34,12 +33,6 @@ pub struct GetArgs {
     /// Collection to look in
     #[arg(long, value_name = "COLLECTION", default_value = "items", value_parser = name)]
     pub into: Name,
-    /// Tell where each item comes from instead: batch, run, plugins
-    ///
-    /// Names the batch and run that wrote the body last, the ordinals of the input that the batch read, and the plugins
-    /// that worked on it, with their digests. As JSON one line per item.
-    #[arg(long)]
-    pub why: bool,
     #[command(flatten)]
     pub store: StoreArg,
     #[command(flatten)]
@@ -50,13 +43,11 @@ pub struct GetArgs {
 pub fn run(args: GetArgs, printer: &mut Printer) -> Result<u8> {
     let reader = Reader::open(&args.store.store)?;
     let mut missing = false;
-    for (i, id) in args.ids.iter().enumerate() {
+    for id in &args.ids {
         if printer.closed() {
             break;
         }
-        let found =
-            if args.why { why(&args, &reader, id, i > 0, printer)? } else { body(&args, &reader, id, printer)? };
-        if !found {
+        if !body(&args, &reader, id, printer)? {
             printer.flush()?;
             talk(&format!("no item {} in `{}`", json_text(id), args.into));
             missing = true;
@@ -83,52 +74,4 @@ fn body(args: &GetArgs, reader: &Reader, id: &str, printer: &mut Printer) -> Res
         printer.line(&row.body)?;
     }
     Ok(true)
-}
-
-fn why(args: &GetArgs, reader: &Reader, id: &str, further: bool, printer: &mut Printer) -> Result<bool> {
-    let Some(found) = reader.why(&args.into, id)? else { return Ok(false) };
-    if args.output.json() {
-        printer.json(&document(args, &found, reader))?;
-        return Ok(true);
-    }
-    if further {
-        printer.line("")?;
-    }
-    let mut lines = vec![("id", found.row.id.clone()), ("collection", args.into.to_string())];
-    match &found.origin {
-        None => lines.push(("written by", "no run: something else wrote it".to_owned())),
-        Some(origin) => {
-            let (batch, run) = (&origin.batch, &origin.run);
-            lines.push((
-                "batch",
-                format!(
-                    "{} of run {}, {} of the input from ordinal {}, written {}",
-                    batch.number,
-                    batch.run,
-                    counted(batch.counts.read, "record"),
-                    batch.first_ordinal,
-                    time(batch.written_ms)
-                ),
-            ));
-            let status = runs::status(run, runs::held(reader.path()));
-            lines.push(("run", format!("{} ({}), began {}, {status}", run.run, run.uuid, time(run.started_ms))));
-            lines.push(("inputs", runs::inputs(run).join("\n")));
-            let plugins: Vec<String> = origin.plugins.iter().map(runs::plugin_line).collect();
-            lines.push(("plugins", if plugins.is_empty() { "none".to_owned() } else { plugins.join("\n") }));
-        }
-    }
-    printer.line(&fields(&lines))?;
-    Ok(true)
-}
-
-fn document(args: &GetArgs, found: &Provenance, reader: &Reader) -> serde_json::Value {
-    let origin = found.origin.as_ref();
-    json!({
-        "schema": runs::SCHEMA,
-        "collection": args.into.as_str(),
-        "id": found.row.id,
-        "batch": origin.map(|o| runs::BatchView::of(&o.batch)),
-        "run": origin.map(|o| RunView::of(&o.run, runs::held(reader.path()))),
-        "plugins": origin.map(|o| o.plugins.iter().map(PluginView::of).collect::<Vec<_>>()),
-    })
 }

@@ -62,7 +62,11 @@ fn past(reader: &mut Reader, run: RunRow) -> Result<PastRun> {
 
 /// Dead letters that were tried more than once.
 fn exhausted(reader: &mut Reader, run: RunNumber) -> Result<u64> {
-    let sql = format!("SELECT count(*) FROM atlas_dead_letters WHERE run = {run} AND attempts > 1");
+    // A letter of a retry counts the attempts of the letters before too.
+    let sql = format!(
+        "SELECT count(*) FROM atlas_dead_letters AS l WHERE run = {run}
+         AND attempts - coalesce((SELECT b.attempts FROM atlas_dead_letters AS b WHERE b.id = l.retry_of), 0) > 1"
+    );
     let mut count = 0;
     reader.sql(&sql, Some(1), |_, row| -> Result<()> {
         if let [SqlValue::Integer(number)] = row {

@@ -1,5 +1,7 @@
 //! `index`: the indexes of collections.
 
+use std::collections::BTreeSet;
+
 use clap::{Args, Subcommand};
 use serde_json::json;
 
@@ -173,6 +175,7 @@ fn list(args: &ListArgs, printer: &mut Printer) -> Result<u8> {
                 "name": index.name.as_str(),
                 "pointer": index.pointer.as_str(),
                 "unique": index.unique,
+                "built": index.built,
                 "entries": index.readable.then_some(index.entries),
                 "bytes": index.readable.then_some(index.bytes),
                 "created_ms": index.created_ms,
@@ -183,6 +186,12 @@ fn list(args: &ListArgs, printer: &mut Printer) -> Result<u8> {
         let headers = ["collection", "name", "pointer", "unique", "entries", "bytes", "last verified"];
         let give_way = ["bytes", "last verified", "entries"];
         print_table(printer, &headers, indexes.iter().map(row).collect(), &give_way)?;
+    }
+    if indexes.iter().any(|index| !index.built) {
+        printer.flush()?;
+        talk(
+            "an index is built when the run that fills its collection ends; after one that was cut off, the next run or `atlas-host index verify` does it",
+        );
     }
     if indexes.iter().any(|index| !index.readable) {
         printer.flush()?;
@@ -197,7 +206,11 @@ fn row(index: &IndexRow) -> Vec<String> {
         index.name.to_string(),
         index.pointer.to_string(),
         if index.unique { "yes" } else { "no" }.to_owned(),
-        if index.readable { index.entries.to_string() } else { "cannot be read".to_owned() },
+        match (index.readable, index.built) {
+            (false, _) => "cannot be read".to_owned(),
+            (true, false) => "not built".to_owned(),
+            (true, true) => index.entries.to_string(),
+        },
         if index.readable { index.bytes.to_string() } else { "–".to_owned() },
         index.verified_ms.map_or("never".to_owned(), time),
     ]
@@ -206,7 +219,18 @@ fn row(index: &IndexRow) -> Vec<String> {
 fn verify(args: &VerifyArgs, printer: &mut Printer) -> Result<u8> {
     let mut writer = writer(&args.which.store)?;
     let mut sound = true;
-    for (collection, index) in &meant(&writer, &args.which)? {
+    let meant = meant(&writer, &args.which)?;
+    let mut late: Vec<String> = Vec::new();
+    for collection in meant.iter().map(|(collection, _)| collection).collect::<BTreeSet<_>>() {
+        late.extend(writer.build_indexes(collection)?.iter().map(|built| format!("{collection}:{}", built.name)));
+    }
+    if !late.is_empty() {
+        talk(&format!(
+            "the run that filled their collection was cut off before it built these indexes, which is done now: {}",
+            late.join(", ")
+        ));
+    }
+    for (collection, index) in &meant {
         let findings = writer.index_verify(collection, index)?;
         sound &= findings.is_empty();
         if args.output.json() {

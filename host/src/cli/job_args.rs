@@ -21,10 +21,10 @@ use crate::strategy::{Aim, Interval};
 /// See the module.
 #[derive(Args, Debug, Clone)]
 pub struct JobArgs {
-    /// Transform items by this component
-    #[arg(long, value_name = "[SLOT=]FILE", env = "ATLAS_PLUGIN", help_heading = "Plugins")]
+    /// Transform items by this component, a file or oci://…; several work one after another, each on what the one before put out
+    #[arg(long, value_name = "[SLOT=]FILE", env = "ATLAS_PLUGIN", value_delimiter = ',', help_heading = "Plugins")]
     pub plugin: Vec<String>,
-    /// Judge items by this component; several validators stand side by side
+    /// Judge items by this component, a file or oci://…; several validators stand side by side
     #[arg(long, value_name = "[SLOT=]FILE", env = "ATLAS_VALIDATOR", value_delimiter = ',', help_heading = "Plugins")]
     pub validator: Vec<String>,
     /// Give a plugin a setting
@@ -113,6 +113,9 @@ pub struct JobArgs {
     /// Keep 95 of 100 batches below this time from cut to commit, as far as the adaptive strategy can
     #[arg(long, value_name = "TIME", env = "ATLAS_MAX_BATCH_TIME", value_parser = units::duration, help_heading = "Batches")]
     pub max_batch_time: Option<Duration>,
+    /// Keep the memory of this process below this, as far as the adaptive strategy can
+    #[arg(long, value_name = "SIZE", env = "ATLAS_MEMORY_BUDGET", value_parser = units::bytes, help_heading = "Batches")]
+    pub memory_budget: Option<usize>,
     /// Fix the batch size, or bound it
     #[arg(long, value_name = "N|MIN..MAX", default_value = "10..1000", env = "ATLAS_BATCH_SIZE", value_parser = units::interval, help_heading = "Batches")]
     pub batch_size: Interval,

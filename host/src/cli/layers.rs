@@ -14,6 +14,7 @@ use toml::de::{DeTable, DeValue};
 use crate::error::{Code, Error, Result};
 use crate::limits::CONFIG_BYTES_MAX;
 use crate::model::Digest;
+use crate::plugin::Location;
 
 /// Name of the file that is read where it is there.
 const FILE: &str = "atlas.toml";
@@ -29,14 +30,17 @@ pub struct ConfigFile {
     pub values: BTreeMap<String, (Vec<String>, usize)>,
     /// `[plugins.NAME]` tables.
     pub plugins: BTreeMap<String, PluginTable>,
+    /// Their names, in the order of the file.
+    pub plugin_order: Vec<String>,
 }
 
 /// One `[plugins.NAME]` table.
 #[derive(Debug, Default, Clone, PartialEq, Eq, serde::Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct PluginTable {
-    /// File of the component.
-    pub source: Option<PathBuf>,
+    /// Where the component comes from.
+    #[serde(deserialize_with = "location")]
+    pub source: Option<Location>,
     /// `operation` or `validator`, where `source` is given.
     pub role: Option<String>,
     /// Digest that the component must have.
@@ -112,6 +116,7 @@ pub fn parse(path: &Path, text: &str, command: &Command) -> Result<ConfigFile> {
         if name == "plugins" {
             let place_of = |offset: usize| format!("{}:{}", path.display(), line_of(offset));
             file.plugins = plugin_tables(text, &place, &place_of)?;
+            file.plugin_order = names_in_order(value.get_ref());
             continue;
         }
         let known = settable(command).find(|arg| arg.get_long() == Some(&*name));
@@ -136,6 +141,21 @@ fn plugin_tables(text: &str, place: &str, place_of: &dyn Fn(usize) -> String) ->
         Error::new(Code::ConfigInvalid, format!("{place}: {}", error.message()))
             .hint("a [plugins.NAME] table may have source, role, digest, grant-dir, grant-env, grant-host, grant-collection, config")
     })
+}
+
+/// A malformed reference is refused with its line, as every other mistake of the file.
+fn location<'de, D: serde::Deserializer<'de>>(value: D) -> Result<Option<Location>, D::Error> {
+    let text = <String as serde::Deserialize>::deserialize(value)?;
+    Location::parse(text).map(Some).map_err(serde::de::Error::custom)
+}
+
+/// Names of a table's members, as they stand in the text.
+fn names_in_order(value: &DeValue<'_>) -> Vec<String> {
+    let DeValue::Table(table) = value else { return Vec::new() };
+    let mut names: Vec<(usize, String)> =
+        table.iter().map(|(name, _)| (name.span().start, name.get_ref().to_string())).collect();
+    names.sort();
+    names.into_iter().map(|(_, name)| name).collect()
 }
 
 /// The values as flags would have them; an `Err` names the type found.

@@ -60,7 +60,9 @@ pub fn start(verbosity: i16, format: LogFormat, color: Color) {
         _ => "trace",
     };
     // The engine's own crates talk a lot; they join only when asked for.
-    let quiet = ["wasmtime", "cranelift_codegen", "wasmtime_cranelift"].map(|name| format!(",{name}=warn")).concat();
+    let talkative = ["wasmtime", "cranelift_codegen", "wasmtime_cranelift", "rustls", "ureq", "ureq_proto"];
+    // What the last one says is told by the error that follows.
+    let quiet = talkative.map(|name| format!(",{name}=warn")).concat() + ",rustls_platform_verifier=off";
     let filter = std::env::var("ATLAS_LOG")
         .ok()
         .filter(|value| !value.is_empty())

@@ -1,5 +1,6 @@
 //! The command line: one file per subcommand. Owns terminal, environment and exit codes; the library knows none of them.
 
+mod build;
 mod common;
 mod completions;
 mod config;
@@ -12,26 +13,35 @@ mod index;
 mod inspect;
 mod job_args;
 mod layers;
+mod locations;
+mod lock;
 mod logs;
 mod man;
+mod new;
 mod plan;
+mod plugins;
 mod print;
 mod query;
 mod recommend;
 mod recommended;
 mod reload;
 mod retry;
+mod revalidate;
 mod run;
 mod runs;
 mod signals;
 mod spec;
+mod test;
+mod stored;
 mod thresholds;
 mod top;
 mod units;
 mod usage;
 mod validate;
 mod verify;
+mod watch_input;
 mod whole_file;
+mod why;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -50,7 +60,7 @@ Exit codes:
   0    everything stored (or dropped by the operation)
   1    internal error
   2    wrong usage or configuration
-  3    finished, with rejected or dead-lettered items; of `health`: degraded or unhealthy
+  3    finished, with rejected or dead-lettered items; `health`: not healthy; `test`: failed
   4    plugin refused
   5    the store failed, or does not hold its invariants
   6    the store is held by another process
@@ -102,12 +112,18 @@ enum Verb {
     Run(Box<run::RunArgs>),
     Validate(Box<validate::ValidateArgs>),
     Inspect(inspect::InspectArgs),
+    New(new::NewArgs),
+    Build(build::BuildArgs),
+    Test(test::TestArgs),
+    Revalidate(revalidate::RevalidateArgs),
     Query(query::QueryArgs),
     Get(get::GetArgs),
+    Why(why::WhyArgs),
     Export(export::ExportArgs),
     Index(index::IndexArgs),
     DeadLetters(dead_letters::DeadLettersArgs),
     Runs(runs::RunsArgs),
+    Plugins(plugins::PluginsArgs),
     Recommend(recommend::RecommendArgs),
     Health(health::HealthArgs),
     Top(top::TopArgs),
@@ -208,6 +224,7 @@ fn knows_file(matches: &ArgMatches) -> Option<(&'static [&'static str], &ArgMatc
     match (verb, sub.subcommand()) {
         ("run", _) => Some((&["run"], sub)),
         ("validate", _) => Some((&["validate"], sub)),
+        ("revalidate", _) => Some((&["revalidate"], sub)),
         ("health", _) => Some((&["health"], sub)),
         ("config", Some(("show", shown))) => Some((&["config", "show"], shown)),
         ("dead-letters", Some(("retry", retried))) => Some((&["dead-letters", "retry"], retried)),
@@ -243,6 +260,23 @@ fn with_file(arguments: &[OsString], file: &ConfigFile) -> Result<Cli> {
     again(arguments.to_vec(), path, sub, file, &command).map_err(told)
 }
 
+/// The flags and the file that a run without flags would have here.
+fn present(config: Option<&std::path::Path>) -> Result<(JobArgs, Layers)> {
+    let mut arguments = vec![OsString::from("atlas-host"), OsString::from("run")];
+    if let Some(config) = config {
+        arguments.extend([OsString::from("--config"), config.into()]);
+    }
+    match parsed(arguments.clone()) {
+        Ok((cli, layers)) => Ok((job_of(cli).expect("BUG: run has the flags of a job"), layers)),
+        Err(Stop::Error(error)) => Err(error),
+        Err(Stop::Clap(error)) => {
+            let mut command = Cli::command();
+            command.build();
+            Err(usage::refused(&error, &arguments, &command))
+        }
+    }
+}
+
 /// The flags of a job, of a verb that runs one.
 fn job_of(cli: Cli) -> Option<JobArgs> {
     match cli.verb {
@@ -273,13 +307,19 @@ fn perform(cli: Cli, layers: Layers) -> u8 {
     let result = match cli.verb {
         Verb::Run(args) => run::run(*args, layers, talk, &mut printer),
         Verb::Validate(args) => validate::run(*args, &layers, &mut printer),
-        Verb::Inspect(args) => inspect::run(args, &mut printer),
+        Verb::Inspect(args) => inspect::run(args, cli.config.as_deref(), &mut printer),
+        Verb::New(args) => new::run(args, &mut printer),
+        Verb::Build(args) => build::run(args, talk, &mut printer),
+        Verb::Test(args) => test::run(args, cli.config.as_deref(), talk, &mut printer),
+        Verb::Revalidate(args) => revalidate::run(args, &layers, talk, &mut printer),
         Verb::Query(args) => query::run(args, &mut printer),
         Verb::Get(args) => get::run(args, &mut printer),
+        Verb::Why(args) => why::run(args, &mut printer),
         Verb::Export(args) => export::run(args, &mut printer),
         Verb::Index(args) => index::run(args, &mut printer),
         Verb::DeadLetters(args) => dead_letters::run(args, &layers, talk, &mut printer),
         Verb::Runs(args) => runs::run(args, &mut printer),
+        Verb::Plugins(args) => plugins::run(args, cli.config.as_deref(), talk, &mut printer),
         Verb::Recommend(args) => recommend::run(args, &mut printer),
         Verb::Health(args) => health::run(args, &mut printer),
         Verb::Top(args) => top::run(args, cli.color.on_stdout(), &mut printer),

@@ -1,18 +1,19 @@
 //! From flags to a job: plugins are loaded, grants assigned, inputs opened by name.
 
 use std::io::IsTerminal;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use super::Layers;
 use super::history::Chain;
 use super::job_args::{AtomicArg, Isolation, JobArgs, MissingIdArg};
 use super::layers::PluginTable;
-use crate::coordinator::{Atomicity, Filling, Host, HostOptions, Input, Job, SlotSpec, default_cache};
+use super::locations::{Locations, Tags};
+use crate::coordinator::{Atomicity, Filling, Host, HostOptions, Input, Job, SlotSpec, WatchedFile, default_cache};
 use crate::error::{Code, Error, Result};
 use crate::limits;
 use crate::model::{Digest, Name};
-use crate::plugin::{Compiler, DirGrant, Grants, Plugin};
+use crate::plugin::{Compiler, Location, Plugin};
 use crate::processor::{ProcessorKind, processor};
 use crate::source::{CsvOptions, InputPath, MissingId, ReadOptions};
 use crate::strategy::{Bounds, Interval};
@@ -41,21 +42,18 @@ pub fn default_lanes() -> Interval {
     Interval::new(1, cores()).expect("1 is not above the number of cores")
 }
 
-/// The plugins that a job of these flags will have, by their files' digests; nothing is compiled.
+/// The plugins that a job of these flags will have, by their digests; nothing is compiled, and no tag is locked.
 ///
-/// Errors: GUEST_10011 if a file cannot be read, and what is wrong about slots.
+/// Errors: those of [`Locations::take`], and what is wrong about slots.
 pub fn chain(args: &JobArgs, layers: &Layers) -> Result<Chain> {
     let mut slots = wanted(args, layers)?;
-    // The operation works last.
+    // Operations work last.
     slots.sort_by_key(|slot| !slot.validator);
+    let locations = Locations::new(layers.file.path.as_deref(), Tags::Look);
     let mut plugins = Vec::new();
     for slot in &slots {
-        let bytes = std::fs::read(&slot.file).map_err(|error| {
-            Error::new(Code::PluginWorld, format!("plugin {} cannot be read", slot.file.display()))
-                .hint("check the path")
-                .because(error)
-        })?;
-        plugins.push((if slot.validator { "validator" } else { "operation" }, Some(Digest::of(&bytes)), ""));
+        let digest = Digest::of(&locations.take(&slot.location)?.bytes);
+        plugins.push((if slot.validator { "validator" } else { "operation" }, Some(digest), ""));
     }
     Ok(Chain::of(plugins))
 }
@@ -64,8 +62,19 @@ fn invalid(message: String) -> Error {
     Error::new(Code::ConfigInvalid, message)
 }
 
-/// The job that the flags describe.
-pub fn job(args: &JobArgs, layers: &Layers, host: &Host) -> Result<Job> {
+/// The job that the flags describe. `tags` says what is done about images that are not locked yet.
+pub fn job(args: &JobArgs, layers: &Layers, host: &Host, tags: Tags) -> Result<Job> {
+    let mut job = without_plugins(args, layers)?;
+    if job.processor == ProcessorKind::Index {
+        warn_of_inert(layers);
+    } else {
+        slots(args, layers, host, tags, &mut job)?;
+    }
+    Ok(job)
+}
+
+/// As [`job`], with empty slots.
+pub fn without_plugins(args: &JobArgs, layers: &Layers) -> Result<Job> {
     let kind = processor(&args.processor)?;
     let input = input(args, kind)?;
     let store = (kind != ProcessorKind::Memory).then(|| args.store.store.clone());
@@ -84,12 +93,14 @@ pub fn job(args: &JobArgs, layers: &Layers, host: &Host) -> Result<Job> {
         format: args.format,
         line_bytes_max: args.max_line_bytes,
         csv: CsvOptions { delimiter: delimiter(args.delimiter)?, header: !args.no_header },
+        follow: false,
     };
     job.limit = args.limit;
     job.strategy = args.strategy.clone();
     job.bounds = Bounds { batch_size: args.batch_size, lanes: args.lanes.unwrap_or_else(default_lanes), start: None };
     job.aim = args.aim.into();
     job.batch_time_max = args.max_batch_time;
+    job.memory_budget = args.memory_budget.map(|bytes| bytes as u64);
     job.batch_bytes = args.batch_bytes;
     job.batch_wait = args.batch_wait;
     job.attempts = args.attempts;
@@ -105,11 +116,6 @@ pub fn job(args: &JobArgs, layers: &Layers, host: &Host) -> Result<Job> {
     job.slow_item = args.slow_item;
     job.thresholds = args.thresholds.thresholds();
     job.settings_json = settings_json(layers);
-    if kind == ProcessorKind::Index {
-        warn_of_inert(layers);
-    } else {
-        slots(args, layers, host, &mut job)?;
-    }
     Ok(job)
 }
 
@@ -187,18 +193,14 @@ fn input(args: &JobArgs, kind: ProcessorKind) -> Result<Input> {
 /// A slot before its plugin is loaded.
 struct Wanted {
     name: Name,
-    file: PathBuf,
+    location: Location,
     validator: bool,
 }
 
-fn slots(args: &JobArgs, layers: &Layers, host: &Host, job: &mut Job) -> Result<()> {
-    let wanted = wanted(args, layers)?;
-    if wanted.iter().filter(|slot| !slot.validator).count() > 1 {
-        return Err(Error::new(Code::ConfigInvalid, "more than one --plugin is given; a run has one operation")
-            .hint("put several steps into one component, or run them one after another"));
-    }
-    for slot in wanted {
-        let plugin = Arc::new(host.load_plugin(&slot.file)?);
+fn slots(args: &JobArgs, layers: &Layers, host: &Host, tags: Tags, job: &mut Job) -> Result<()> {
+    let locations = Locations::new(layers.file.path.as_deref(), tags);
+    for slot in wanted(args, layers)? {
+        let plugin = Arc::new(locations.load(&slot.location, host)?);
         let mut spec = SlotSpec::new(slot.name.as_str(), Filling::Component(Arc::clone(&plugin)));
         if let Some(table) = layers.file.plugins.get(slot.name.as_str()) {
             apply_table(&mut spec, table, &plugin)?;
@@ -206,31 +208,53 @@ fn slots(args: &JobArgs, layers: &Layers, host: &Host, job: &mut Job) -> Result<
         if slot.validator {
             job.validators.push(spec);
         } else {
-            job.operation = Some(spec);
+            job.operations.push(spec);
         }
     }
-    let names: Vec<Name> = job.validators.iter().chain(&job.operation).map(|slot| slot.name.clone()).collect();
-    let every = job.validators.iter_mut().chain(&mut job.operation);
-    for spec in every {
+    let names: Vec<Name> = job.validators.iter().chain(&job.operations).map(|slot| slot.name.clone()).collect();
+    for spec in job.validators.iter_mut().chain(&mut job.operations) {
         grants_from_flags(args, &names, spec)?;
     }
     Ok(())
+}
+
+/// The files of the slots, to be followed. What an image is never changes, so that its slot is told.
+pub fn watched(args: &JobArgs, layers: &Layers) -> Result<Vec<WatchedFile>> {
+    if processor(&args.processor)? == ProcessorKind::Index {
+        return Ok(Vec::new());
+    }
+    let mut files = Vec::new();
+    for Wanted { name, location, .. } in wanted(args, layers)? {
+        match location {
+            Location::File(path) => files.push(WatchedFile { slot: name, path }),
+            Location::Image(reference) => tracing::warn!(
+                code = Code::ConfigInert.as_str(),
+                "--watch does nothing for slot {name}: {reference} is no file. `atlas-host plugins swap` exchanges it."
+            ),
+        }
+    }
+    Ok(files)
 }
 
 fn wanted(args: &JobArgs, layers: &Layers) -> Result<Vec<Wanted>> {
     let mut all = Vec::new();
     for (texts, validator) in [(&args.validator, true), (&args.plugin, false)] {
         for text in texts {
-            let (name, file) = match text.split_once('=') {
-                Some((name, file)) if Name::parse(name).is_some() => (Name::parse(name), PathBuf::from(file)),
-                _ => (None, PathBuf::from(text)),
+            let (name, location) = match text.split_once('=') {
+                Some((name, location)) if Name::parse(name).is_some() => (Name::parse(name), location),
+                _ => (None, text.as_str()),
             };
-            let name = name.unwrap_or_else(|| slot_name(&file, validator, &all));
-            all.push(Wanted { name, file, validator });
+            let location = Location::parse(location)?;
+            let name = name.unwrap_or_else(|| slot_name(&location, validator, &all));
+            all.push(Wanted { name, location, validator });
         }
     }
-    for (name, table) in &layers.file.plugins {
-        let (Some(file), false) = (&table.source, all.iter().any(|slot| slot.name.as_str() == name)) else { continue };
+    // In the order of the file, which is that of operations.
+    for name in &layers.file.plugin_order {
+        let table = &layers.file.plugins[name];
+        let (Some(location), false) = (&table.source, all.iter().any(|slot| slot.name.as_str() == name)) else {
+            continue;
+        };
         let validator = match table.role.as_deref() {
             Some("validator") => true,
             Some("operation") => false,
@@ -243,15 +267,48 @@ fn wanted(args: &JobArgs, layers: &Layers) -> Result<Vec<Wanted>> {
         let flags = if validator { &args.validator } else { &args.plugin };
         if flags.is_empty() {
             let name = Name::parse(name).ok_or_else(|| invalid(format!("[plugins.{name}] is no legal slot name")))?;
-            all.push(Wanted { name, file: file.clone(), validator });
+            all.push(Wanted { name, location: location.clone(), validator });
         }
     }
     Ok(all)
 }
 
-/// A slot is called after its file, unless that name is taken.
-fn slot_name(file: &Path, validator: bool, taken: &[Wanted]) -> Name {
-    let stem = file.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
+/// The slots that a plugin fills in the present configuration, as they are granted and set there; if it fills none, the one that
+/// it would be called after, with what all are granted. A digest that is pinned is left to the run.
+///
+/// Errors: CONFIG_3001 where a grant of the configuration cannot be given.
+pub fn slots_of(location: &Location, plugin: &Arc<Plugin>, args: &JobArgs, layers: &Layers) -> Result<Vec<SlotSpec>> {
+    let wanted = wanted(args, layers)?;
+    let same = |other: &Location| match (location, other) {
+        (Location::File(one), Location::File(other)) => {
+            let place = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
+            place(one) == place(other)
+        }
+        (one, other) => one == other,
+    };
+    let mut names: Vec<Name> =
+        wanted.iter().filter(|slot| same(&slot.location)).map(|slot| slot.name.clone()).collect();
+    if names.is_empty() {
+        names.push(slot_name(location, false, &[]));
+    }
+    let all: Vec<Name> = wanted.iter().map(|slot| &slot.name).chain(&names).cloned().collect();
+    let spec = |name: &Name| {
+        let mut spec = SlotSpec::new(name.as_str(), Filling::Component(Arc::clone(plugin)));
+        if let Some(table) = layers.file.plugins.get(name.as_str()) {
+            apply_table(&mut spec, &PluginTable { digest: None, ..table.clone() }, plugin)?;
+        }
+        grants_from_flags(args, &all, &mut spec)?;
+        Ok(spec)
+    };
+    names.iter().map(spec).collect()
+}
+
+/// A slot is called after its file or repository, unless that name is taken.
+fn slot_name(location: &Location, validator: bool, taken: &[Wanted]) -> Name {
+    let stem = match location {
+        Location::File(file) => file.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned()),
+        Location::Image(reference) => reference.stem().to_owned(),
+    };
     let mut text: String = stem.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).take(50).collect();
     if !text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') {
         text.insert(0, '_');
@@ -275,36 +332,33 @@ pub fn apply_table(spec: &mut SlotSpec, table: &PluginTable, plugin: &Plugin) ->
             return Err(Error::new(Code::PluginWorld, message)
                 .hint(format!("use the file that was pinned, or change digest in [plugins.{}]", spec.name)));
         }
+        spec.pinned = Some(found);
     }
     spec.config = table.config.clone();
-    let lists: [Kind<'_>; 4] = [
-        (&table.grant_dir, grant_dir),
-        (&table.grant_env, grant_env),
-        (&table.grant_host, grant_host),
-        (&table.grant_collection, grant_collection),
-    ];
-    for (texts, grant) in lists {
+    for (key, texts) in [
+        ("grant-dir", &table.grant_dir),
+        ("grant-env", &table.grant_env),
+        ("grant-host", &table.grant_host),
+        ("grant-collection", &table.grant_collection),
+    ] {
         for text in texts {
-            grant(&mut spec.grants, text)?;
+            spec.grants.add(key, text, Path::new(""))?;
         }
     }
     Ok(())
 }
 
-type Kind<'a> = (&'a [String], fn(&mut Grants, &str) -> Result<()>);
-
 /// Grants and settings that the flags give to this slot, or to all; `names` are the slots that there are.
 pub fn grants_from_flags(args: &JobArgs, names: &[Name], spec: &mut SlotSpec) -> Result<()> {
-    let lists: [Kind<'_>; 4] = [
-        (&args.grant_dir, grant_dir),
-        (&args.grant_env, grant_env),
-        (&args.grant_host, grant_host),
-        (&args.grant_collection, grant_collection),
-    ];
-    for (texts, grant) in lists {
+    for (key, texts) in [
+        ("grant-dir", &args.grant_dir),
+        ("grant-env", &args.grant_env),
+        ("grant-host", &args.grant_host),
+        ("grant-collection", &args.grant_collection),
+    ] {
         for text in texts {
             if let Some(text) = addressed(text, '=', names, &spec.name) {
-                grant(&mut spec.grants, text)?;
+                spec.grants.add(key, text, Path::new(""))?;
             }
         }
     }
@@ -324,44 +378,4 @@ fn addressed<'a>(text: &'a str, separator: char, names: &[Name], own: &Name) -> 
         Some((slot, rest)) if names.iter().any(|name| name.as_str() == slot) => (slot == own.as_str()).then_some(rest),
         _ => Some(text),
     }
-}
-
-fn grant_dir(grants: &mut Grants, text: &str) -> Result<()> {
-    let (text, writable) = match text.strip_suffix(":rw") {
-        Some(rest) => (rest, true),
-        None => (text.strip_suffix(":ro").unwrap_or(text), false),
-    };
-    let (host, guest) = text.split_once("::").unwrap_or((text, text));
-    if !Path::new(host).is_dir() {
-        return Err(invalid(format!("--grant-dir {host}: no such directory")));
-    }
-    grants.dirs.push(DirGrant { host: PathBuf::from(host), guest: guest.to_owned(), writable });
-    Ok(())
-}
-
-fn grant_env(grants: &mut Grants, text: &str) -> Result<()> {
-    let (key, value) = match text.split_once('=') {
-        Some((key, value)) => (key.to_owned(), value.to_owned()),
-        None => match std::env::var(text) {
-            Ok(value) => (text.to_owned(), value),
-            Err(_) => return Err(invalid(format!("--grant-env {text}: the variable is not set, or is no UTF-8"))),
-        },
-    };
-    grants.env.insert(key, value);
-    Ok(())
-}
-
-fn grant_host(grants: &mut Grants, text: &str) -> Result<()> {
-    let port = text.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
-    if port.is_none() {
-        return Err(invalid(format!("--grant-host {text} lacks its port")).hint("write HOST:PORT"));
-    }
-    grants.hosts.push(text.to_owned());
-    Ok(())
-}
-
-fn grant_collection(grants: &mut Grants, text: &str) -> Result<()> {
-    let name = Name::parse(text).ok_or_else(|| invalid(format!("--grant-collection {text:?} is no legal name")))?;
-    grants.collections.push(name);
-    Ok(())
 }

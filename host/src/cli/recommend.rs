@@ -1,6 +1,7 @@
 //! `recommend`: what the history of a store suggests for the next run.
 
 use std::path::Path;
+use std::time::Duration;
 
 use clap::Args;
 use serde::Serialize;
@@ -14,7 +15,7 @@ use super::runs::SCHEMA;
 use super::spec::counted;
 use crate::error::Result;
 use crate::model::{Name, printable};
-use crate::monitor::{Recommendation, Recommendations, recommend};
+use crate::monitor::{Recommendation, Recommendations, recommend, words};
 use crate::store::Reader;
 
 const EXAMPLES: &str = "\
@@ -80,6 +81,18 @@ pub fn run(args: RecommendArgs, printer: &mut Printer) -> Result<u8> {
         ))?;
         printer.line(&format!("  {}", one.reason))?;
         print_evidence(one, printer)?;
+    }
+    if let Some(times) = &found.item_times {
+        let of = |ns| words::duration(Duration::from_nanos(ns));
+        printer.line(&format!(
+            "\nIn plugins an item took {} (p50), {} (p95), {} (p99), {} at the most: {} in {}.",
+            of(times.p50_ns),
+            of(times.p95_ns),
+            of(times.p99_ns),
+            of(times.max_ns),
+            words::counted(times.items, "item"),
+            words::counted(times.runs, "run"),
+        ))?;
     }
     Ok(0)
 }

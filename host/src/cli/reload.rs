@@ -14,9 +14,12 @@ use crate::strategy::Interval;
 
 /// The keys that act while a run is under way. All others decide what is read, what becomes of it or where it goes, and
 /// have one value per run.
-pub const LIVE: [&str; 12] = [
+pub const LIVE: [&str; 15] = [
     "batch-size",
     "lanes",
+    "aim",
+    "max-batch-time",
+    "memory-budget",
     "attempts",
     "batch-bytes",
     "batch-wait",
@@ -167,9 +170,13 @@ fn read(path: &Path, text: &str) -> Result<ConfigFile> {
 fn differences(old: &JobArgs, new: &JobArgs, default_lanes: Interval) -> Vec<Command> {
     let changed = |differs: bool, command: Command| differs.then_some(command);
     let thresholds = new.thresholds.thresholds();
+    let budget = new.memory_budget.map(|bytes| bytes as u64);
     [
         changed(old.batch_size != new.batch_size, Command::BatchSize(new.batch_size)),
         changed(old.lanes != new.lanes, Command::Lanes(new.lanes.unwrap_or(default_lanes))),
+        changed(old.aim != new.aim, Command::Aim(new.aim.into())),
+        changed(old.max_batch_time != new.max_batch_time, Command::BatchTimeMax(new.max_batch_time)),
+        changed(old.memory_budget != new.memory_budget, Command::MemoryBudget(budget)),
         changed(old.attempts != new.attempts, Command::Attempts(new.attempts)),
         changed(old.batch_bytes != new.batch_bytes, Command::BatchBytes(new.batch_bytes)),
         changed(old.batch_wait != new.batch_wait, Command::BatchWait(new.batch_wait)),

@@ -8,10 +8,15 @@ use std::sync::Arc;
 
 use clap::Args;
 
+use super::dead_letters::{digits, phase, plugin};
+use super::history::last_chain;
 use super::job_args::JobArgs;
+use super::locations::Tags;
 use super::print::{self, Printer};
+use super::run::Around;
+use super::signals::Watch;
 use super::{Layers, Talk, plan, run as run_verb};
-use crate::coordinator::{Filling, Host, Input, Job, SlotSpec};
+use crate::coordinator::{Control, Filling, Host, Input, Job, SlotSpec};
 use crate::error::{Code, Error, Result};
 use crate::model::{Name, Phase, Pointer, RunNumber};
 use crate::source::ListSource;
@@ -24,6 +29,8 @@ const PAGE: usize = 500;
 ///
 /// Without --plugin or --validator the plugins that the run had are taken from the store. One given takes the place of the
 /// run's plugin of the same slot, or of the same role. The run's id pointer and collection are kept.
+/// What fails again is a dead letter of the new run: it names the letter before, counts its attempts on, and keeps the place
+/// in the input that the first one had.
 #[derive(Args, Debug)]
 pub struct RetryArgs {
     /// Only those of this run
@@ -35,15 +42,22 @@ pub struct RetryArgs {
     /// Only those of this phase: decode, validate, operate, store
     #[arg(long, value_name = "PHASE", value_parser = phase)]
     phase: Option<Phase>,
+    /// Only those that the plugin in this slot refused or failed
+    #[arg(long, value_name = "SLOT")]
+    slot: Option<String>,
+    /// Only those of the plugin with this digest; its first digits do
+    #[arg(long, value_name = "DIGEST", value_parser = digits)]
+    digest: Option<String>,
+    /// Let a letter take the place of a row that was written after it
+    ///
+    /// Without it such a letter stays among the dead letters, with the run that wrote the row.
+    #[arg(long)]
+    over_newer: bool,
     /// Only these letters
     #[arg(value_name = "LETTER")]
     letters: Vec<i64>,
     #[command(flatten)]
     pub job: Box<JobArgs>,
-}
-
-fn phase(text: &str) -> Result<Phase, String> {
-    Phase::parse(text).ok_or_else(|| "the phases are decode, validate, operate, store".to_owned())
 }
 
 /// Retries run by run; the exit code is the highest of the runs'.
@@ -53,25 +67,35 @@ pub fn run(args: RetryArgs, layers: &Layers, talk: Talk, printer: &mut Printer) 
         return Err(Error::new(Code::ConfigInvalid, "dead letters are the input; --input cannot be given"));
     }
     let store = args.job.store.store.clone();
+    let mut reader = Reader::open(&store)?;
     let filter = LetterFilter {
         ids: args.letters.clone(),
         run: args.run.map(RunNumber),
         code: args.code.clone(),
         phase: args.phase,
+        slot: args.slot.clone(),
+        plugin: args.digest.as_deref().map(|digits| plugin(&mut reader, digits)).transpose()?,
         state: Some(LetterState::Open),
         ..LetterFilter::default()
     };
-    let groups = by_run(&Reader::open(&store)?, &filter)?;
+    let groups = by_run(&reader, &filter)?;
     if groups.is_empty() {
         print::talk("No open dead letter matches; nothing was tried.");
         return Ok(0);
     }
     let host = plan::host(&args.job)?;
+    let control = Control::default();
+    let watch = Watch::start(control.clone());
     let mut code = 0;
-    for (row, ids) in groups {
+    for (number, (row, ids)) in groups.into_iter().enumerate() {
         let reader = Reader::open(&store)?;
-        let job = retry_job(&args, layers, &host, &reader, &row, ids, &store)?;
-        code = code.max(run_verb::perform(&host, job, &args.job, layers, talk, printer)?);
+        let mut job = retry_job(&args, (layers, talk), &host, &reader, &row, ids, &store)?;
+        job.control = control.clone();
+        let around = Around { appends: number > 0, ..Around::alone(&watch) };
+        code = code.max(run_verb::perform(&host, job, &args.job, (layers, talk), &around, printer)?);
+        if control.stopped() {
+            break;
+        }
     }
     Ok(code)
 }
@@ -111,19 +135,21 @@ fn by_run(reader: &Reader, filter: &LetterFilter) -> Result<Vec<(RunRow, Vec<i64
 
 fn retry_job(
     args: &RetryArgs,
-    layers: &Layers,
+    (layers, talk): (&Layers, Talk),
     host: &Host,
     reader: &Reader,
     row: &RunRow,
     ids: Vec<i64>,
     store: &Path,
 ) -> Result<Job> {
-    let mut job = plan::job(&JobArgs { input: vec!["-".to_owned()], ..(*args.job).clone() }, layers, host)?;
+    let args_of_job = JobArgs { input: vec!["-".to_owned()], ..(*args.job).clone() };
+    let mut job = plan::job(&args_of_job, layers, host, Tags::Lock(talk))?;
     let letters = Letters { reader: Reader::open(store)?, ids: ids.clone().into_iter(), page: Vec::new().into_iter() };
-    let source = ListSource::fallible(format!("dead letters of run {}", row.run), letters);
+    let source = ListSource::raw(format!("dead letters of run {}", row.run), letters);
     job.input = Input::Source { source: Box::new(source), resumable: None };
     job.dead_letters = Some(ids.into());
     job.collection = row.collection.clone();
+    job.over_newer = args.over_newer;
     if job.id.is_none() {
         let of_run = row.identity.iter().find(|(name, _)| name == "id").map(|(_, value)| value.as_str());
         job.id = of_run.filter(|text| text.starts_with('/')).and_then(Pointer::parse);
@@ -142,12 +168,13 @@ fn keep_plugins(
     row: &RunRow,
 ) -> Result<()> {
     let given_validators = !job.validators.is_empty();
-    let chain = reader.plugins(row.run)?;
+    let given_operations = !job.operations.is_empty();
+    let chain = last_chain(reader.plugins(row.run)?);
     let names: Vec<Name> = chain.iter().filter_map(|used| Name::parse(&used.slot)).collect();
     for used in chain {
         let taken = match used.role.as_str() {
             "validator" => given_validators,
-            _ => job.operation.is_some(),
+            _ => given_operations,
         };
         if taken {
             continue;
@@ -168,7 +195,7 @@ fn keep_plugins(
         plan::grants_from_flags(&args.job, &names, &mut spec)?;
         match used.role.as_str() {
             "validator" => job.validators.push(spec),
-            _ => job.operation = Some(spec),
+            _ => job.operations.push(spec),
         }
     }
     Ok(())
@@ -203,7 +230,7 @@ impl Letters {
 }
 
 impl Iterator for Letters {
-    type Item = Result<(Option<String>, String)>;
+    type Item = Result<(Option<String>, Vec<u8>)>;
 
     fn next(&mut self) -> Option<Self::Item> {
         if self.page.len() == 0
@@ -211,12 +238,7 @@ impl Iterator for Letters {
         {
             return Some(Err(error));
         }
-        let (id, bytes) = self.page.next()?;
-        // Bytes that are no text are refused again, with their bytes kept in the first letter.
-        Some(Ok((
-            id,
-            String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()),
-        )))
+        self.page.next().map(Ok)
     }
 }
 

@@ -1,18 +1,21 @@
 //! `run`: the main job.
 
 use std::io::{self, IsTerminal, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use clap::builder::BoolishValueParser;
 
-use super::job_args::{DurabilityArg, JobArgs};
+use super::job_args::{DurabilityArg, JobArgs, name};
+use super::locations::Tags;
 use super::print::{self, Printer};
 use super::signals::Watch;
-use super::{EXIT_CODES, Layers, Talk, plan, recommended, reload};
-use crate::coordinator::{Host, IndexReport, IndexState, Job, RunFailure, RunReport, keep_indexes};
+use super::spec::duration;
+use super::{EXIT_CODES, Layers, Talk, plan, recommended, reload, stored, watch_input};
+use crate::coordinator::{Host, IndexReport, IndexState, Job, RunFailure, RunReport, SwapSettings, keep_indexes};
 use crate::error::{Code, Error, Result};
-use crate::model::{RunStatus, printable};
+use crate::limits;
+use crate::model::{Name, RunStatus, printable};
 use crate::monitor::{EventsFile, MetricsFile, MetricsServer, MonitorSetup, ProgressMode, Summary, Watched, monitors};
 use crate::processor::ProcessorKind;
 
@@ -34,6 +37,25 @@ const WIDTH_OFF_TERMINAL: u16 = 200;
 pub struct RunArgs {
     #[command(flatten)]
     pub job: JobArgs,
+    /// Read the items of this collection of the store, as they are when the run begins
+    #[arg(long, value_name = "COLLECTION", env = "ATLAS_FROM", value_parser = name, help_heading = "Input")]
+    pub from: Option<Name>,
+    /// Stay up and read each file that comes into this folder, in a run of its own
+    ///
+    /// Files whose extension names a format (with --format: all) are read once they have not changed for half a second, the
+    /// oldest first; best moved in whole. Hidden files and those that end in .part, .tmp or ~ are left alone, files in
+    /// folders inside too. A file that cannot be read is told, and the others go on. The files of the plugins are followed
+    /// as with --watch. It ends with a signal; the same command then goes on where it was, and reads no file a second time
+    /// unless it has changed.
+    #[arg(long, value_name = "DIR", env = "ATLAS_WATCH_INPUT", help_heading = "Input")]
+    pub watch_input: Option<PathBuf>,
+    /// Read this file last, and go on reading as it grows
+    ///
+    /// For NDJSON, CSV and TSV, not compressed. A line counts once its line end is there. The run goes on until a signal
+    /// stops it (the same command then continues), or until the file is replaced or removed: what it held is processed
+    /// first, and the next command reads the new one.
+    #[arg(long, value_name = "FILE", env = "ATLAS_FOLLOW", help_heading = "Input")]
+    pub follow: Option<String>,
     /// Do everything for real, then undo it, and tell what would have changed
     #[arg(long, env = "ATLAS_DRY_RUN", value_parser = BoolishValueParser::new(), help_heading = "Store")]
     pub dry_run: bool,
@@ -43,6 +65,18 @@ pub struct RunArgs {
     /// Continue a run although plugins or settings have changed since it began
     #[arg(long, env = "ATLAS_ACCEPT_CHANGE", value_parser = BoolishValueParser::new(), help_heading = "Store")]
     pub accept_change: bool,
+    /// Follow the files of the plugins: what is new in them takes their place at the border of a batch, if it passes its trial
+    #[arg(long, env = "ATLAS_WATCH", value_parser = BoolishValueParser::new(), help_heading = "Plugins")]
+    pub watch: bool,
+    /// Let a new plugin change the fate of so many items of a hundred
+    #[arg(long, value_name = "PERCENT", default_value = "25", env = "ATLAS_SWAP_DIFFERENCE", value_parser = clap::value_parser!(u64).range(0..=100), help_heading = "Plugins")]
+    pub swap_difference: u64,
+    /// Let a new plugin take so many times as long as the old one for the same items
+    #[arg(long, value_name = "TIMES", default_value = "5", env = "ATLAS_SWAP_SLOWDOWN", value_parser = clap::value_parser!(u64).range(1..=limits::SWAP_SLOWDOWN_MAX), help_heading = "Plugins")]
+    pub swap_slowdown: u64,
+    /// Run a new plugin beside the old one on so many live batches, without storing, before it takes its place
+    #[arg(long, value_name = "BATCHES", default_value = "0", env = "ATLAS_SHADOW", value_parser = clap::value_parser!(u64).range(0..=limits::SWAP_SHADOW_BATCHES_MAX), help_heading = "Plugins")]
+    pub shadow: u64,
     /// Begin with what `recommend` finds in the store, where neither a flag nor a setting says otherwise
     #[arg(long, env = "ATLAS_RECOMMENDED", value_parser = BoolishValueParser::new(), help_heading = "Batches")]
     pub recommended: bool,
@@ -51,18 +85,65 @@ pub struct RunArgs {
 /// Runs the job; the exit code tells how it ended.
 pub fn run(mut args: RunArgs, mut layers: Layers, talk: Talk, printer: &mut Printer) -> Result<u8> {
     let advice = args.recommended.then(|| recommended::apply(&mut args.job, &mut layers)).transpose()?;
+    if let Some(folder) = args.watch_input.clone() {
+        return watch_input::run(&folder, args, (&layers, talk), printer);
+    }
+    args.job.input.extend(args.follow.clone());
+    if args.from.is_some() {
+        stored::check_alone(&args.job.input)?;
+        args.job.input = vec!["-".to_owned()];
+    }
     let host = plan::host(&args.job)?;
-    let mut job = plan::job(&args.job, &layers, &host)?;
+    let mut job = plan::job(&args.job, &layers, &host, Tags::Lock(talk))?;
+    if let Some(collection) = &args.from {
+        job.input = stored::input(&args.job.store.store, collection)?;
+    }
+    job.read.follow = args.follow.is_some();
     if let Some(advice) = advice {
         advice.tell(&mut job);
     }
     job.dry_run = args.dry_run;
     job.again = args.again;
     job.accept_change = args.accept_change;
+    swapping(&mut job, &args, &layers)?;
     if args.job.durability == DurabilityArg::Normal && !talk.quiet {
         print::talk("Durability is normal: a power cut may take the last batches that were acknowledged.");
     }
-    perform(&host, job, &args.job, &layers, talk, printer)
+    let watch = Watch::start(job.control.clone());
+    perform(&host, job, &args.job, (&layers, talk), &Around::alone(&watch), printer)
+}
+
+/// How plugins of the job may be exchanged while it runs.
+pub fn swapping(job: &mut Job, args: &RunArgs, layers: &Layers) -> Result<()> {
+    job.swap = SwapSettings {
+        difference_percent: args.swap_difference,
+        shadow_batches: args.shadow,
+        slowdown_max: args.swap_slowdown,
+    };
+    if args.watch {
+        job.watch = plan::watched(&args.job, layers)?;
+        if job.watch.is_empty() {
+            tracing::warn!(code = Code::ConfigInert.as_str(), "There is no plugin whose file --watch could follow.");
+        }
+    }
+    Ok(())
+}
+
+/// What a run stands in.
+pub struct Around<'a> {
+    /// Signals of the process.
+    pub watch: &'a Watch,
+    /// One of several runs: what it reads, said on the one line that it gets in place of a summary.
+    pub named: Option<&'a str>,
+    /// An earlier run of this process has begun the file for events.
+    pub appends: bool,
+}
+
+impl<'a> Around<'a> {
+    /// The only run of the process.
+    pub fn alone(watch: &'a Watch) -> Self {
+        Self { watch, named: None, appends: false }
+    }
 }
 
 /// Runs a job with the monitors that the flags ask for, and prints how it ended.
@@ -70,8 +151,8 @@ pub fn perform(
     host: &Host,
     mut job: Job,
     args: &JobArgs,
-    layers: &Layers,
-    talk: Talk,
+    (layers, talk): (&Layers, Talk),
+    around: &Around<'_>,
     printer: &mut Printer,
 ) -> Result<u8> {
     if job.processor == ProcessorKind::Index {
@@ -93,6 +174,7 @@ pub fn perform(
     let events = match &args.events {
         None => None,
         Some(_) if events_on_stdout => Some(EventsFile::to("stdout".to_owned(), Box::new(io::stdout()))),
+        Some(path) if around.appends => Some(EventsFile::append(path)?),
         Some(path) => Some(EventsFile::create(path)?),
     };
     let metrics_file = args.metrics_file.as_deref().map(MetricsFile::create).transpose()?;
@@ -118,17 +200,17 @@ pub fn perform(
     });
     job.inbox = true;
     job.live = reload::watch(layers, plan::default_lanes());
-    let watch = Watch::start(job.control.clone());
     let ended = host.run(job);
     let (report, error) = match ended {
         Ok(report) => (Some(report), None),
         Err(RunFailure { report, error }) => (report.map(|report| *report), Some(error)),
     };
     if let Some(report) = &report {
-        match &report.error {
-            _ if !talk.quiet => tell(report, &summary, error.is_some()),
+        match (&report.error, around.named) {
+            (_, Some(name)) if !talk.quiet => tell_briefly(name, report),
+            (_, None) if !talk.quiet => tell(report, &summary, error.is_some()),
             // A stop is told even by a quiet run; what `error` holds is told by the caller.
-            Some(stop) if error.is_none() => print::stop(stop),
+            (Some(stop), _) if error.is_none() => print::stop(stop),
             _ => {}
         }
         if args.output.json() {
@@ -137,7 +219,7 @@ pub fn perform(
     }
     match (error, report) {
         (Some(error), _) => Err(error),
-        (None, Some(report)) if stopped(&report) => Ok(watch.exit().unwrap_or_else(|| report.exit())),
+        (None, Some(report)) if stopped(&report) => Ok(around.watch.exit().unwrap_or_else(|| report.exit())),
         (None, Some(report)) => Ok(report.exit()),
         (None, None) => Ok(0),
     }
@@ -146,6 +228,26 @@ pub fn perform(
 /// True if the run ended before its input did, and no error is why.
 fn stopped(report: &RunReport) -> bool {
     matches!(report.status, RunStatus::Interrupted | RunStatus::RolledBack) && report.error.is_none()
+}
+
+/// What is complete already is not worth a line.
+fn tell_briefly(name: &str, report: &RunReport) {
+    if report.already_complete {
+        return;
+    }
+    let counts = &report.counts;
+    print::talk(&format!(
+        "{}: run {} {}, {} read, {} stored, {} rejected, {} dead-lettered, {} dropped, {}",
+        printable(name),
+        report.run,
+        report.status.as_str(),
+        counts.read,
+        counts.stored,
+        counts.rejected,
+        counts.dead_lettered,
+        counts.dropped,
+        duration(report.duration_ms)
+    ));
 }
 
 /// `error_follows`: the summary leaves out the error, which is told in full after it.
@@ -223,8 +325,7 @@ fn results() -> crate::processor::Output {
     let mut out = Some(io::BufWriter::with_capacity(64 << 10, io::stdout()));
     Box::new(move |_, _, body| {
         let Some(writer) = &mut out else { return Ok(()) };
-        // Searching slices for a byte is fast, for a character it is not.
-        let one_line = !body.as_bytes().contains(&b'\n') && !body.as_bytes().contains(&b'\r');
+        let one_line = memchr::memchr2(b'\n', b'\r', body.as_bytes()).is_none();
         let result = match one_line {
             true => writer.write_all(body.as_bytes()),
             false => writer.write_all(body.replace(['\n', '\r'], " ").as_bytes()),

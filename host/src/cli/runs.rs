@@ -1,5 +1,6 @@
 //! `runs`: what was done to a store, and when.
 
+mod measured;
 mod report;
 mod tune;
 mod tuning;
@@ -97,6 +98,8 @@ struct RunDocument<'a> {
     identity: &'a [(String, String)],
     settings: Value,
     /// Where it was asked for.
+    /// Times, sizes and percentiles of the last execution; null until it ends.
+    performance: Value,
     #[serde(skip_serializing_if = "Option::is_none")]
     tuning: Option<Vec<tuning::Decision<'a>>>,
 }
@@ -221,7 +224,13 @@ fn about(run: &RunRow, held: bool, plugins: &[RunPlugin]) -> String {
     });
     let lines =
         |pairs: Vec<(String, String)>| pairs.iter().map(|(k, v)| format!("{k} = {v}")).collect::<Vec<_>>().join("\n");
-    let plugins: Vec<String> = plugins.iter().map(plugin_line).collect();
+    let performance = measured::of(run);
+    let plugins: Vec<String> = plugins
+        .iter()
+        .map(|plugin| {
+            plugin_line(plugin) + &performance.as_ref().map_or(String::new(), |p| measured::plugin(p, plugin))
+        })
+        .collect();
     fields(&[
         ("run", format!("{} ({})", run.run, run.uuid)),
         ("status", status),
@@ -252,6 +261,11 @@ fn about(run: &RunRow, held: bool, plugins: &[RunPlugin]) -> String {
         ("retries", counts.retries.to_string()),
         ("blank lines", run.blank_lines.to_string()),
         ("batches", format!("{}; the next item has ordinal {}", run.batches, run.next)),
+        ("per item", performance.as_ref().map_or(String::new(), measured::per_item)),
+        ("time", performance.as_ref().map_or(String::new(), measured::phases)),
+        ("idle", performance.as_ref().map_or(String::new(), measured::idle)),
+        ("memory", performance.as_ref().map_or(String::new(), measured::memory)),
+        ("indexes", performance.as_ref().map_or(String::new(), measured::indexes)),
         ("atomic", run.atomic.clone()),
         ("inputs", inputs(run).join("\n")),
         ("plugins", plugins.join("\n")),
@@ -357,6 +371,7 @@ fn document(
         plugins: plugins.iter().map(PluginView::of).collect(),
         identity: &run.identity,
         settings: json(&run.settings_json),
+        performance: run.performance_json.as_deref().map_or(Value::Null, json),
         tuning: plans.map(|plans| plans.iter().map(tuning::Decision::of).collect()),
     };
     let unwritable =

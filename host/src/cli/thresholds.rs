@@ -24,7 +24,7 @@ pub struct ThresholdArgs {
     #[arg(long, value_name = "TIME", default_value = "5s", env = "ATLAS_MAX_RESPONSE", value_parser = units::duration)]
     pub max_response: Duration,
     /// Call it unhealthy where the store's write-ahead log is larger
-    #[arg(long, value_name = "SIZE", default_value = "1000MiB", env = "ATLAS_MAX_WAL", value_parser = units::bytes)]
+    #[arg(long, value_name = "SIZE", default_value = "1GiB", env = "ATLAS_MAX_WAL", value_parser = units::bytes)]
     pub max_wal: usize,
     /// Call it unhealthy where less space is left for the store
     #[arg(long, value_name = "SIZE", default_value = "256MiB", env = "ATLAS_MIN_DISK_FREE", value_parser = units::bytes)]

@@ -4,6 +4,7 @@ use clap::Args;
 
 use super::Layers;
 use super::job_args::JobArgs;
+use super::locations::Tags;
 use super::plan;
 use super::print::{Printer, table};
 use crate::coordinator::{Filling, Input, Job, RunReport, SlotSpec};
@@ -27,7 +28,7 @@ pub struct ValidateArgs {
 /// Runs the sample and prints the plan.
 pub fn run(args: ValidateArgs, layers: &Layers, printer: &mut Printer) -> Result<u8> {
     let host = plan::host(&args.job)?;
-    let mut job = plan::job(&args.job, layers, &host)?;
+    let mut job = plan::job(&args.job, layers, &host, Tags::Look)?;
     let plan = described(&job, &args);
     let sample = job.limit.map_or(args.sample, |limit| limit.min(args.sample));
     job.limit = Some(sample);
@@ -75,7 +76,7 @@ fn described(job: &Job, args: &ValidateArgs) -> Vec<(String, String)> {
     for slot in &job.validators {
         add("validator", slot_text(slot));
     }
-    if let Some(slot) = &job.operation {
+    for slot in &job.operations {
         add("operation", slot_text(slot));
     }
     add("store", job.store.as_ref().map_or_else(|| "none".to_owned(), |path| path.display().to_string()));

@@ -1,5 +1,7 @@
 //! What a run may be asked for. Every refusal is CONFIG_3001 and names the setting, what was given and what is possible.
 
+use std::time::Duration;
+
 use super::job::Job;
 use super::writer::RejectLimit;
 use crate::error::{Code, Error, Result};
@@ -12,7 +14,7 @@ pub(super) fn job(job: &Job) -> Result<()> {
     attempts(job.attempts)?;
     batch_size(job.bounds.batch_size)?;
     lanes(job.bounds.lanes)?;
-    if job.validators.len() + usize::from(job.operation.is_some()) > limits::PLUGINS_MAX {
+    if job.validators.len() + job.operations.len() > limits::PLUGINS_MAX {
         return refuse(format!("more than {} plugins in one run", limits::PLUGINS_MAX));
     }
     if job.deadline.is_zero() || job.deadline > limits::DEADLINE_LIMIT {
@@ -20,18 +22,23 @@ pub(super) fn job(job: &Job) -> Result<()> {
         return refuse(format!("deadline is {:?}, more than 0 and up to {most} s are possible", job.deadline));
     }
     batch_bytes(job.batch_bytes)?;
-    if job.batch_time_max.is_some_and(|time| time.is_zero()) {
-        return refuse("max batch time is 0, more than 0 is possible".to_owned());
-    }
+    job.swap.check()?;
+    batch_time_max(job.batch_time_max)?;
+    memory_budget(job.memory_budget)?;
     if let Some(RejectLimit::Percent(percent)) = job.max_rejects
         && !(0.0..=100.0).contains(&percent)
     {
         return refuse(format!("max rejects is {percent} percent, 0 to 100 are possible"));
     }
-    let mut names: Vec<&Name> = job.validators.iter().chain(&job.operation).map(|slot| &slot.name).collect();
+    let mut names: Vec<&Name> = job.validators.iter().chain(&job.operations).map(|slot| &slot.name).collect();
     names.sort();
-    match names.windows(2).find(|pair| pair[0] == pair[1]) {
-        Some(pair) => refuse(format!("two slots are called {}", pair[0])),
+    if let Some(pair) = names.windows(2).find(|pair| pair[0] == pair[1]) {
+        return refuse(format!("two slots are called {}", pair[0]));
+    }
+    match job.watch.iter().find(|file| !names.contains(&&file.slot)) {
+        Some(file) => {
+            refuse(format!("{} is to be watched for slot {}, which there is not", file.path.display(), file.slot))
+        }
         None => Ok(()),
     }
 }
@@ -51,11 +58,35 @@ pub(super) fn lanes(lanes: Interval) -> Result<()> {
     within("lanes", lanes.max(), limits::LANES_LIMIT)
 }
 
+/// Time that batches should stay below.
+pub(super) fn batch_time_max(time: Option<Duration>) -> Result<()> {
+    match time {
+        Some(Duration::ZERO) => refuse("max batch time is 0, more than 0 is possible".to_owned()),
+        _ => Ok(()),
+    }
+}
+
+/// Memory that the process should stay below, in bytes.
+pub(super) fn memory_budget(bytes: Option<u64>) -> Result<()> {
+    match bytes {
+        Some(0) => refuse("memory budget is 0 bytes, more than 0 is possible".to_owned()),
+        _ => Ok(()),
+    }
+}
+
 /// Bytes at which a batch closes.
 pub(super) fn batch_bytes(bytes: usize) -> Result<()> {
     match bytes {
         0 => refuse("batch bytes is 0, at least 1 is possible".to_owned()),
         _ => Ok(()),
+    }
+}
+
+/// A candidate for a slot.
+pub(super) fn plugin_bytes(name: &str, bytes: usize) -> Result<()> {
+    match bytes as u64 {
+        0..=limits::PLUGIN_BYTES_MAX => Ok(()),
+        bytes => refuse(format!("plugin {name} has {bytes} bytes, the bound is {}", limits::PLUGIN_BYTES_MAX)),
     }
 }
 

@@ -1,16 +1,19 @@
-//! Computing one chunk on a lane: validators, then the operation on what they accepted; poison items are found by halving.
+//! Computing one chunk on a lane: validators, then the operations on what they accepted; poison items are found by halving.
 //!
 //! Pure towards the run: plugins in, decisions out. Knows no store, no strategy, no other chunk.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::judge;
+use super::chain::Chain;
 use super::shared::RunShared;
+use super::swap::shadow::Shadow;
+use super::{judge, pipeline};
 use crate::error::Code;
 use crate::limits;
 use crate::model::{Batch, Decision, Fate, Item, Name, Outcome, Phase, Problem, Refusal, Verdict};
-use crate::plugin::{Call, CallRuntime, Fault, LogBudget, Lookup, Slot};
+use crate::plugin::{Call, CallRuntime, Fault, LogBudget, Lookup, Slot, host_time_taken};
+use crate::source::Decoder;
 
 /// Where one item stands after a chunk was computed.
 #[derive(Debug, Clone, PartialEq)]
@@ -34,17 +37,45 @@ pub(super) struct ChunkMetrics {
     pub calls: u64,
     /// Mean time per item of each guest call, and how many items it had.
     pub item_ns: Vec<(u64, u32)>,
-    /// By slot: validators in order, then the operation.
+    /// By slot: validators in order, then the operations.
     pub slots: Vec<SlotMetrics>,
 }
 
 /// Calls of one slot.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct SlotMetrics {
     pub calls: u64,
     pub items: u64,
     pub faults: u64,
+    /// Items or pieces that an operation dropped.
+    pub drops: u64,
     pub time_ns: u64,
+    /// CPU time of the lane within the calls.
+    pub cpu_ns: u64,
+    /// Part of the time that they spent in the host.
+    pub host_ns: u64,
+    /// Faults by their code; mostly none.
+    pub codes: Vec<(Code, u64)>,
+}
+
+impl SlotMetrics {
+    fn add(&mut self, other: &Self) {
+        self.calls += other.calls;
+        self.items += other.items;
+        self.faults += other.faults;
+        self.drops += other.drops;
+        self.time_ns += other.time_ns;
+        self.cpu_ns += other.cpu_ns;
+        self.host_ns += other.host_ns;
+        other.codes.iter().for_each(|(code, faults)| self.faulted(*code, *faults));
+    }
+
+    fn faulted(&mut self, code: Code, faults: u64) {
+        match self.codes.iter_mut().find(|(known, _)| *known == code) {
+            Some((_, sum)) => *sum += faults,
+            None => self.codes.push((code, faults)),
+        }
+    }
 }
 
 impl ChunkMetrics {
@@ -54,11 +85,7 @@ impl ChunkMetrics {
         self.calls += other.calls;
         self.item_ns.extend_from_slice(&other.item_ns);
         for (number, theirs) in other.slots.iter().enumerate() {
-            let ours = self.slot(number);
-            ours.calls += theirs.calls;
-            ours.items += theirs.items;
-            ours.faults += theirs.faults;
-            ours.time_ns += theirs.time_ns;
+            self.slot(number).add(theirs);
         }
     }
 
@@ -74,11 +101,15 @@ impl ChunkMetrics {
 #[derive(Clone)]
 pub(super) struct Chunk {
     pub run: Arc<RunShared>,
+    /// That of its batch.
+    pub chain: Arc<Chain>,
     pub number: u64,
     pub batch: Arc<Batch>,
     pub indices: Vec<u32>,
     pub attempt: u32,
-    /// Log budgets of the batch, one per slot: validators in order, then the operation.
+    /// Candidates that run beside the plugins in force; mostly none.
+    pub shadows: Arc<[Arc<Shadow>]>,
+    /// Log budgets of the batch, one per slot: validators in order, then the operations.
     pub logs: Arc<[Arc<LogBudget>]>,
 }
 
@@ -95,71 +126,96 @@ impl<'a> ChunkWork<'a> {
         Self { chunk, runtime, lookup, metrics: ChunkMetrics::default() }
     }
 
-    /// All validators one after another, then the operation. One result per item, same order.
+    /// All validators one after another, then the operations. One result per item, same order.
     pub fn compute(&mut self) -> Vec<ItemResult> {
-        let count = self.chunk.run.validators.len();
+        let count = self.chunk.chain.validators.len();
         let judged: Vec<Vec<Judged>> = (0..count).map(|number| self.validate(number)).collect();
-        let merged = merge(&self.chunk.run.validators, judged, self.chunk.indices.len(), self.chunk.attempt);
+        let merged = merge(&self.chunk.chain.validators, judged, self.chunk.indices.len(), self.chunk.attempt);
         self.operate(merged)
     }
 
     /// One validator over the whole chunk.
     pub fn validate(&mut self, number: usize) -> Vec<Judged> {
         let begin = Instant::now();
-        let slot = Arc::clone(&self.chunk.run.validators[number]);
-        let call = self.call(number);
-        let all: Vec<usize> = (0..self.chunk.indices.len()).collect();
-        let judged = self.halve(number, &all, call, |work, call, items, fresh| {
+        let chunk = self.chunk;
+        let slot = &chunk.chain.validators[number];
+        let items: Vec<Item<'_>> = (0..chunk.indices.len()).map(|place| self.item(place)).collect();
+        let judged = self.halve(number, &items, |work, call, items, fresh| {
             let (result, lookup) = slot.validate(work.runtime, call, items, work.lookup.take(), fresh);
             work.lookup = lookup;
             result
         });
         self.metrics.validate_ns += begin.elapsed().as_nanos() as u64;
+        self.beside(number, &items, || merge(std::slice::from_ref(slot), vec![judged.clone()], items.len(), 1));
         judged
     }
 
-    /// The operation over the accepted items of the chunk; the other results pass through.
+    /// The operations over the accepted items of the chunk; the other results pass through.
     pub fn operate(&mut self, mut results: Vec<ItemResult>) -> Vec<ItemResult> {
         let accepted: Vec<usize> = (0..results.len()).filter(|place| results[*place] == ItemResult::Accepted).collect();
-        let Some(slot) = self.chunk.run.operation.clone() else {
-            for place in accepted {
-                results[place] = ItemResult::Decided(Decision::Keep);
-            }
-            return results;
-        };
         let begin = Instant::now();
-        let number = self.chunk.run.validators.len();
-        let call = self.call(number);
-        let outcomes = self.halve(number, &accepted, call, |work, call, items, fresh| {
-            let (result, lookup) = slot.apply(work.runtime, call, items, work.lookup.take(), fresh);
-            work.lookup = lookup;
-            result
-        });
-        for (place, outcome) in accepted.into_iter().zip(outcomes) {
-            results[place] = self.settle(&slot, place, outcome);
+        let chunk = self.chunk;
+        match chunk.chain.operations.as_slice() {
+            [] => {
+                for place in accepted {
+                    results[place] = ItemResult::Decided(Decision::Keep);
+                }
+                return results;
+            }
+            [slot] => {
+                let items: Vec<Item<'_>> = accepted.iter().map(|place| self.item(*place)).collect();
+                let outcomes = self.apply(0, &items);
+                for ((place, item), outcome) in accepted.iter().zip(&items).zip(outcomes) {
+                    results[*place] = self.settle(slot, *item, outcome);
+                }
+                let number = chunk.chain.validators.len();
+                self.beside(number, &items, || accepted.iter().map(|place| results[*place].clone()).collect());
+            }
+            _ => {
+                let items: Vec<Item<'_>> = accepted.iter().map(|place| self.item(*place)).collect();
+                for (place, result) in accepted.into_iter().zip(pipeline::operate(self, &items)) {
+                    results[place] = result;
+                }
+            }
         }
         self.metrics.operate_ns += begin.elapsed().as_nanos() as u64;
         results
     }
 
-    fn settle(&self, slot: &Slot, place: usize, outcome: Result<Result<Outcome, String>, Fault>) -> ItemResult {
-        let refuse =
-            |fate, problem| refusal(fate, Phase::Operate, vec![problem], self.chunk.attempt, Some(slot.name()));
-        match outcome {
-            Err(fault) => refuse(Fate::DeadLettered, fault_problem(&fault)),
-            Ok(Err(why)) => refuse(Fate::DeadLettered, Problem::of_host(Code::GuestContract, why)),
-            Ok(Ok(Outcome::Reject(problem))) => refuse(Fate::Rejected, judge::foreign(problem)),
-            Ok(Ok(Outcome::Retry(problem, delay_ms))) => {
-                ItemResult::Retry { problem: judge::foreign(problem), delay_ms, slot: Some(slot.name().clone()) }
-            }
-            Ok(Ok(outcome)) => match judge::decide(outcome, self.item(place), &self.chunk.run.body_decoder) {
-                Ok(decision) => ItemResult::Decided(decision),
-                Err(problem) => refuse(Fate::DeadLettered, problem),
-            },
+    /// One operation over these items.
+    pub fn apply(&mut self, stage: usize, items: &[Item<'_>]) -> Vec<Result<Result<Outcome, String>, Fault>> {
+        let slot = &self.chunk.chain.operations[stage];
+        let number = self.chunk.chain.validators.len() + stage;
+        let outcomes = self.halve(number, items, |work, call, items, fresh| {
+            let (result, lookup) = slot.apply(work.runtime, call, items, work.lookup.take(), fresh);
+            work.lookup = lookup;
+            result
+        });
+        let drops = outcomes.iter().filter(|outcome| matches!(outcome, Ok(Ok(Outcome::Drop)))).count();
+        self.metrics.slot(number).drops += drops as u64;
+        outcomes
+    }
+
+    /// What an operation's answer means for the item that it was given.
+    pub fn settle(&self, slot: &Slot, item: Item<'_>, outcome: Result<Result<Outcome, String>, Fault>) -> ItemResult {
+        settle(slot, item, outcome, self.chunk.attempt, &self.chunk.run.body_decoder)
+    }
+
+    /// Gives candidates for this slot what the plugin in force has answered.
+    pub fn beside(&mut self, number: usize, items: &[Item<'_>], old: impl FnOnce() -> Vec<ItemResult>) {
+        let chunk = self.chunk;
+        if chunk.shadows.iter().all(|shadow| shadow.place != number) {
+            return;
+        }
+        let old = old();
+        for shadow in chunk.shadows.iter().filter(|shadow| shadow.place == number) {
+            let call = Call { log: Arc::default(), ..self.call(number) };
+            self.lookup = shadow.look(&chunk.run, self.runtime, &call, items, &old, self.lookup.take());
         }
     }
 
-    fn item(&self, place: usize) -> Item<'a> {
+    /// The item at this place of the chunk.
+    pub fn item(&self, place: usize) -> Item<'a> {
         let index = self.chunk.indices[place] as usize;
         self.chunk.batch.item(index).expect("BUG: a broken record was put into a chunk")
     }
@@ -177,28 +233,27 @@ impl<'a> ChunkWork<'a> {
         }
     }
 
-    /// Calls for all places at once; after a fault for each half, until the poison items stand alone.
+    /// Calls for all items at once; after a fault for each half, until the poison items stand alone.
     ///
     /// A part gets a share of the deadline by its length, a lone item the whole. k poison items among n cost at most
-    /// k·(2·log2 n + 2) further calls. One result per place, same order.
+    /// k·(2·log2 n + 2) further calls. One result per item, same order.
     fn halve<T>(
         &mut self,
         slot: usize,
-        places: &[usize],
-        call: Call,
+        items: &[Item<'_>],
         mut ask: impl FnMut(&mut Self, &Call, &[Item<'_>], bool) -> Result<Vec<T>, Fault>,
     ) -> Vec<Result<T, Fault>> {
-        let whole = places.len();
+        let call = self.call(slot);
+        let whole = items.len();
         let mut results = Vec::with_capacity(whole);
         // Parts still to do, the first on top, so that results come in order.
-        let mut parts = vec![(places, false)];
+        let mut parts = vec![(items, false)];
         while let Some((part, halved)) = parts.pop() {
             if part.is_empty() {
                 continue;
             }
-            let items: Vec<Item<'_>> = part.iter().map(|place| self.item(*place)).collect();
             let call = Call { deadline: share(call.deadline, part.len(), whole), ..call.clone() };
-            match self.timed(slot, &call, &items, halved && part.len() == 1, &mut ask) {
+            match self.timed(slot, &call, part, halved && part.len() == 1, &mut ask) {
                 Ok(list) => results.extend(list.into_iter().map(Ok)),
                 Err(_) if part.len() > 1 => {
                     let (first, second) = part.split_at(part.len() / 2);
@@ -208,7 +263,7 @@ impl<'a> ChunkWork<'a> {
                 // State left in a warm sandbox may be to blame: a lone item gets one more chance in a fresh one.
                 Err(fault) if !halved && fault.code != Code::GuestDeadline => {
                     results.extend(
-                        self.timed(slot, &call, &items, true, &mut ask)
+                        self.timed(slot, &call, part, true, &mut ask)
                             .map_or_else(|fault| vec![Err(fault)], |list| list.into_iter().map(Ok).collect()),
                     );
                 }
@@ -226,18 +281,50 @@ impl<'a> ChunkWork<'a> {
         fresh: bool,
         ask: &mut impl FnMut(&mut Self, &Call, &[Item<'_>], bool) -> Result<Vec<T>, Fault>,
     ) -> Result<Vec<T>, Fault> {
-        let begin = Instant::now();
+        let meter = self.chunk.chain.slots().nth(slot).map(|slot| slot.cpu_meter());
+        let (begin, watch) = (Instant::now(), meter.map(|meter| meter.start(items.len())));
+        host_time_taken();
         let result = ask(self, call, items, fresh);
+        let host_ns = host_time_taken().as_nanos() as u64;
         let time_ns = begin.elapsed().as_nanos() as u64;
+        let cpu_ns = meter.zip(watch).map_or(0, |(meter, watch)| meter.stop(watch, time_ns));
         let per_item = time_ns / items.len().max(1) as u64;
         self.metrics.calls += 1;
         let metrics = self.metrics.slot(slot);
         metrics.calls += 1;
         metrics.items += items.len() as u64;
-        metrics.faults += u64::from(result.is_err());
         metrics.time_ns += time_ns;
+        metrics.cpu_ns += cpu_ns;
+        metrics.host_ns += host_ns;
+        if let Err(fault) = &result {
+            metrics.faults += 1;
+            metrics.faulted(fault.code, 1);
+        }
         self.metrics.item_ns.push((per_item, items.len() as u32));
         result
+    }
+}
+
+/// What an operation's answer means for the item that it was given.
+pub(super) fn settle(
+    slot: &Slot,
+    item: Item<'_>,
+    outcome: Result<Result<Outcome, String>, Fault>,
+    attempt: u32,
+    decoder: &Decoder,
+) -> ItemResult {
+    let refuse = |fate, problem| refusal(fate, Phase::Operate, vec![problem], attempt, Some(slot.name()));
+    match outcome {
+        Err(fault) => refuse(Fate::DeadLettered, fault_problem(&fault)),
+        Ok(Err(why)) => refuse(Fate::DeadLettered, Problem::of_host(Code::GuestContract, why)),
+        Ok(Ok(Outcome::Reject(problem))) => refuse(Fate::Rejected, judge::foreign(problem)),
+        Ok(Ok(Outcome::Retry(problem, delay_ms))) => {
+            ItemResult::Retry { problem: judge::foreign(problem), delay_ms, slot: Some(slot.name().clone()) }
+        }
+        Ok(Ok(outcome)) => match judge::decide(outcome, item, decoder) {
+            Ok(decision) => ItemResult::Decided(decision),
+            Err(problem) => refuse(Fate::DeadLettered, problem),
+        },
     }
 }
 

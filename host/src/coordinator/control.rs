@@ -7,9 +7,10 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::check;
+use super::swap::SwapRequest;
 use crate::error::{Code, Error, Result};
 use crate::monitor::Thresholds;
-use crate::strategy::Interval;
+use crate::strategy::{Aim, Interval};
 
 /// What a run can be told. Bounds are in force from the next plan.
 #[derive(Debug, Clone, PartialEq)]
@@ -18,6 +19,12 @@ pub enum Command {
     BatchSize(Interval),
     /// Lanes.
     Lanes(Interval),
+    /// What the adaptive strategy aims at.
+    Aim(Aim),
+    /// Time that 95 of 100 batches should stay below; none lifts the bound.
+    BatchTimeMax(Option<Duration>),
+    /// Memory that this process should stay below, in bytes; none lifts the bound.
+    MemoryBudget(Option<u64>),
     /// Attempts per item.
     Attempts(u32),
     /// Bytes at which a batch closes.
@@ -28,6 +35,8 @@ pub enum Command {
     SlowItem(Duration),
     /// What the host's health is judged by.
     Thresholds(Thresholds),
+    /// Another plugin for a slot, at the next border of a batch if it passes its trial. Events tell what becomes of it.
+    Swap(SwapRequest),
     /// No more input; what is under way is committed.
     Stop,
 }
@@ -38,9 +47,13 @@ impl Command {
         match self {
             Command::BatchSize(size) => check::batch_size(*size),
             Command::Lanes(lanes) => check::lanes(*lanes),
+            Command::BatchTimeMax(time) => check::batch_time_max(*time),
+            Command::MemoryBudget(bytes) => check::memory_budget(*bytes),
             Command::Attempts(attempts) => check::attempts(*attempts),
             Command::BatchBytes(bytes) => check::batch_bytes(*bytes),
-            Command::BatchWait(_) | Command::SlowItem(_) | Command::Thresholds(_) | Command::Stop => Ok(()),
+            Command::Aim(_) | Command::BatchWait(_) | Command::SlowItem(_) => Ok(()),
+            Command::Thresholds(_) | Command::Stop => Ok(()),
+            Command::Swap(request) => check::plugin_bytes(&request.name, request.bytes.len()),
         }
     }
 }
@@ -81,7 +94,8 @@ impl Control {
             .map_err(|_| Error::new(Code::ConfigInvalid, "too many changes are waiting for the run"))
     }
 
-    pub(super) fn stopped(&self) -> bool {
+    /// True once the intake was stopped.
+    pub fn stopped(&self) -> bool {
         self.stop.load(Ordering::SeqCst)
     }
 

@@ -6,8 +6,7 @@ use std::time::Instant;
 use super::job::{Atomicity, Job};
 use super::outcome::{REPORT_SCHEMA, RunFailure, RunReport};
 use super::run::{Ended, Finished};
-use super::shared::RunShared;
-use super::start::plugins_used;
+use super::tell::Teller;
 use super::tuning;
 use super::writer::{WriterService, recovery};
 use crate::error::{Code, Error, Result};
@@ -22,8 +21,6 @@ pub(super) struct Context {
     pub resumed_at: u64,
     /// The run holds one transaction open (`--atomic run`).
     pub holds: bool,
-    /// Under which key the next run finds what this one has learned; none where it learns nothing.
-    pub tuning: Option<tuning::Key>,
 }
 
 /// Commits or undoes what the run holds, notes its end and tells it.
@@ -33,11 +30,10 @@ pub(super) fn end(
     job: &Job,
     writer: &WriterService,
     handle: &Arc<RunHandle>,
-    shared: &RunShared,
     context: Context,
     finished: Finished,
 ) -> Result<RunReport, RunFailure> {
-    let Finished { ended, mut teller, peak_lanes, trailing_blank_lines, learned } = finished;
+    let Finished { ended, mut teller, peak_lanes, trailing_blank_lines, learned, chain } = finished;
     teller.blank_lines += trailing_blank_lines;
     let mut counts = handle.counts;
     counts.add(&teller.counts);
@@ -75,6 +71,16 @@ pub(super) fn end(
             .then(|| error.as_ref().map_or_else(|| "the run was stopped".to_owned(), |e| format!("{}: {e}", e.code())));
         teller.closed(undone);
     }
+    if let Err(second) = build_indexes(job, writer, context.key, &mut teller) {
+        match &error {
+            // It may be why they cannot be built; the next run does it.
+            Some(_) => tracing::warn!(code = second.code().as_str(), "Indexes cannot be built: {second}."),
+            None => {
+                status = RunStatus::Failed;
+                error = Some(second);
+            }
+        }
+    }
     writer.forget(context.key);
     // Whole milliseconds, from which every rate of the run is computed.
     let duration_ms = (context.begun.elapsed().as_millis() as u64).max(1);
@@ -86,7 +92,7 @@ pub(super) fn end(
         error_json: error_report.as_ref().and_then(|report| serde_json::to_string(report).ok()),
         performance_json: serde_json::to_string(&teller.summary().performance).ok(),
         alerts_json: serde_json::to_string(teller.alerts()).ok(),
-        tuning: context.tuning.and_then(|key| key.row(handle.run, learned)),
+        tuning: tuning::Key::of_run(job, &chain).and_then(|key| key.row(handle.run, learned)),
     };
     let noted = {
         let handle = Arc::clone(handle);
@@ -140,7 +146,7 @@ pub(super) fn end(
         duration_ms,
         items_per_s: read as f64 * 1e3 / duration_ms as f64,
         peak_lanes: peak_lanes as u64,
-        plugins: plugins_used(shared),
+        plugins: chain.plugins_used(),
         fates,
         performance: Some(summary.performance),
         problems: summary.problems,
@@ -152,6 +158,18 @@ pub(super) fn end(
         }
         _ => Ok(report),
     }
+}
+
+/// Those that were put off while the run filled its collection.
+fn build_indexes(job: &Job, writer: &WriterService, key: u64, teller: &mut Teller) -> Result<()> {
+    if job.dry_run {
+        return Ok(());
+    }
+    let collection = job.collection.clone();
+    for built in writer.ask_for(key, move |processor| processor.build_indexes(&collection))? {
+        teller.index_built(&job.collection, &built);
+    }
+    Ok(())
 }
 
 fn error_report_of(error: &Option<Error>) -> Option<ErrorReport> {

@@ -4,11 +4,15 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::chain::Chain;
 use super::chunk::{ChunkMetrics, ItemResult, Judged, SlotMetrics};
-use super::shared::RunShared;
+use super::lanes::Span;
+use super::swap::probation::SlotBatch;
+use super::swap::shadow::Shadow;
 use crate::limits;
 use crate::model::{
-    Batch, BatchMetrics, BatchNumber, Decision, Digest, Fate, Name, Phase, Plan, Problem, RecordKind, Refusal,
+    Batch, BatchMetrics, BatchNumber, ChunkSpan, Decision, Digest, Fate, Name, Phase, Plan, Problem, Record,
+    RecordKind, Refusal,
 };
 use crate::plugin::LogBudget;
 use crate::source::Cut;
@@ -16,11 +20,15 @@ use crate::source::Cut;
 /// See the module.
 pub(super) struct Flight {
     pub number: BatchNumber,
+    /// In force when it was cut, and for all that is done with it.
+    pub chain: Arc<Chain>,
     pub batch: Arc<Batch>,
     pub plan: Plan,
     pub blank_lines: u64,
     pub digest: Digest,
     pub logs: Arc<[Arc<LogBudget>]>,
+    /// Candidates that run beside its plugins.
+    pub shadows: Arc<[Arc<Shadow>]>,
     decisions: Vec<Option<Decision>>,
     unsettled: usize,
     /// Chunks whose validators run as jobs of their own: verdicts so far.
@@ -28,6 +36,9 @@ pub(super) struct Flight {
     pub retries: u64,
     metrics: ChunkMetrics,
     read_us: u64,
+    /// The reader stood idle before it.
+    reader_wait_us: u64,
+    chunks: Vec<ChunkSpan>,
     record_bytes: u64,
     input_bytes: u64,
     /// When it was cut, since the beginning of the run.
@@ -54,7 +65,7 @@ pub(super) struct RetryItem {
 
 impl Flight {
     /// A batch just cut. Records that are no items are settled at once.
-    pub fn new(number: BatchNumber, plan: Plan, cut: Cut, cut_us: u64, shared: &RunShared) -> Self {
+    pub fn new(number: BatchNumber, plan: Plan, cut: Cut, cut_us: u64, chain: Arc<Chain>) -> Self {
         let mut unsettled = 0;
         let decisions: Vec<Option<Decision>> = cut
             .batch
@@ -79,13 +90,16 @@ impl Flight {
             plan,
             blank_lines: cut.blank_lines,
             digest: cut.digest,
-            logs: shared.slots().map(|_| Arc::default()).collect(),
+            shadows: Arc::from([]),
+            logs: chain.slots().map(|_| Arc::default()).collect(),
             decisions,
             unsettled,
             merging: HashMap::new(),
             retries: 0,
             metrics: ChunkMetrics::default(),
             read_us: cut.read_time.as_micros() as u64,
+            reader_wait_us: 0,
+            chunks: Vec::new(),
             record_bytes: cut.record_bytes,
             input_bytes: cut.input_bytes,
             cut_us,
@@ -93,9 +107,53 @@ impl Flight {
             computed: None,
             first_pass: Vec::new(),
             batch: Arc::new(cut.batch),
+            chain,
         };
         flight.note_if_computed();
         flight
+    }
+
+    /// Forgets all that was computed: another chain begins anew.
+    pub fn restart(&mut self, chain: Arc<Chain>) {
+        let records = self.batch.records.iter().zip(&mut self.decisions);
+        for (_, decision) in records.filter(|(record, _)| matches!(record.kind, RecordKind::Item { .. })) {
+            self.unsettled += usize::from(decision.take().is_some());
+        }
+        self.logs = chain.slots().map(|_| Arc::default()).collect();
+        self.chain = chain;
+        self.shadows = Arc::from([]);
+        self.merging.clear();
+        self.retries = 0;
+        self.metrics = ChunkMetrics::default();
+        self.chunks.clear();
+        self.computed = None;
+        self.first_pass.clear();
+        self.note_if_computed();
+    }
+
+    /// What each slot of its chain did, and how many items it refused.
+    pub fn slot_batches(&self) -> Vec<SlotBatch> {
+        let names: Vec<&Name> = self.chain.slots().map(|slot| slot.name()).collect();
+        let did = |place: usize| self.metrics.slots.get(place).cloned().unwrap_or_default();
+        let is_item = |record: &&Record| matches!(record.kind, RecordKind::Item { .. });
+        let items = self.batch.records.iter().filter(is_item).count() as u64;
+        let of = |did: SlotMetrics| SlotBatch {
+            items,
+            drops: did.drops,
+            time_ns: did.time_ns,
+            asked: did.items,
+            ..SlotBatch::default()
+        };
+        let mut all: Vec<SlotBatch> = (0..names.len()).map(|place| of(did(place))).collect();
+        for decision in &self.decisions {
+            let Some(Decision::Refuse(refusal)) = decision else { continue };
+            let Some(place) = names.iter().position(|name| refusal.slot.as_ref() == Some(*name)) else { continue };
+            match refusal.fate {
+                Fate::Rejected => all[place].rejects += 1,
+                _ => all[place].faults += 1,
+            }
+        }
+        all
     }
 
     /// Indices of the records that are items, in input order.
@@ -150,6 +208,33 @@ impl Flight {
     /// Adds what computing took.
     pub fn add_metrics(&mut self, metrics: &ChunkMetrics) {
         self.metrics.add(metrics);
+    }
+
+    /// Notes that the reader stood idle for so long before it was asked for this batch.
+    pub fn reader_waited(&mut self, time: Duration) {
+        self.reader_wait_us = time.as_micros() as u64;
+    }
+
+    /// Notes which lane computed a part of it when.
+    pub fn add_span(&mut self, span: &Span, attempt: u32, items: usize, metrics: &ChunkMetrics) {
+        if self.chunks.len() == limits::CHUNKS_KEPT_MAX {
+            return;
+        }
+        let since = |time: Instant| self.cut_us + time.saturating_duration_since(self.begun).as_micros() as u64;
+        self.chunks.push(ChunkSpan {
+            lane: span.lane as u64,
+            attempt: u64::from(attempt),
+            items: items as u64,
+            from_us: since(span.from),
+            to_us: since(span.to),
+            validate_us: metrics.validate_ns / 1000,
+            operate_us: metrics.operate_ns / 1000,
+        });
+    }
+
+    /// What was noted of its chunks.
+    pub fn take_chunks(&mut self) -> Vec<ChunkSpan> {
+        std::mem::take(&mut self.chunks)
     }
 
     /// Settles items; gives back those that want another attempt.
@@ -214,6 +299,7 @@ impl Flight {
             input_bytes: self.input_bytes,
             guest_calls: self.metrics.calls,
             read_us: self.read_us,
+            reader_wait_us: self.reader_wait_us,
             validate_us: self.metrics.validate_ns / 1000,
             operate_us: self.metrics.operate_ns / 1000,
             compute_us: micros(computed.duration_since(self.begun)),

@@ -43,16 +43,18 @@ impl Default for HostOptions {
     }
 }
 
-/// `ATLAS_CACHE_DIR`, else `atlas-host/` in the user's cache directory.
-pub fn default_cache() -> Cache {
+/// `ATLAS_CACHE_DIR`, else `atlas-host/` in the user's cache directory; none where there is neither.
+pub fn cache_folder() -> Option<PathBuf> {
     use etcetera::BaseStrategy;
     if let Some(folder) = std::env::var_os("ATLAS_CACHE_DIR").filter(|value| !value.is_empty()) {
-        return Cache::at(PathBuf::from(folder));
+        return Some(PathBuf::from(folder));
     }
-    match etcetera::choose_base_strategy() {
-        Ok(strategy) => Cache::at(strategy.cache_dir().join("atlas-host")),
-        Err(_) => Cache::none(),
-    }
+    etcetera::choose_base_strategy().ok().map(|strategy| strategy.cache_dir().join("atlas-host"))
+}
+
+/// A cache of compiled plugins in [`cache_folder`].
+pub fn default_cache() -> Cache {
+    cache_folder().map_or_else(Cache::none, Cache::at)
 }
 
 /// The writers of the stores that runs of this host write to.
@@ -172,7 +174,7 @@ impl Host {
         Ok(self.lanes.get_or_init(|| lanes))
     }
 
-    fn loader(&self) -> Result<&PluginLoader> {
+    pub(super) fn loader(&self) -> Result<&PluginLoader> {
         let _one_at_a_time = guard(&self.setup);
         if let Some(loader) = self.loader.get() {
             return Ok(loader);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
@@ -21,6 +21,8 @@ pub(super) struct CutRequest {
 /// The answer to a request.
 pub(super) struct Read {
     pub cut: Result<Cut>,
+    /// How long the reader had nothing to do before it was asked.
+    pub waited: Duration,
 }
 
 /// The coordinator's end of the reader. Dropping it ends the thread, once a read that blocks has returned.
@@ -39,12 +41,16 @@ impl Intake {
         let thread = std::thread::Builder::new()
             .name("atlas-reader".into())
             .spawn(move || {
+                // Before the first batch it waits for the run to begin, which is nobody's back-pressure.
+                let mut idle_since: Option<Instant> = None;
                 for CutRequest { size, bytes, wait } in asked {
+                    let waited = idle_since.map_or(Duration::ZERO, |since| since.elapsed());
                     let cut = cutter.cut(size, bytes, wait, &stop);
                     let last = cut.as_ref().map_or(true, |cut| cut.end);
-                    if answers.send(Read { cut }).is_err() || last {
+                    if answers.send(Read { cut, waited }).is_err() || last {
                         break;
                     }
+                    idle_since = Some(Instant::now());
                 }
             })
             .map_err(|error| Error::new(Code::Internal, format!("the reader thread cannot be started: {error}")))?;

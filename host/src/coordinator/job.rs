@@ -7,10 +7,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::control::{Command, Control};
+use super::run::Carried;
+use super::swap::SwapSettings;
+use super::swap::watch::WatchedFile;
 use super::writer::RejectLimit;
 use crate::error::{Code, Error, Result};
 use crate::limits;
-use crate::model::{Decision, IndexSpec, Name, OnExisting, Pointer};
+use crate::model::{Decision, Digest, IndexSpec, Name, OnExisting, Pointer};
 use crate::monitor::{Monitor, Sensor, Thresholds};
 use crate::plugin::{Grants, Operation, Plugin, Validator};
 use crate::processor::{Output, Processor, ProcessorKind};
@@ -45,6 +48,8 @@ pub struct SlotSpec {
     pub grants: Grants,
     /// The plugin's own settings.
     pub config: BTreeMap<String, String>,
+    /// Nothing but a component of this digest may fill it while the run goes on.
+    pub pinned: Option<Digest>,
 }
 
 /// How much is kept when something goes wrong.
@@ -81,7 +86,8 @@ pub struct Job {
     /// Further collections that changes may name.
     pub collections: Vec<Name>,
     pub indexes: Vec<IndexSpec>,
-    pub operation: Option<SlotSpec>,
+    /// In a row: each works on the outputs of the one before.
+    pub operations: Vec<SlotSpec>,
     pub validators: Vec<SlotSpec>,
     /// Where an item's id stands in it; none makes the ordinal the id.
     pub id: Option<Pointer>,
@@ -100,6 +106,8 @@ pub struct Job {
     pub aim: Aim,
     /// Time from cut to commit that 95 of 100 batches should stay below, where the adaptive strategy plans.
     pub batch_time_max: Option<Duration>,
+    /// Memory that this process should stay below, in bytes: the adaptive strategy plans smaller batches before.
+    pub memory_budget: Option<u64>,
     pub batch_bytes: usize,
     pub batch_wait: Duration,
     /// Attempts per item, from 1.
@@ -112,6 +120,8 @@ pub struct Job {
     pub dry_run: bool,
     /// Process anew what is complete already, or begin anew what was interrupted.
     pub again: bool,
+    /// What is complete stays as it is, though plugins or settings are others than it was processed with.
+    pub once: bool,
     /// Go on although plugins or settings are others than the run began with.
     pub accept_change: bool,
     pub max_rejects: Option<RejectLimit>,
@@ -133,6 +143,12 @@ pub struct Job {
     pub control: Control,
     /// Other processes may change the run's bounds through a folder beside its store: see [`super::tune`].
     pub inbox: bool,
+    /// How plugins are judged that are to take the place of others while the run goes on.
+    pub swap: SwapSettings,
+    /// Files of plugins that are followed: what is new in them takes the place of what fills their slots.
+    pub watch: Vec<WatchedFile>,
+    /// Plugins and candidates come from the run before and go to the one after: for a process that stays up.
+    pub carried: Option<Carried>,
     /// Asked with every sample for changes of the run; for configuration that is read again.
     pub live: Option<Live>,
     /// Said with the first plan, after its reason.
@@ -141,6 +157,10 @@ pub struct Job {
     pub settings_json: String,
     /// Ids of dead letters by ordinal, where the items are dead letters to be tried again.
     pub dead_letters: Option<Arc<[i64]>>,
+    /// An item that a rule rejects loses the row that it has: for stored items that are judged once more.
+    pub remove_rejected: bool,
+    /// Dead letters that are tried again may take the place of rows that were written after them.
+    pub over_newer: bool,
     /// Called with every decision of a batch once it is committed; for tools that look at outcomes.
     pub observer: Option<Observer>,
 }
@@ -164,7 +184,7 @@ impl Job {
             collection: Name::parse("items").expect("a legal name"),
             collections: Vec::new(),
             indexes: Vec::new(),
-            operation: None,
+            operations: Vec::new(),
             validators: Vec::new(),
             id: None,
             missing_id: MissingId::Reject,
@@ -176,6 +196,7 @@ impl Job {
             bounds: Bounds::of_cores(cores),
             aim: Aim::default(),
             batch_time_max: None,
+            memory_budget: None,
             batch_bytes: limits::BATCH_BYTES_MAX,
             batch_wait: limits::BATCH_WAIT,
             attempts: limits::ATTEMPTS,
@@ -184,6 +205,7 @@ impl Job {
             atomic: Atomicity::default(),
             dry_run: false,
             again: false,
+            once: false,
             accept_change: false,
             max_rejects: None,
             seed: None,
@@ -196,10 +218,15 @@ impl Job {
             thresholds: Thresholds::default(),
             control: Control::default(),
             inbox: false,
+            swap: SwapSettings::default(),
+            watch: Vec::new(),
+            carried: None,
             live: None,
             plan_note: None,
             settings_json: "{}".to_owned(),
             dead_letters: None,
+            remove_rejected: false,
+            over_newer: false,
             observer: None,
         }
     }
@@ -251,11 +278,10 @@ impl Job {
         Ok(self)
     }
 
-    /// Transforms items by Rust code.
+    /// Transforms items by Rust code, after the operations there are.
     #[must_use]
-    pub fn operation(mut self, operation: impl Operation + 'static) -> Self {
-        self.operation = Some(SlotSpec::new("operation", Filling::Operation(Arc::new(operation))));
-        self
+    pub fn operation(self, operation: impl Operation + 'static) -> Self {
+        self.one_more(Filling::Operation(Arc::new(operation)))
     }
 
     /// Judges items by Rust code, beside the validators there are.
@@ -266,10 +292,18 @@ impl Job {
         self
     }
 
-    /// Transforms items by a component.
+    /// Transforms items by a component, after the operations there are.
     #[must_use]
-    pub fn operation_plugin(mut self, plugin: Plugin) -> Self {
-        self.operation = Some(SlotSpec::new("operation", Filling::Component(Arc::new(plugin))));
+    pub fn operation_plugin(self, plugin: Plugin) -> Self {
+        self.one_more(Filling::Component(Arc::new(plugin)))
+    }
+
+    fn one_more(mut self, filling: Filling) -> Self {
+        let name = match self.operations.len() {
+            0 => "operation".to_owned(),
+            others => format!("operation{}", others + 1),
+        };
+        self.operations.push(SlotSpec::new(&name, filling));
         self
     }
 
@@ -300,6 +334,7 @@ impl SlotSpec {
             filling,
             grants: Grants::default(),
             config: BTreeMap::new(),
+            pinned: None,
         }
     }
 }

@@ -8,14 +8,15 @@ use crate::source::{Decoder, Raw};
 /// Turns an outcome into a decision.
 ///
 /// Errors: the problem that makes the item a dead letter (GUEST_10005, 10007, 10008).
-pub(super) fn decide(outcome: Outcome, item: Item<'_>, decoder: &Decoder) -> Result<Decision, Problem> {
+pub(crate) fn decide(outcome: Outcome, item: Item<'_>, decoder: &Decoder) -> Result<Decision, Problem> {
     match outcome {
         Outcome::Keep => Ok(Decision::Keep),
         Outcome::Drop => Ok(Decision::Drop),
         Outcome::Replace(body) => {
             let found = judge_body(&body, decoder)?;
             match found {
-                Some(id) if id != item.id => {
+                // An emitted piece has an id of its own beside the one that its body carries.
+                Some(id) if id != item.id && carried(item.body, decoder).as_deref() != Some(&id) => {
                     let message = format!(
                         "the body returned for item {:?} carries the id {:?}; outcomes must be in the order of the items",
                         item.id, id
@@ -56,6 +57,11 @@ fn emit(changes: Vec<Change>) -> Result<Decision, Problem> {
         }
     }
     Ok(Decision::Emit(changes))
+}
+
+/// The id that an item's own body carries, if any.
+fn carried<'a>(body: &'a str, decoder: &Decoder) -> Option<std::borrow::Cow<'a, str>> {
+    judge_body(body, decoder).ok().flatten()
 }
 
 /// The id that the body carries, if any.
@@ -101,6 +107,14 @@ mod tests {
         assert_eq!(problem.code, "GUEST_10007");
         assert!(decide(Outcome::Replace(r#"{"id":"a","x":1}"#.into()), item(), &decoder()).is_ok());
         assert!(decide(Outcome::Replace(r#"{"x":1}"#.into()), item(), &decoder()).is_ok());
+    }
+
+    #[test]
+    fn a_piece_may_keep_the_id_that_its_body_carries() {
+        let piece = Item { ordinal: Ordinal(0), id: "a#1", body: r#"{"id":"a"}"# };
+        assert!(decide(Outcome::Replace(r#"{"id":"a","x":1}"#.into()), piece, &decoder()).is_ok());
+        assert!(decide(Outcome::Replace(r#"{"id":"a#1"}"#.into()), piece, &decoder()).is_ok());
+        assert!(decide(Outcome::Replace(r#"{"id":"b"}"#.into()), piece, &decoder()).is_err());
     }
 
     #[test]

@@ -6,15 +6,28 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
+use std::time::Instant;
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
 use crate::error::{Code, Error, Result};
 use crate::plugin::CallRuntime;
 
-/// Work for a lane. It reports by channels of its own; a panic in it is caught, and `on_panic` tells its run.
+/// When which lane was at work on something.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Span {
+    /// Its number, from 0.
+    pub lane: usize,
+    pub from: Instant,
+    pub to: Instant,
+}
+
+/// What a lane does with its timers, told its number.
+type Work = Box<dyn FnOnce(&CallRuntime, usize) + Send>;
+
+/// Work for a lane, which tells it its number. It reports by channels of its own; a panic in it is caught, and `on_panic` tells its run.
 pub(super) struct LaneJob {
-    pub work: Box<dyn FnOnce(&CallRuntime) + Send>,
+    pub work: Work,
     pub on_panic: Box<dyn FnOnce(String) + Send>,
 }
 
@@ -90,7 +103,7 @@ fn lane(number: usize, jobs: Receiver<LaneJob>, gauge: Arc<Gauge>) -> std::io::R
             let busy = gauge.busy.fetch_add(1, Ordering::Relaxed) + 1;
             gauge.peak.fetch_max(busy, Ordering::Relaxed);
             let LaneJob { work, on_panic } = job;
-            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| work(&runtime))) {
+            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| work(&runtime, number))) {
                 on_panic(panic_text(panic.as_ref()));
             }
             gauge.busy.fetch_sub(1, Ordering::Relaxed);

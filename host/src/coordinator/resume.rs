@@ -1,10 +1,12 @@
 //! Is this the command of an earlier run, and is it the same? Then it continues, or is complete already.
 
+use super::chain::Chain;
 use super::control::Control;
 use super::job::{Input, Job};
-use super::start::{Slots, named};
+use super::start::named;
 use crate::error::{Code, Error, Result};
 use crate::model::{Digest, RunNumber};
+use crate::plugin::Slot;
 use crate::source::{CsvOptions, Cutter, InputPath, MissingId, fingerprint};
 use crate::store::{RunHandle, RunRow};
 
@@ -22,13 +24,13 @@ pub(super) struct Identity {
 
 impl Identity {
     /// Errors: an input cannot be looked at.
-    pub fn of(job: &Job, slots: &Slots, names: &[String]) -> Result<Self> {
+    pub fn of(job: &Job, chain: &Chain, names: &[String]) -> Result<Self> {
         let (inputs, resumable) = inputs(job, names)?;
         let paths: Vec<&str> = inputs.iter().map(|input| input.path.as_str()).collect();
         let key = Digest::of(format!("{}\0{}", job.collection, paths.join("\0")).as_bytes());
         let inputs_json = serde_json::to_string(&inputs).unwrap_or_default();
         let job_key = if resumable { key.to_string() } else { uuid::Uuid::now_v7().to_string() };
-        Ok(Self { job: job_key, resumable, settings: settings(job, slots), inputs_json })
+        Ok(Self { job: job_key, resumable, settings: settings(job, chain), inputs_json })
     }
 }
 
@@ -47,7 +49,7 @@ fn inputs(job: &Job, names: &[String]) -> Result<(Vec<InputIdentity>, bool)> {
         Input::Files(files) => {
             let mut resumable = true;
             let mut identities = Vec::with_capacity(files.len());
-            for file in files {
+            for (number, file) in files.iter().enumerate() {
                 let InputPath::File(path) = file else {
                     resumable = false;
                     identities.push(unread("-".to_owned()));
@@ -55,6 +57,8 @@ fn inputs(job: &Job, names: &[String]) -> Result<(Vec<InputIdentity>, bool)> {
                 };
                 let whole = std::path::absolute(path).unwrap_or_else(|_| path.clone()).display().to_string();
                 match fingerprint(path)? {
+                    // It grows while it is followed; the digest of what was read tells whether it is the same.
+                    Some(_) if job.read.follow && number + 1 == files.len() => identities.push(unread(whole)),
                     Some(print) => identities.push(InputIdentity {
                         path: whole,
                         size_bytes: Some(print.size_bytes),
@@ -71,7 +75,7 @@ fn inputs(job: &Job, names: &[String]) -> Result<(Vec<InputIdentity>, bool)> {
     }
 }
 
-fn settings(job: &Job, slots: &Slots) -> Vec<(String, String)> {
+fn settings(job: &Job, chain: &Chain) -> Vec<(String, String)> {
     let mut settings = vec![
         ("id".to_owned(), job.id.as_ref().map_or_else(|| "ordinal".to_owned(), ToString::to_string)),
         ("missing-id".to_owned(), if job.missing_id == MissingId::Reject { "reject" } else { "ordinal" }.to_owned()),
@@ -82,9 +86,12 @@ fn settings(job: &Job, slots: &Slots) -> Vec<(String, String)> {
         ("on-existing".to_owned(), format!("{:?}", job.on_existing).to_lowercase()),
         ("atomic".to_owned(), job.atomic.as_str().to_owned()),
     ];
-    for (slot, spec) in slots.all().zip(job.validators.iter().chain(&job.operation)) {
-        let digest = slot.digest().map_or_else(|| "native".to_owned(), |digest| digest.to_string());
-        settings.push((format!("{} {}", slot.role().as_str(), slot.name()), digest));
+    if chain.operations.len() > 1 {
+        let names: Vec<&str> = chain.operations.iter().map(|slot| slot.name().as_str()).collect();
+        settings.push(("order of operations".to_owned(), names.join(", ")));
+    }
+    for (slot, spec) in chain.slots().zip(job.validators.iter().chain(&job.operations)) {
+        settings.push(of_slot(slot));
         let grants = slot.grants().describe().join(", ");
         settings.push((format!("grants of {}", slot.name()), grants));
         let config: Vec<String> = spec.config.iter().map(|(key, value)| format!("{key}={value}")).collect();
@@ -92,6 +99,24 @@ fn settings(job: &Job, slots: &Slots) -> Vec<(String, String)> {
         settings.push((format!("config of {}", slot.name()), Digest::of(config.join("\0").as_bytes()).to_string()));
     }
     settings
+}
+
+/// The settings, with what fills the slots of this chain.
+pub(super) fn with_chain(settings: &[(String, String)], chain: &Chain) -> Vec<(String, String)> {
+    let mut settings = settings.to_vec();
+    for slot in chain.slots() {
+        let (name, value) = of_slot(slot);
+        if let Some(setting) = settings.iter_mut().find(|(known, _)| *known == name) {
+            setting.1 = value;
+        }
+    }
+    settings
+}
+
+/// What fills a slot, as a setting.
+fn of_slot(slot: &Slot) -> (String, String) {
+    let digest = slot.digest().map_or_else(|| "native".to_owned(), |digest| digest.to_string());
+    (format!("{} {}", slot.role().as_str(), slot.name()), digest)
 }
 
 fn csv(options: CsvOptions) -> String {
@@ -114,7 +139,7 @@ pub(super) fn judge(last: Option<RunRow>, identity: &Identity, job: &Job) -> Res
     }
     let changed = differences(&row.identity, &identity.settings);
     if row.status.finished() {
-        let same = changed.is_empty() && row.inputs_json == identity.inputs_json;
+        let same = (changed.is_empty() || job.once) && !job.read.follow && row.inputs_json == identity.inputs_json;
         return Ok(if same { Found::Complete(Box::new(row)) } else { Found::New });
     }
     if changed.is_empty() || job.accept_change {

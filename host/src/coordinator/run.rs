@@ -3,7 +3,11 @@
 //! Invariants: batches are sent to the writer in input order; a batch is sent once and only when all its items are settled;
 //! a committed batch is never computed again; batches and bytes under way are bounded.
 
+mod carried;
 mod computing;
+mod resumed;
+mod steps;
+mod swapping;
 mod told;
 mod writing;
 
@@ -14,28 +18,35 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded, never, select, unbounded};
 
+use super::chain::Chain;
 use super::control::Control;
 use super::flight::Flight;
-use super::inbox::Inbox;
+use super::inbox::Listener;
 use super::intake::{CutRequest, Intake, Read};
 use super::job::{Live, Observer};
 use super::lanes::Lanes;
 use super::shared::RunShared;
 use super::tell::Teller;
-use super::work::{Done, LaneWork};
+use super::work::{LaneWork, Worked};
 use super::writer::{Budget, WriterService, Written};
 use crate::error::{Code, Error};
 use crate::event::Event;
 use crate::limits;
-use crate::model::{BatchNumber, Digest, Name, Plan};
+use crate::model::{BatchNumber, Plan};
 use crate::monitor::Sensor;
 use crate::store::{PlanRow, RunHandle, WritePolicy};
-use crate::strategy::{Learned, Signals, Strategy, window};
+use crate::strategy::{Learned, Signals, Strategy, told_share, window};
+
+pub use carried::Carried;
+pub(super) use resumed::probations;
+pub(super) use swapping::{Swapper, Swapping};
 
 /// Everything a run needs, made ready by `start`.
 pub(super) struct RunParts<'a> {
     pub key: u64,
     pub shared: Arc<RunShared>,
+    pub chain: Arc<Chain>,
+    pub swapping: Swapping,
     pub handle: Arc<RunHandle>,
     pub policy: Arc<WritePolicy>,
     pub lanes: &'a Lanes,
@@ -44,19 +55,24 @@ pub(super) struct RunParts<'a> {
     pub strategy: Box<dyn Strategy>,
     pub signals: Signals,
     pub control: Control,
-    pub inbox: Option<Inbox>,
+    pub inbox: Option<Listener>,
+    /// From the run before and for the one after.
+    pub carried: Option<Carried>,
+    /// Plugins read what this run alone can see.
+    pub uncommitted_reads: bool,
     pub live: Option<Live>,
     /// Said with the first plan.
     pub plan_note: Option<String>,
     pub sensor: Box<dyn Sensor>,
     pub sample_interval: Duration,
     pub teller: Teller,
+    /// Items of the whole input, where it tells.
+    pub items_total: Option<u64>,
     pub batch_bytes: usize,
     pub batch_wait: Duration,
     pub attempts: u32,
     pub budget: Option<Budget>,
     pub input_names: Arc<[String]>,
-    pub digests: Arc<[(Name, Digest)]>,
     pub dead_letters: Option<Arc<[i64]>>,
     pub observer: Option<Observer>,
 }
@@ -82,12 +98,14 @@ pub(super) struct Finished {
     pub trailing_blank_lines: u64,
     /// What the strategy found to be good.
     pub learned: Option<Learned>,
+    /// The plugins in force at the end.
+    pub chain: Arc<Chain>,
 }
 
 impl Finished {
     /// A run that failed before its first batch.
-    pub fn failed(error: Error, teller: Teller) -> Self {
-        Self { ended: Ended::Failed(error), teller, peak_lanes: 0, trailing_blank_lines: 0, learned: None }
+    pub fn failed(error: Error, teller: Teller, chain: Arc<Chain>) -> Self {
+        Self { ended: Ended::Failed(error), teller, peak_lanes: 0, trailing_blank_lines: 0, learned: None, chain }
     }
 }
 
@@ -95,6 +113,8 @@ impl Finished {
 struct Waiting {
     due: Instant,
     number: BatchNumber,
+    /// Of the chain that asked for it.
+    generation: u64,
     attempt: u32,
     indices: Vec<u32>,
 }
@@ -125,6 +145,9 @@ struct Sent {
 
 pub(super) struct Run<'a> {
     parts: RunParts<'a>,
+    /// What the next batch that is cut will work with.
+    chain: Arc<Chain>,
+    swapper: Swapper,
     plan: Plan,
     /// Plans of the cuts asked for and not yet received, oldest first.
     requested: VecDeque<Plan>,
@@ -133,6 +156,8 @@ pub(super) struct Run<'a> {
     flights: VecDeque<Flight>,
     sent: VecDeque<Sent>,
     next_number: BatchNumber,
+    /// Where the next batch that is cut will begin, as a position in the input.
+    next_ordinal: u64,
     work: VecDeque<LaneWork>,
     waiting: BinaryHeap<Reverse<Waiting>>,
     lanes_in_use: usize,
@@ -151,20 +176,27 @@ pub(super) struct Run<'a> {
     lane_busy: Duration,
     lane_busy_since: Instant,
     writer_busy: Duration,
-    done: (Sender<Done>, Receiver<Done>),
+    /// By this execution.
+    rows_inserted: u64,
+    /// Indexes are being built that were put off; their end is still to be told.
+    building: bool,
+    done: (Sender<Worked>, Receiver<Worked>),
     written: (Sender<Written>, Receiver<Written>),
 }
 
 impl<'a> Run<'a> {
-    pub fn new(parts: RunParts<'a>) -> Self {
+    pub fn new(parts: RunParts<'a>, swapper: Swapper) -> Self {
         let now = Instant::now();
         Self {
+            chain: Arc::clone(&parts.chain),
+            swapper,
             plan: Plan { batch_size: 1, lanes: 1, batches_in_flight: 1 },
             requested: VecDeque::new(),
             plans: VecDeque::new(),
             flights: VecDeque::new(),
             sent: VecDeque::new(),
             next_number: parts.handle.next_batch,
+            next_ordinal: parts.handle.next,
             work: VecDeque::new(),
             waiting: BinaryHeap::new(),
             lanes_in_use: 0,
@@ -180,6 +212,8 @@ impl<'a> Run<'a> {
             lane_busy: Duration::ZERO,
             lane_busy_since: now,
             writer_busy: Duration::ZERO,
+            rows_inserted: 0,
+            building: false,
             // Bounded by the lanes in use and the batches at the writer.
             done: unbounded(),
             written: bounded(limits::BATCHES_IN_FLIGHT_MAX * 4),
@@ -189,6 +223,7 @@ impl<'a> Run<'a> {
 
     /// Runs to the end.
     pub fn run(mut self) -> Finished {
+        self.begin_swaps();
         loop {
             if self.parts.control.stopped() && self.outcome.is_none() {
                 self.begin_stop();
@@ -198,12 +233,20 @@ impl<'a> Run<'a> {
             self.dispatch();
             if let Some(ended) = self.over() {
                 self.abandon();
+                if self.parts.carried.is_some() && matches!(ended, Ended::Complete | Ended::Crossed | Ended::Failed(_))
+                {
+                    self.carry_swaps();
+                    Self::hand_on(self.parts.carried.as_ref(), &self.chain, self.swapper);
+                } else {
+                    self.end_swaps();
+                }
                 return Finished {
                     ended,
                     peak_lanes: self.peak_lanes,
                     trailing_blank_lines: self.trailing_blank_lines,
                     learned: self.parts.strategy.learned(),
                     teller: self.parts.teller,
+                    chain: self.chain,
                 };
             }
             self.wait();
@@ -227,7 +270,7 @@ impl<'a> Run<'a> {
             // What the writer has is waited for: it may be committed. Lanes may go on; their answers go nowhere.
             return if self.writer_closed || self.sent.is_empty() { self.outcome.take() } else { None };
         }
-        let under_way = !self.flights.is_empty() || !self.sent.is_empty();
+        let under_way = !self.flights.is_empty() || !self.sent.is_empty() || self.building;
         if let Some(begun) = self.stop_begun {
             let late = begun.elapsed() > limits::STOP_GRACE && self.sent.is_empty();
             return (!under_way && self.requested.is_empty() || late).then_some(Ended::Stopped);
@@ -249,7 +292,7 @@ impl<'a> Run<'a> {
     }
 
     fn ask_for_batches(&mut self) {
-        while !self.stopping() && !self.recovering && !self.input_ended && self.room() {
+        while !self.stopping() && !self.recovering && !self.input_ended && self.room() && !self.held_by_candidates() {
             let plan = self.plan_next();
             let request =
                 CutRequest { size: plan.batch_size, bytes: self.parts.batch_bytes, wait: Some(self.parts.batch_wait) };
@@ -290,7 +333,7 @@ impl<'a> Run<'a> {
         let elapsed = self.lane_busy_since.elapsed();
         if elapsed > Duration::from_millis(50) {
             self.note_lane_time();
-            let share = |busy: Duration, of: usize| (busy.as_secs_f64() / elapsed.as_secs_f64() / of as f64).min(1.0);
+            let share = |busy: Duration, of: usize| told_share(busy.as_secs_f64() / elapsed.as_secs_f64() / of as f64);
             self.parts.signals.lanes_busy = Some(share(self.lane_busy, self.plan.lanes.max(1)));
             self.parts.signals.writer_busy = Some(share(self.writer_busy, 1));
             self.lane_busy = Duration::ZERO;
@@ -298,7 +341,15 @@ impl<'a> Run<'a> {
             self.lane_busy_since = Instant::now();
         }
         let number = self.next_number.0 + self.requested.len() as u64;
+        let first = number == self.parts.handle.next_batch.0;
+        self.parts.signals.items_left = self.items_left();
+        if self.parts.signals.items_left == Some(0) && !first {
+            // Nothing is left to plan for; what asks once more is the search for the end.
+            return self.plan;
+        }
         self.parts.signals.sequence = number;
+        let first = number == self.parts.handle.next_batch.0;
+        let inputs = Box::new(self.parts.signals.inputs(first));
         let planned = self.parts.strategy.plan(&self.parts.signals);
         let plan = self.within_bounds(planned.plan);
         let old = std::mem::replace(&mut self.plan, plan);
@@ -306,7 +357,6 @@ impl<'a> Run<'a> {
             if let Some(note) = self.parts.plan_note.take() {
                 reason = format!("{reason}; {note}");
             }
-            let first = number == self.parts.handle.next_batch.0;
             let row = PlanRow {
                 batch: BatchNumber(number),
                 batch_size: self.plan.batch_size as u64,
@@ -314,6 +364,7 @@ impl<'a> Run<'a> {
                 batches_in_flight: self.plan.batches_in_flight as u64,
                 old_batch_size: (!first).then_some(old.batch_size as u64),
                 old_lanes: (!first).then_some(old.lanes as u64),
+                old_batches_in_flight: (!first).then_some(old.batches_in_flight as u64),
                 reason,
                 signals_json: serde_json::to_string(&self.parts.signals).expect("signals are plain data"),
             };
@@ -321,13 +372,25 @@ impl<'a> Run<'a> {
                 batch: number,
                 batch_size: row.batch_size,
                 lanes: row.lanes,
+                batches_in_flight: row.batches_in_flight,
                 old_batch_size: row.old_batch_size,
                 old_lanes: row.old_lanes,
+                old_batches_in_flight: row.old_batches_in_flight,
                 reason: row.reason.clone(),
+                inputs,
             });
             self.plans.push_back(row);
+        } else {
+            self.parts.teller.emit(Event::PlanKept { batch: number, inputs });
         }
         self.plan
+    }
+
+    /// Items that are neither cut nor asked for; none where the total is unknown, or was not the truth.
+    fn items_left(&self) -> Option<u64> {
+        let left = self.parts.items_total?.checked_sub(self.next_ordinal)?;
+        let asked: u64 = self.requested.iter().map(|plan| plan.batch_size as u64).sum();
+        Some(left.saturating_sub(asked))
     }
 
     /// A strategy of an embedding program may be mistaken.
@@ -366,8 +429,12 @@ impl<'a> Run<'a> {
         }
         let number = self.next_number;
         self.next_number = BatchNumber(number.0 + 1);
+        self.next_ordinal = cut.batch.first_ordinal + cut.batch.len() as u64;
         let cut_us = self.parts.teller.elapsed_us();
-        let flight = Flight::new(number, plan, cut, cut_us, &self.parts.shared);
+        self.chain_cut(number);
+        let mut flight = Flight::new(number, plan, cut, cut_us, Arc::clone(&self.chain));
+        flight.reader_waited(read.waited);
+        flight.shadows = self.shadows_of_cut();
         self.parts.teller.batch_started(&flight);
         self.flights.push_back(flight);
         if self.parts.shared.view.is_none() {
@@ -384,6 +451,8 @@ impl<'a> Run<'a> {
         if let Some(due) = due {
             timeout = timeout.min(due.saturating_duration_since(now));
         }
+        let others = self.parts.inbox.as_ref().map(|listener| (Arc::clone(listener.inbox()), listener.came().clone()));
+        let (inbox, requests) = others.map_or_else(|| (None, never()), |(inbox, came)| (Some(inbox), came));
         let reads = if self.requested.is_empty() { never() } else { self.parts.intake.reads().clone() };
         select! {
             recv(reads) -> read => match read {
@@ -392,6 +461,13 @@ impl<'a> Run<'a> {
             },
             recv(self.done.1) -> done => if let Ok(done) = done { self.done(done) },
             recv(self.written.1) -> written => if let Ok(written) = written { self.written(written) },
+            recv(self.swapper.news()) -> news => if let Ok(news) = news { self.swap_news(news) },
+            recv(self.swapper.requests()) -> request => if let Ok(request) = request {
+                self.swap_asked(request, None);
+            },
+            recv(requests) -> request => if let (Ok(request), Some(inbox)) = (request, inbox) {
+                self.told_by(&inbox, request);
+            },
             recv(self.parts.control.commands()) -> command => if let Ok(command) = command {
                 self.told(&command);
             },

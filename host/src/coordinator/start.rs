@@ -1,30 +1,32 @@
 //! Beginning a run: settings are checked, plugins started, the store made ready, an interrupted run continued.
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::chain::Chain;
 use super::finish::{Context, complete, end};
 use super::host::{Host, WriterLease};
-use super::inbox::Inbox;
+use super::inbox::{Inbox, Listener};
 use super::intake::Intake;
 use super::job::{Atomicity, Filling, Input, Job, SlotSpec};
 use super::outcome::{RunFailure, RunReport};
 use super::resume::{self, Found, Identity};
-use super::run::{Finished, Run, RunParts};
+use super::run::{Carried, Finished, Run, RunParts, Swapper, Swapping, probations};
 use super::serial::{Base, Committed, StoreView, Uncommitted};
 use super::shared::RunShared;
 use super::tell::{Open, Teller};
 use super::tuning;
 use super::writer::{Budget, WriterService};
 use crate::error::{Code, Error, Result};
-use crate::event::{Event, PluginUsed, RunStarted};
+use crate::event::{Event, RunStarted};
 use crate::model::{Name, RunNumber};
 use crate::monitor::{EventHub, Sensor, SystemClock, SystemSensor};
 use crate::plugin::{Role, Slot, SlotSettings};
 use crate::processor::{MemoryProcessor, ProcessorKind, StorageProcessor};
 use crate::source::{self, Cutter, Decoder, MissingId, Source};
-use crate::store::{PluginRow, Reader, RunHandle, RunStart, StoreOptions, WritePolicy, Writer};
+use crate::store::{Reader, RunHandle, RunStart, StoreOptions, WritePolicy, Writer};
 use crate::strategy::{self, Signals};
 
 /// Runs a job: see [`Host::run`].
@@ -40,48 +42,54 @@ pub(super) fn run(host: &Host, mut job: Job) -> Result<RunReport, RunFailure> {
         }
         None => strategy::strategy(&job.strategy)?,
     };
-    let slots = Slots::fill(&job)?;
-    slots.need_a_store(&job)?;
+    let chain = match job.carried.as_ref().and_then(|carried| carried.chain(&job)) {
+        Some(carried) => carried,
+        None => Arc::new(chain(&job)?),
+    };
+    need_a_store(&chain, &job)?;
     let begun = Instant::now();
     let key = host.next_key();
     let source = open(&mut job)?;
     let names: Arc<[String]> = source.names().into();
     let total_bytes = source.total_bytes();
-    let identity = Identity::of(&job, &slots, &names)?;
+    let identity = Identity::of(&job, &chain, &names)?;
     let lease = writer(host, &mut job)?;
     let writer = lease.service();
-    let (handle, resumed_at) = match begin(&job, &writer, &identity, &slots)? {
+    let (handle, resumed_at, continued) = match begin(&job, &writer, &identity, &chain)? {
         Begun::Complete(report) => return Ok(*report),
-        Begun::Run(handle) => {
+        Begun::Run { handle, continued } => {
             let next = handle.next;
-            (Arc::new(handle), next)
+            (handle, next, continued)
         }
     };
     let mut cutter = Cutter::new(source, Decoder::new(job.id.clone(), job.missing_id), job.limit);
     if resumed_at > 0 {
         resume::skip(&mut cutter, &handle, &job.control)?;
     }
-    let shared = Arc::new(shared(&job, slots, &handle, &writer, key)?);
+    let shared = Arc::new(shared(&job, &chain, &handle, &writer, key)?);
     let items_total = match &job.dead_letters {
         Some(ids) => Some(ids.len() as u64),
         None => cutter.source().total_items().map(|total| job.limit.map_or(total, |limit| total.min(limit))),
     };
     let intake = Intake::start(cutter, job.control.flag())?;
     let lanes = host.lanes()?;
-    let tuning = tuning::Key::of(&job, &shared);
+    let tuning = tuning::Key::of(&job, &chain);
     let mut signals = Signals::new(job.bounds.clone());
     signals.aim = job.aim;
     signals.batch_time_max_us = job.batch_time_max.map(|time| time.as_micros() as u64);
-    if let (Some(key), None) = (&tuning, &job.bounds.start) {
-        signals.bounds.start = key.start(&writer)?;
+    signals.memory_budget_bytes = job.memory_budget;
+    signals.tolerance = job.thresholds.tolerance();
+    if let Some(key) = &tuning {
+        key.add_to(&mut signals.bounds.start, &writer)?;
     }
+    signals.bounds.start = signals.bounds.start.map(strategy::Start::as_told);
     let monitors = std::mem::take(&mut job.monitors);
     let hub = EventHub::start(handle.run.0, Box::new(SystemClock::start()), monitors)?;
-    let mut teller = Teller::new(hub, Arc::clone(&shared), handle.run.0, &job, items_total);
+    let mut teller = Teller::new(hub, handle.run.0, &job);
     teller.emit(Event::RunStarted(Box::new(run_started(
         &job,
         &handle,
-        &shared,
+        &chain,
         &names,
         total_bytes,
         items_total,
@@ -90,21 +98,39 @@ pub(super) fn run(host: &Host, mut job: Job) -> Result<RunReport, RunFailure> {
     if job.dry_run {
         teller.stays_open(Open::DryRun);
     }
-    let mut context = Context { key, begun, resumed_at, holds: false, tuning };
+    let mut context = Context { key, begun, resumed_at, holds: false };
     if job.atomic == Atomicity::Run && !job.dry_run {
         if let Err(error) = writer.hold(key, |processor| processor.begin()) {
-            return end(&job, &writer, &handle, &shared, context, Finished::failed(error, teller));
+            return end(&job, &writer, &handle, context, Finished::failed(error, teller, chain));
         }
         context.holds = true;
         teller.stays_open(Open::Run);
     }
     let inbox = match &job.store {
-        Some(store) if job.inbox && !job.dry_run => Inbox::open(store, &handle.uuid),
+        Some(store) if job.inbox && !job.dry_run => Inbox::open(store, &handle.uuid).and_then(Listener::start),
         _ => None,
+    };
+    let mut swapping = swapping(host, &mut job, &identity)?;
+    let kept = job.carried.as_ref().and_then(Carried::take);
+    let continued = continued && kept.is_none();
+    let swapper = match Swapper::begin(&mut swapping, &chain, kept) {
+        Ok(mut swapper) => {
+            if let (true, Some(store)) = (continued, &swapping.store) {
+                swapper.judge_again(probations(store, handle.run, &chain, &swapping));
+            }
+            swapper
+        }
+        Err(error) => return end(&job, &writer, &handle, context, Finished::failed(error, teller, chain)),
     };
     let parts = RunParts {
         key,
-        policy: Arc::new(WritePolicy { target: job.collection.clone(), on_existing: job.on_existing, sort: true }),
+        policy: Arc::new(WritePolicy {
+            target: job.collection.clone(),
+            on_existing: job.on_existing,
+            sort: true,
+            remove_rejected: job.remove_rejected,
+            over_newer: job.over_newer,
+        }),
         lanes,
         writer: Arc::clone(&writer),
         intake,
@@ -112,75 +138,59 @@ pub(super) fn run(host: &Host, mut job: Job) -> Result<RunReport, RunFailure> {
         signals,
         control: job.control.clone(),
         inbox,
+        carried: job.carried.take(),
+        uncommitted_reads: job.atomic == Atomicity::Run && shared.view.is_some(),
         live: job.live.take(),
         plan_note: job.plan_note.take(),
         sample_interval: job.sample_interval,
         sensor: job.sensor.take().unwrap_or_else(|| sensor(job.store.as_deref())),
         teller,
+        items_total,
         batch_bytes: job.batch_bytes,
         batch_wait: job.batch_wait,
         attempts: job.attempts,
         budget: job.max_rejects.map(|limit| Budget { limit, failed: handle.counts.failed(), read: handle.counts.read }),
         input_names: names,
-        digests: shared.slots().filter_map(|slot| Some((slot.name().clone(), slot.digest()?))).collect(),
         dead_letters: job.dead_letters.clone(),
         observer: job.observer.take(),
-        shared: Arc::clone(&shared),
+        shared,
+        chain,
+        swapping,
         handle: Arc::clone(&handle),
     };
-    let finished = Run::new(parts).run();
-    end(&job, &writer, &handle, &shared, context, finished)
+    let finished = Run::new(parts, swapper).run();
+    end(&job, &writer, &handle, context, finished)
 }
 
 /// What the machine itself tells, and the store where there is one.
 fn sensor(store: Option<&Path>) -> Box<dyn Sensor> {
-    Box::new(store.map_or_else(SystemSensor::new, SystemSensor::of_store))
+    let mut sensor = store.map_or_else(SystemSensor::new, SystemSensor::of_store);
+    // CPU in use is a difference between two readings: so the run's first sample has one.
+    sensor.sample();
+    Box::new(sensor)
 }
 
 /// The plugins of a run, started once as a probe. Nothing of the store is touched before.
-pub(super) struct Slots {
-    pub validators: Vec<Arc<Slot>>,
-    pub operation: Option<Arc<Slot>>,
+fn chain(job: &Job) -> Result<Chain> {
+    let filled = |specs: &[SlotSpec], role| specs.iter().map(|spec| fill(job, spec, role)).collect::<Result<Vec<_>>>();
+    Ok(Chain::new(filled(&job.validators, Role::Validator)?, filled(&job.operations, Role::Operation)?))
 }
 
-impl Slots {
-    fn fill(job: &Job) -> Result<Self> {
-        let validators =
-            job.validators.iter().map(|spec| fill(job, spec, Role::Validator)).collect::<Result<Vec<_>>>()?;
-        let operation = job.operation.as_ref().map(|spec| fill(job, spec, Role::Operation)).transpose()?;
-        Ok(Self { validators, operation })
-    }
-
-    /// Errors: CONFIG_3001 where a plugin reads the store and the run has none.
-    fn need_a_store(&self, job: &Job) -> Result<()> {
-        match self.all().find(|slot| slot.reads_store()) {
-            Some(slot) if job.processor == ProcessorKind::Memory => {
-                let message =
-                    format!("plugin {} in slot {} reads the store, and this run has none", slot.file(), slot.name());
-                Err(Error::new(Code::ConfigInvalid, message).hint("use --processor storage"))
-            }
-            _ => Ok(()),
+/// Errors: CONFIG_3001 where a plugin reads the store and the run has none.
+fn need_a_store(chain: &Chain, job: &Job) -> Result<()> {
+    match chain.slots().find(|slot| slot.reads_store()) {
+        Some(slot) if job.processor == ProcessorKind::Memory => {
+            let message =
+                format!("plugin {} in slot {} reads the store, and this run has none", slot.file(), slot.name());
+            Err(Error::new(Code::ConfigInvalid, message).hint("use --processor storage"))
         }
-    }
-
-    pub fn all(&self) -> impl Iterator<Item = &Arc<Slot>> {
-        self.validators.iter().chain(self.operation.iter())
+        _ => Ok(()),
     }
 }
 
 fn fill(job: &Job, spec: &SlotSpec, role: Role) -> Result<Arc<Slot>> {
     let slot = match (&spec.filling, role) {
-        (Filling::Component(plugin), role) => {
-            let mut grants = spec.grants.clone();
-            grants.collections.push(job.collection.clone());
-            let settings = SlotSettings {
-                grants,
-                config: spec.config.clone(),
-                fresh: job.fresh_sandboxes,
-                deadline: job.deadline,
-            };
-            Slot::of_component(spec.name.clone(), role, plugin, settings)?
-        }
+        (Filling::Component(plugin), role) => Slot::of_component(spec.name.clone(), role, plugin, filling(job, spec))?,
         (Filling::Operation(operation), Role::Operation) => {
             Slot::of_operation(spec.name.clone(), Arc::clone(operation))
         }
@@ -194,6 +204,29 @@ fn fill(job: &Job, spec: &SlotSpec, role: Role) -> Result<Arc<Slot>> {
         }
     };
     Ok(Arc::new(slot))
+}
+
+/// How a component fills this slot, the first one and those that take its place.
+fn filling(job: &Job, spec: &SlotSpec) -> SlotSettings {
+    let mut grants = spec.grants.clone();
+    grants.collections.push(job.collection.clone());
+    SlotSettings { grants, config: spec.config.clone(), fresh: job.fresh_sandboxes, deadline: job.deadline }
+}
+
+/// How the slots can be filled anew while the run goes on.
+fn swapping(host: &Host, job: &mut Job, identity: &Identity) -> Result<Swapping> {
+    let specs = job.validators.iter().chain(&job.operations);
+    let components = specs.filter(|spec| matches!(spec.filling, Filling::Component(_)));
+    let fillings: HashMap<Name, _> =
+        components.map(|spec| (spec.name.clone(), (filling(job, spec), spec.pinned))).collect();
+    Ok(Swapping {
+        loader: if fillings.is_empty() { None } else { Some(host.loader()?.clone()) },
+        settings: job.swap,
+        fillings,
+        watch: std::mem::take(&mut job.watch),
+        store: job.store.clone().filter(|_| job.processor == ProcessorKind::Storage),
+        identity: identity.settings.clone(),
+    })
 }
 
 fn open(job: &mut Job) -> Result<Box<dyn Source>> {
@@ -236,10 +269,10 @@ fn writer(host: &Host, job: &mut Job) -> Result<WriterLease> {
 
 enum Begun {
     Complete(Box<RunReport>),
-    Run(RunHandle),
+    Run { handle: Arc<RunHandle>, continued: bool },
 }
 
-fn begin(job: &Job, writer: &WriterService, identity: &Identity, slots: &Slots) -> Result<Begun> {
+fn begin(job: &Job, writer: &WriterService, identity: &Identity, chain: &Chain) -> Result<Begun> {
     let key = identity.job.clone();
     let last = match &identity.resumable {
         true if !job.dry_run => writer.ask(move |processor| processor.last_run_of_job(&key))?,
@@ -250,16 +283,27 @@ fn begin(job: &Job, writer: &WriterService, identity: &Identity, slots: &Slots) 
         Found::Continue(run) => Some(run),
         Found::New => None,
     };
-    let start = run_start(job, identity, slots);
+    let start = run_start(job, identity, chain);
     let (target, collections, indexes) = (job.collection.clone(), job.collections.clone(), job.indexes.clone());
+    let fills = fills(job, identity, chain);
     let handle = writer.ask(move |processor| {
         processor.declare(&target, &collections, &indexes)?;
+        if fills {
+            processor.put_off_indexes(&target)?;
+        }
         processor.begin_run(&start, resume)
     })?;
-    Ok(Begun::Run(handle))
+    Ok(Begun::Run { handle: Arc::new(handle), continued: resume.is_some() })
 }
 
-fn run_start(job: &Job, identity: &Identity, slots: &Slots) -> RunStart {
+/// True if indexes may wait for the end of the run: it has one, since its input is files that do not grow, and no plugin looks
+/// anything up meanwhile. In a transaction that is held to the end there would be nobody to see them.
+fn fills(job: &Job, identity: &Identity, chain: &Chain) -> bool {
+    let files = matches!(job.input, Input::Files(_)) && identity.resumable && !job.read.follow;
+    files && !job.dry_run && job.atomic == Atomicity::Batch && !chain.slots().any(|slot| slot.reads_store())
+}
+
+fn run_start(job: &Job, identity: &Identity, chain: &Chain) -> RunStart {
     let now_ms = crate::model::now_ms();
     let uuid = uuid::Uuid::now_v7();
     let drawn = uuid.as_u64_pair().1 ^ uuid.as_u64_pair().0;
@@ -273,16 +317,7 @@ fn run_start(job: &Job, identity: &Identity, slots: &Slots) -> RunStart {
         clock_ms: job.clock_ms.unwrap_or(now_ms),
         settings_json: job.settings_json.clone(),
         identity: identity.settings.clone(),
-        plugins: slots
-            .all()
-            .map(|slot| PluginRow {
-                slot: slot.name().to_string(),
-                role: slot.role().as_str().to_owned(),
-                name: slot.file().to_owned(),
-                digest: slot.digest(),
-                bytes: slot.bytes(),
-            })
-            .collect(),
+        plugins: chain.plugin_rows(),
         inputs_json: identity.inputs_json.clone(),
         atomic: job.atomic.as_str().to_owned(),
         lo: 0,
@@ -290,19 +325,18 @@ fn run_start(job: &Job, identity: &Identity, slots: &Slots) -> RunStart {
     }
 }
 
-fn shared(job: &Job, slots: Slots, handle: &RunHandle, writer: &Arc<WriterService>, key: u64) -> Result<RunShared> {
-    let reads_store = slots.all().any(|slot| slot.reads_store());
+fn shared(job: &Job, chain: &Chain, handle: &RunHandle, writer: &Arc<WriterService>, key: u64) -> Result<RunShared> {
+    let reads_store = chain.slots().any(|slot| slot.reads_store());
     let view = match (&job.store, reads_store) {
         (Some(path), true) if job.processor == ProcessorKind::Storage => Some(view(job, path, writer, key)?),
         _ => None,
     };
     Ok(RunShared {
         uuid: handle.uuid.as_str().into(),
-        validators: slots.validators,
-        operation: slots.operation,
         deadline: job.deadline,
         now_ms: handle.clock_ms.max(0) as u64,
         seed: handle.seed,
+        target: job.collection.clone(),
         body_decoder: Decoder::new(job.id.clone(), MissingId::Ordinal),
         view,
     })
@@ -340,23 +374,10 @@ fn view(job: &Job, path: &Path, writer: &Arc<WriterService>, key: u64) -> Result
     })
 }
 
-/// The plugins of a run, as events and reports name them.
-pub(super) fn plugins_used(shared: &RunShared) -> Vec<PluginUsed> {
-    shared
-        .slots()
-        .map(|slot| PluginUsed {
-            slot: slot.name().to_string(),
-            role: slot.role().as_str().to_owned(),
-            name: slot.file().to_owned(),
-            digest: slot.digest().map_or_else(String::new, |digest| digest.to_string()),
-        })
-        .collect()
-}
-
 fn run_started(
     job: &Job,
     handle: &RunHandle,
-    shared: &RunShared,
+    chain: &Chain,
     names: &[String],
     total_bytes: Option<u64>,
     total_items: Option<u64>,
@@ -385,7 +406,7 @@ fn run_started(
         lanes_min: job.bounds.lanes.min() as u64,
         lanes_max: job.bounds.lanes.max() as u64,
         attempts: job.attempts,
-        plugins: plugins_used(shared),
+        plugins: chain.plugins_used(),
     }
 }
 

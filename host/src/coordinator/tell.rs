@@ -1,19 +1,17 @@
 //! Telling what happens: events in order, with the alerts, health and progress that follow from them.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::flight::Flight;
 use super::job::Job;
 use super::outcome::{fate_runs, join_runs};
-use super::shared::RunShared;
 use super::writer::Group;
 use crate::error::Error;
 use crate::event::{BatchCommitted, EVENT_SCHEMA, Envelope, Event, HealthStatus};
 use crate::limits;
-use crate::model::{BatchNumber, Counts, Decision, Digest, Fate, Name, RecordKind, Refusal};
+use crate::model::{BatchNumber, Counts, Decision, Fate, Name, RecordKind, Refusal};
 use crate::monitor::{AlertRecord, Alerts, EventHub, Fold, Health, Progress, RunSummary, Sample, Summary, Thresholds};
-use crate::store::{BatchWrite, Receipt};
+use crate::store::{BatchWrite, BuiltIndex, Receipt};
 
 /// How often `progressed` is told while the run goes on.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(500);
@@ -37,7 +35,6 @@ pub(super) struct Teller {
     progress: Progress,
     summary: Summary,
     raised: Vec<AlertRecord>,
-    slots: Arc<RunShared>,
     open: Open,
     begun: Instant,
     run: u64,
@@ -45,7 +42,6 @@ pub(super) struct Teller {
     lanes_told: u64,
     lanes_since: Instant,
     progressed: Instant,
-    items_total: Option<u64>,
     checkpoint: u64,
     /// Of this execution.
     pub counts: Counts,
@@ -56,7 +52,7 @@ pub(super) struct Teller {
 }
 
 impl Teller {
-    pub fn new(hub: EventHub, slots: Arc<RunShared>, run: u64, job: &Job, items_total: Option<u64>) -> Self {
+    pub fn new(hub: EventHub, run: u64, job: &Job) -> Self {
         let now = Instant::now();
         Self {
             hub,
@@ -65,7 +61,6 @@ impl Teller {
             progress: Progress::default(),
             summary: Summary::default(),
             raised: Vec::new(),
-            slots,
             open: Open::No,
             begun: now,
             run,
@@ -73,7 +68,6 @@ impl Teller {
             lanes_told: 0,
             lanes_since: now,
             progressed: now,
-            items_total,
             checkpoint: 0,
             counts: Counts::default(),
             blank_lines: 0,
@@ -97,6 +91,15 @@ impl Teller {
         self.emit(match undone {
             None => Event::TransactionCommitted { group: 0, duration_us },
             Some(reason) => Event::TransactionRolledBack { group: 0, reason },
+        });
+    }
+
+    /// An index that was put off is built.
+    pub fn index_built(&mut self, collection: &Name, built: &BuiltIndex) {
+        self.emit(Event::IndexBuilt {
+            collection: collection.to_string(),
+            index: built.name.to_string(),
+            duration_us: built.duration.as_micros() as u64,
         });
     }
 
@@ -128,11 +131,6 @@ impl Teller {
         self.begun.elapsed().as_micros() as u64
     }
 
-    /// Records not yet accounted for, where the total is known.
-    pub fn items_left(&self) -> Option<u64> {
-        self.items_total.map(|total| total.saturating_sub(self.checkpoint))
-    }
-
     pub fn batch_started(&mut self, flight: &Flight) {
         let first_ordinal = flight.batch.first_ordinal;
         self.emit(Event::BatchStarted {
@@ -142,7 +140,7 @@ impl Teller {
             items: flight.batch.len() as u64,
             batch_size: flight.plan.batch_size as u64,
             lanes: flight.plan.lanes as u64,
-            slots: self.slots.slots().map(|slot| slot.name().to_string()).collect(),
+            slots: flight.chain.slots().map(|slot| slot.name().to_string()).collect(),
         });
     }
 
@@ -163,8 +161,8 @@ impl Teller {
     }
 
     pub fn log_dropped(&mut self, flight: &Flight) {
-        let dropped: Vec<(String, u64)> = self
-            .slots
+        let dropped: Vec<(String, u64)> = flight
+            .chain
             .slots()
             .zip(flight.logs.iter())
             .map(|(slot, budget)| (slot.name().to_string(), budget.dropped()))
@@ -175,12 +173,19 @@ impl Teller {
         }
     }
 
-    /// Tells of a sample; true if it means that the host is unhealthy.
+    /// Tells of a sample; true if it means that the host is unhealthy in a way that plans may better.
     pub fn sampled(&mut self, sample: Sample) -> bool {
         let event = self.health.sampled(sample);
-        let unhealthy = matches!(event, Event::HealthSampled { status: HealthStatus::Unhealthy, .. });
+        let curable = Sample { wal_bytes: self.wal_of_plans(sample), ..sample };
+        let unhealthy = self.health.status(curable) == HealthStatus::Unhealthy;
         self.emit(event);
         unhealthy
+    }
+
+    /// The write-ahead log as far as plans have to do with it. What one transaction of the whole run writes has to stay in
+    /// it to the end, whatever the size of batches.
+    pub fn wal_of_plans(&self, sample: Sample) -> Option<u64> {
+        sample.wal_bytes.filter(|_| self.open == Open::No)
     }
 
     /// Batches whose mean time per item is above this are slow from now on. Gives what it was.
@@ -219,7 +224,8 @@ impl Teller {
         self.group - 1
     }
 
-    pub fn group_committed(&mut self, group: &Group, digests: &[(Name, Digest)], inputs: &[String]) {
+    /// `committed_us`: when it was, since the run began.
+    pub fn group_committed(&mut self, group: &Group, committed_us: u64, inputs: &[String]) {
         let (Some((first, _)), Some((last, _))) = (group.batches.first(), group.batches.last()) else { return };
         let number = if self.open == Open::No { self.next_group() } else { 0 };
         if self.open == Open::No {
@@ -229,7 +235,7 @@ impl Teller {
             self.emit(Event::TransactionCommitted { group: number, duration_us });
         }
         for (write, receipt) in &group.batches {
-            self.batch_committed(write, receipt, number, group.commit, digests, inputs);
+            self.batch_committed(write, receipt, number, (group.commit, committed_us), inputs);
         }
         if self.progressed.elapsed() >= PROGRESS_INTERVAL {
             self.progressed = Instant::now();
@@ -243,8 +249,7 @@ impl Teller {
         write: &BatchWrite,
         receipt: &Receipt,
         group: u64,
-        commit: Duration,
-        digests: &[(Name, Digest)],
+        (commit, committed_us): (Duration, u64),
         inputs: &[String],
     ) {
         assert!(receipt.counts.balance(), "BUG: the counts of batch {} do not balance", write.number);
@@ -268,9 +273,11 @@ impl Teller {
             group,
             counts: receipt.counts,
             fates,
-            digests: digests.iter().map(|(slot, digest)| (slot.to_string(), digest.to_string())).collect(),
+            digests: write.digests.iter().map(|(slot, digest)| (slot.to_string(), digest.to_string())).collect(),
             checkpoint: self.checkpoint,
+            committed_us,
             metrics,
+            chunks: write.chunks.clone(),
             plugins: write.plugins.clone(),
         });
         self.emit(match self.open {

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Instant;
 
 use crossbeam_channel::Sender;
 
 use super::chunk::{Chunk, ChunkMetrics, ChunkWork, ItemResult, Judged};
-use super::lanes::{LaneJob, Lanes};
+use super::lanes::{LaneJob, Lanes, Span};
 use super::walk::{self, FirstPass, Walked};
 use crate::error::Result;
 use crate::model::BatchNumber;
@@ -26,26 +27,74 @@ pub(super) enum LaneWork {
     Walk(Chunk, Vec<Option<FirstPass>>, u32),
 }
 
-/// What a lane answers.
+impl LaneWork {
+    /// The batch that it is for.
+    pub fn number(&self) -> BatchNumber {
+        match self {
+            LaneWork::Compute(chunk)
+            | LaneWork::Validate(chunk, _)
+            | LaneWork::Operate(chunk, _)
+            | LaneWork::FirstPass(chunk)
+            | LaneWork::Walk(chunk, ..) => BatchNumber(chunk.number),
+        }
+    }
+}
+
+/// A lane's answer, and when it worked for it.
+pub(super) struct Worked {
+    pub done: Done,
+    /// None where it panicked.
+    pub span: Option<Span>,
+}
+
+/// What a lane answers. The generation is that of the chain it was computed with: a batch may have begun anew with another.
 pub(super) enum Done {
-    Computed { number: BatchNumber, indices: Vec<u32>, attempt: u32, results: Vec<ItemResult>, metrics: ChunkMetrics },
-    Judged { number: BatchNumber, first: u32, validator: usize, judged: Vec<Judged>, metrics: ChunkMetrics },
-    FirstPass { number: BatchNumber, indices: Vec<u32>, passes: Vec<FirstPass>, metrics: ChunkMetrics },
-    Walked { number: BatchNumber, indices: Vec<u32>, walked: Result<Option<Walked>> },
-    Panicked { text: String },
+    Computed {
+        number: BatchNumber,
+        generation: u64,
+        indices: Vec<u32>,
+        attempt: u32,
+        results: Vec<ItemResult>,
+        metrics: ChunkMetrics,
+    },
+    Judged {
+        number: BatchNumber,
+        generation: u64,
+        first: u32,
+        validator: usize,
+        judged: Vec<Judged>,
+        metrics: ChunkMetrics,
+    },
+    FirstPass {
+        number: BatchNumber,
+        generation: u64,
+        indices: Vec<u32>,
+        passes: Vec<FirstPass>,
+        metrics: ChunkMetrics,
+    },
+    Walked {
+        number: BatchNumber,
+        generation: u64,
+        indices: Vec<u32>,
+        walked: Result<Option<Walked>>,
+    },
+    Panicked {
+        text: String,
+    },
 }
 
 /// Hands work to the lanes; the answer comes by `answers`.
-pub(super) fn submit(lanes: &Lanes, work: LaneWork, answers: &Sender<Done>, stop: Arc<AtomicBool>) {
+pub(super) fn submit(lanes: &Lanes, work: LaneWork, answers: &Sender<Worked>, stop: Arc<AtomicBool>) {
     let (answer, panicked) = (answers.clone(), answers.clone());
     lanes.submit(LaneJob {
-        work: Box::new(move |runtime| {
+        work: Box::new(move |runtime, lane| {
+            let from = Instant::now();
             let done = compute(work, runtime, &stop);
             // A run that has ended no longer listens.
-            let _ = answer.send(done);
+            let _ = answer.send(Worked { done, span: Some(Span { lane, from, to: Instant::now() }) });
         }),
         on_panic: Box::new(move |text| {
-            let _ = panicked.send(Done::Panicked { text });
+            let _ = panicked.send(Worked { done: Done::Panicked { text }, span: None });
         }),
     });
 }
@@ -66,17 +115,20 @@ fn compute(work: LaneWork, runtime: &CallRuntime, stop: &AtomicBool) -> Done {
             let mut work = ChunkWork::new(&chunk, runtime, None);
             let judged = work.validate(validator);
             let metrics = work.metrics;
-            Done::Judged { number: BatchNumber(chunk.number), first: chunk.indices[0], validator, judged, metrics }
+            let (number, generation) = (BatchNumber(chunk.number), chunk.chain.generation);
+            Done::Judged { number, generation, first: chunk.indices[0], validator, judged, metrics }
         }
         LaneWork::FirstPass(chunk) => {
             let view = chunk.run.view.clone().expect("BUG: a first pass without a view of the store");
             let (passes, metrics) = walk::first_pass(&chunk, &view, runtime);
-            Done::FirstPass { number: BatchNumber(chunk.number), indices: chunk.indices, passes, metrics }
+            let (number, generation) = (BatchNumber(chunk.number), chunk.chain.generation);
+            Done::FirstPass { number, generation, indices: chunk.indices, passes, metrics }
         }
         LaneWork::Walk(chunk, passes, attempts) => {
             let view = chunk.run.view.clone().expect("BUG: a walk without a view of the store");
             let walked = walk::walk(&chunk, passes, attempts, &view, runtime, stop);
-            Done::Walked { number: BatchNumber(chunk.number), indices: chunk.indices, walked }
+            let (number, generation) = (BatchNumber(chunk.number), chunk.chain.generation);
+            Done::Walked { number, generation, indices: chunk.indices, walked }
         }
     }
 }
@@ -84,6 +136,7 @@ fn compute(work: LaneWork, runtime: &CallRuntime, stop: &AtomicBool) -> Done {
 fn computed(chunk: &Chunk, results: Vec<ItemResult>, metrics: ChunkMetrics) -> Done {
     Done::Computed {
         number: BatchNumber(chunk.number),
+        generation: chunk.chain.generation,
         indices: chunk.indices.clone(),
         attempt: chunk.attempt,
         results,

@@ -19,7 +19,7 @@ use crate::error::{Code, Error, Result};
 use crate::limits;
 use crate::model::BatchNumber;
 use crate::processor::Processor;
-use crate::store::{BatchWrite, Receipt, RunHandle, WritePolicy};
+use crate::store::{BatchWrite, BuiltIndex, Receipt, RunHandle, WritePolicy};
 
 /// Something to be done with the processor, between two groups.
 type Task = Box<dyn FnOnce(&mut dyn Processor) + Send>;
@@ -81,6 +81,8 @@ impl RejectLimit {
 pub(super) enum Written {
     /// A group is in the store, after its commit.
     Committed(Group),
+    /// Indexes that were put off are built, or were tried.
+    IndexesBuilt(Vec<BuiltIndex>),
     /// A commit failed; what is in the store is being looked for.
     InDoubt,
     /// A group was rolled back; nothing of it is kept. What becomes of it follows.
@@ -148,6 +150,12 @@ impl WriterService {
         work: impl FnOnce(&mut dyn Processor) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         self.ask_as(work, |task| Message::Task(Some(key), task))
+    }
+
+    /// Has something done between two groups, for a run, and does not wait for it.
+    pub fn leave(&self, key: u64, work: impl FnOnce(&mut dyn Processor) + Send + 'static) {
+        // A writer that has ended is told by whatever is asked of it next.
+        let _ = self.send(Message::Task(Some(key), Box::new(work)));
     }
 
     /// As [`WriterService::ask`]; afterwards only the run with this key is served.

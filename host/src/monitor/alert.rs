@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::health::{Condition as Cause, Sample, Thresholds, reasons};
 use crate::event::{BatchCommitted, Event, HealthStatus};
-use crate::limits::SLOW_ITEM;
+use crate::limits::{SHARE_ITEMS_MIN, SLOW_ITEM};
 
 /// The mean time per item of a batch (validate, operate, write) is above the threshold.
 pub const SLOW_BATCH_PROCESSING: &str = "SLOW_BATCH_PROCESSING";
@@ -29,15 +29,13 @@ const OF_HEALTH: [(&str, Cause); 4] = [
     (LOW_DISK_SPACE, Cause::Disk),
 ];
 
-/// Batches (of health: samples) without the condition after which it counts as ended, so that a value near its threshold
+/// Batches (of health: samples; of roll-backs: committed transactions) without the condition after which it counts as ended, so that a value near its threshold
 /// causes no storm.
 const CALM_BATCHES: u32 = 3;
 /// Batches over which errors are counted.
 const RECENT_BATCHES: usize = 32;
-/// Fewer items than this say nothing about a share.
-const ITEMS_ENOUGH: u64 = 20;
 
-/// A write transaction was rolled back.
+/// Write transactions are rolled back: once for all of them until some in a row were committed.
 pub const TRANSACTION_ROLLED_BACK: &str = "TRANSACTION_ROLLED_BACK";
 
 /// An alert that was raised or cleared, as the history of a run keeps it.
@@ -81,6 +79,11 @@ pub struct Alerts {
     batch: u64,
     slow: Condition,
     failing: Condition,
+    rolled_back: Condition,
+    /// Where the newest transaction began, if it tells: the batch that an alert about it is about.
+    first_of_group: Option<u64>,
+    /// Transactions rolled back since the last all-clear.
+    roll_backs: u64,
     /// Items and failed items of recent batches.
     recent: VecDeque<(u64, u64)>,
 }
@@ -101,6 +104,9 @@ impl Alerts {
             batch: 0,
             slow: Condition::new(SLOW_BATCH_PROCESSING),
             failing: Condition::new(HIGH_ERROR_RATE),
+            rolled_back: Condition::new(TRANSACTION_ROLLED_BACK),
+            first_of_group: None,
+            roll_backs: 0,
             recent: VecDeque::new(),
         }
     }
@@ -127,15 +133,30 @@ impl Alerts {
                 let sample = Sample { memory_share, wal_bytes, disk_free_bytes, ..Sample::default() };
                 self.unhealthy(sample, response_us.map(Duration::from_micros))
             }
-            Event::TransactionRolledBack { group, reason } => vec![Event::AlertRaised {
-                alert: TRANSACTION_ROLLED_BACK.to_owned(),
-                batch: *group,
-                value: 1.0,
-                threshold: 0.0,
-                message: format!("transaction {group} was rolled back: {reason}"),
-            }],
+            Event::TransactionBegan { first_batch, .. } => {
+                self.first_of_group = *first_batch;
+                Vec::new()
+            }
+            Event::TransactionRolledBack { group, reason } => self.transaction(Some((*group, reason))),
+            Event::TransactionCommitted { .. } => self.transaction(None),
             _ => Vec::new(),
         }
+    }
+
+    /// A transaction ended: undone, for this reason, or committed.
+    fn transaction(&mut self, undone: Option<(u64, &str)>) -> Vec<Event> {
+        // That of a whole run has no first batch; it is about all of them, the newest is where it ended.
+        let batch = self.first_of_group.take().unwrap_or(self.batch);
+        self.roll_backs = self.roll_backs.saturating_add(u64::from(undone.is_some()));
+        let message = || {
+            let (group, reason) = undone.unwrap_or_default();
+            format!("transaction {group} was rolled back: {reason}")
+        };
+        let event = self.rolled_back.update(undone.is_some(), batch, self.roll_backs as f64, 0.0, message);
+        if !self.rolled_back.raised {
+            self.roll_backs = 0;
+        }
+        event.into_iter().collect()
     }
 
     fn unhealthy(&mut self, sample: Sample, response: Option<Duration>) -> Vec<Event> {
@@ -183,7 +204,7 @@ impl Alerts {
         self.recent.push_back((batch.counts.read, batch.counts.failed()));
         let items: u64 = self.recent.iter().map(|r| r.0).sum();
         let failed: u64 = self.recent.iter().map(|r| r.1).sum();
-        if items < ITEMS_ENOUGH {
+        if items < SHARE_ITEMS_MIN {
             return None;
         }
         let share = failed as f64 / items as f64;
@@ -248,12 +269,14 @@ mod tests {
             fates: Vec::new(),
             digests: Vec::new(),
             checkpoint: 0,
+            committed_us: 0,
             metrics: BatchMetrics {
                 validate_us: time_us / 4,
                 operate_us: time_us / 4,
                 write_us: time_us - 2 * (time_us / 4),
                 ..BatchMetrics::default()
             },
+            chunks: Vec::new(),
             plugins: Vec::new(),
         }))
     }
@@ -269,11 +292,32 @@ mod tests {
     }
 
     #[test]
-    fn a_rollback_raises_an_alert_with_its_reason() {
-        let event = Event::TransactionRolledBack { group: 4, reason: "STORAGE_2009: no space left".to_owned() };
-        let raised = Alerts::default().observe(&event);
-        assert!(matches!(&raised[..], [Event::AlertRaised { alert, batch: 4, message, .. }]
-            if alert == TRANSACTION_ROLLED_BACK && message.contains("no space left")));
+    fn roll_backs_raise_one_alert_with_a_reason_and_the_batch_and_commits_clear_it() {
+        let began = |group| Event::TransactionBegan { group, first_batch: Some(10 * group), last_batch: Some(90) };
+        let undone = |group| Event::TransactionRolledBack { group, reason: "STORAGE_2009: no space left".to_owned() };
+        let committed = |group| Event::TransactionCommitted { group, duration_us: 5 };
+        let mut alerts = Alerts::default();
+        let mut seen = Vec::new();
+        for group in 0..40 {
+            seen.extend(alerts.observe(&began(group)));
+            // From 4 to 20 more than two never succeed in a row, and then all do.
+            let fails = (4..20).contains(&group) && group % 3 != 0;
+            seen.extend(alerts.observe(&if fails { undone(group) } else { committed(group) }));
+        }
+        assert_eq!(names(&seen), [TRANSACTION_ROLLED_BACK, TRANSACTION_ROLLED_BACK]);
+        assert!(matches!(&seen[0], Event::AlertRaised { batch: 40, value: 1.0, message, .. }
+            if message == "transaction 4 was rolled back: STORAGE_2009: no space left"));
+        // 19 is the last that fails.
+        assert!(matches!(&seen[1], Event::AlertCleared { batch: 220, value: 11.0, .. }), "{:?}", seen[1]);
+    }
+
+    #[test]
+    fn the_transaction_of_a_whole_run_is_told_with_the_newest_batch() {
+        let mut alerts = Alerts::default();
+        alerts.observe(&Event::TransactionBegan { group: 0, first_batch: None, last_batch: None });
+        alerts.observe(&batch(7, 100, 0, 0));
+        let raised = alerts.observe(&Event::TransactionRolledBack { group: 0, reason: "stopped".to_owned() });
+        assert!(matches!(&raised[..], [Event::AlertRaised { batch: 7, .. }]), "{raised:?}");
     }
 
     #[test]

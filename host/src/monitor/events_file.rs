@@ -23,11 +23,16 @@ impl EventsFile {
     /// # Errors
     /// `CONFIG_3001` if it cannot be made.
     pub fn create(path: &Path) -> Result<Self> {
-        let file = File::create(path).map_err(|e| {
-            Error::new(Code::ConfigInvalid, format!("the file for events, {}, cannot be made", path.display()))
-                .hint("choose a path in a folder that is there and can be written, or `--events -` for stdout")
-                .because(e)
-        })?;
+        let file = File::create(path).map_err(|e| unmade(path, e))?;
+        Ok(Self::to(path.display().to_string(), Box::new(file)))
+    }
+
+    /// Goes on at the end of the file.
+    ///
+    /// # Errors
+    /// `CONFIG_3001` if it cannot be opened.
+    pub fn append(path: &Path) -> Result<Self> {
+        let file = File::options().append(true).create(true).open(path).map_err(|e| unmade(path, e))?;
         Ok(Self::to(path.display().to_string(), Box::new(file)))
     }
 
@@ -50,6 +55,12 @@ impl EventsFile {
             tracing::warn!(file = self.name, %cause, "Events cannot be written any more; the run goes on.");
         }
     }
+}
+
+fn unmade(path: &Path, error: std::io::Error) -> Error {
+    Error::new(Code::ConfigInvalid, format!("the file for events, {}, cannot be made", path.display()))
+        .hint("choose a path in a folder that is there and can be written, or `--events -` for stdout")
+        .because(error)
 }
 
 impl Monitor for EventsFile {

@@ -11,7 +11,8 @@ pub use judge::{Condition, Reason, Thresholds, judge, reasons, worst};
 pub use sensor::SystemSensor;
 pub(crate) use sensor::memory_bytes;
 
-use crate::event::Event;
+use crate::event::{Event, HealthStatus};
+use crate::limits::SHARE_ITEMS_MIN;
 
 /// Committed batches over which errors and response times are counted.
 const RECENT_BATCHES: usize = 32;
@@ -74,17 +75,23 @@ impl Health {
         }
     }
 
-    /// Share of failed items over recent batches, 0..1; 0 before the first.
+    /// Share of failed items over recent batches, 0..1; 0 while there are too few items to say
+    /// ([`SHARE_ITEMS_MIN`](crate::limits::SHARE_ITEMS_MIN)).
     pub fn error_share(&self) -> f64 {
         let items: u64 = self.recent.iter().map(|r| r.0).sum();
         let failed: u64 = self.recent.iter().map(|r| r.1).sum();
-        if items == 0 { 0.0 } else { failed as f64 / items as f64 }
+        if items < SHARE_ITEMS_MIN { 0.0 } else { failed as f64 / items as f64 }
     }
 
     /// Mean response time over recent batches.
     pub fn response(&self) -> Option<Duration> {
         let sum: u64 = self.recent.iter().map(|r| r.2).fold(0, u64::saturating_add);
         sum.checked_div(self.recent.len() as u64).map(Duration::from_micros)
+    }
+
+    /// How the host is judged to be by this sample and the recent batches.
+    pub fn status(&self, sample: Sample) -> HealthStatus {
+        judge(sample.usable(), self.error_share(), self.response(), &self.thresholds)
     }
 
     /// The event that tells of a sample.
@@ -107,7 +114,6 @@ impl Health {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::HealthStatus;
     use crate::monitor::testing;
 
     fn memory(share: f64) -> Sample {
@@ -143,6 +149,10 @@ mod tests {
         let mut health = Health::default();
         health.observe(&testing::batch(0, 100, 50));
         assert_eq!(health.error_share(), 0.5);
+        let mut early = Health::default();
+        early.observe(&testing::batch(0, 5, 1));
+        assert_eq!(early.error_share(), 0.0, "five items say nothing");
+        assert_eq!(early.status(memory(0.1)), HealthStatus::Healthy);
         assert!(matches!(health.sampled(memory(0.1)), Event::HealthSampled { status: HealthStatus::Unhealthy, .. }));
         for number in 1..=RECENT_BATCHES as u64 {
             health.observe(&testing::batch(number, 100, 0));

@@ -56,6 +56,26 @@ impl Monitor for Log {
             Event::LogDropped { batch, slot, lines } => {
                 tracing::warn!(run, batch, slot, lines, "Log lines of a plugin are dropped.");
             }
+            Event::SwapRefused(step) | Event::SwapPutBack(step) => {
+                let (slot, name, code, reason) = (&step.slot, &step.name, &step.code, &step.reason);
+                let what = match &envelope.event {
+                    Event::SwapPutBack(_) => "A plugin is put back.",
+                    _ => "A new plugin is refused; the old one goes on.",
+                };
+                tracing::warn!(run, slot, name, batch = step.batch, code, reason, "{what}");
+            }
+            Event::SwapTookEffect(step) | Event::SwapSettled(step) | Event::SwapSkipped(step) => {
+                let (slot, name, reason) = (&step.slot, &step.name, &step.reason);
+                let what = match &envelope.event {
+                    Event::SwapTookEffect(_) => "A new plugin took effect.",
+                    Event::SwapSettled(_) => "A new plugin stays.",
+                    _ => "No plugin is exchanged.",
+                };
+                tracing::info!(run, slot, name, batch = step.batch, reason, "{what}");
+            }
+            Event::IndexBuilt { collection, index, duration_us } => {
+                tracing::info!(run, collection, index, duration_us, "An index is built.");
+            }
             Event::AlertRaised { alert, batch, value, threshold, message } => {
                 tracing::warn!(run, batch, alert, value, threshold, reason = message, "An alert is raised.");
             }

@@ -6,7 +6,7 @@ use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 
 use super::Fold;
-use crate::event::{BatchCommitted, Envelope, Event};
+use crate::event::{BatchCommitted, Envelope, Event, PluginUsed};
 use crate::model::{BatchMetrics, Counts, PluginMetrics};
 
 /// Batches that may still be replaced by a later report of the same number. Older ones are folded into the totals.
@@ -28,8 +28,35 @@ pub struct Performance {
     transactions: u64,
     rolled_back: u64,
     transaction_us: u64,
+    lanes: LaneTimes,
+    process_bytes_peak: u64,
+    indexes_built: u64,
+    index_build_us: u64,
+    /// The plugins as the run began.
+    prepared: Vec<PluginUsed>,
     /// Newest time seen, since the run began.
     now_us: u64,
+}
+
+/// Adds up what lanes were at work and what they might have been.
+#[derive(Debug, Default)]
+struct LaneTimes {
+    planned: u64,
+    in_use: u64,
+    since_us: u64,
+    busy_us: u64,
+    idle_us: u64,
+}
+
+impl LaneTimes {
+    /// Time has passed up to now.
+    fn pass(&mut self, now_us: u64) {
+        let passed = now_us.saturating_sub(self.since_us);
+        self.since_us = self.since_us.max(now_us);
+        self.busy_us = self.busy_us.saturating_add(passed.saturating_mul(self.in_use));
+        let idle = self.planned.saturating_sub(self.in_use);
+        self.idle_us = self.idle_us.saturating_add(passed.saturating_mul(idle));
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -47,6 +74,7 @@ struct Totals {
     bytes_in: u64,
     bytes_out: u64,
     guest_calls: u64,
+    reader_wait_us: u64,
     phases: PhaseTimes,
     last_group: Option<u64>,
     item_ns: Histogram<u64>,
@@ -56,6 +84,7 @@ struct Totals {
 
 /// Time per phase in microseconds, summed over batches. Validate and operate are summed over lanes, too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct PhaseTimes {
     pub read_us: u64,
     pub validate_us: u64,
@@ -69,8 +98,23 @@ pub struct PhaseTimes {
     pub commit_us: u64,
 }
 
+/// Time in which a part of the host had nothing to do, in microseconds: whichever is idle waits for another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct IdleTimes {
+    /// The reader, since enough batches were under way: back-pressure.
+    pub reader_us: u64,
+    /// Lanes that the plan had and that had no chunk, summed over them.
+    pub lanes_us: u64,
+    /// Lanes at work, summed over them; for comparison.
+    pub lanes_busy_us: u64,
+    /// The writer.
+    pub writer_us: u64,
+}
+
 /// Metrics of a run. Percentiles are of the guest time per item (validate and operate), in nanoseconds.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct PerformanceReport {
     /// Committed batches.
     pub batches: u64,
@@ -93,6 +137,13 @@ pub struct PerformanceReport {
     /// Mean time of a transaction, BEGIN to COMMIT.
     pub transaction_mean_us: u64,
     pub phases: PhaseTimes,
+    /// Who had nothing to do for how long.
+    pub idle: IdleTimes,
+    /// Largest memory that the process had when the host was sampled, in bytes; 0 where no sensor told.
+    pub process_bytes_peak: u64,
+    /// Indexes that were put off and built, and the time that it took.
+    pub indexes_built: u64,
+    pub index_build_us: u64,
     /// Mean of validate, operate and write per item.
     pub item_mean_ns: u64,
     pub item_p50_ns: u64,
@@ -101,6 +152,8 @@ pub struct PerformanceReport {
     pub item_max_ns: u64,
     /// What each plugin did.
     pub plugins: Vec<PluginMetrics>,
+    /// The plugins as the run began, with the time that it took to make them ready.
+    pub prepared: Vec<PluginUsed>,
     /// Items by guest time: upper bound of a bucket in nanoseconds, and how many are in it. Adding those of several runs
     /// gives percentiles over all of them.
     pub item_ns_buckets: Vec<(u64, u64)>,
@@ -111,8 +164,21 @@ impl Fold for Performance {
 
     fn observe(&mut self, envelope: &Envelope) {
         self.now_us = self.now_us.max(envelope.elapsed_us);
+        self.lanes.pass(envelope.elapsed_us);
         match &envelope.event {
-            Event::LanesInUse { lanes } => self.lanes_peak = self.lanes_peak.max(*lanes),
+            Event::RunStarted(started) => self.prepared.clone_from(&started.plugins),
+            Event::PlanChosen { lanes, .. } => self.lanes.planned = *lanes,
+            Event::LanesInUse { lanes } => {
+                self.lanes_peak = self.lanes_peak.max(*lanes);
+                self.lanes.in_use = *lanes;
+            }
+            Event::HealthSampled { process_bytes: Some(bytes), .. } => {
+                self.process_bytes_peak = self.process_bytes_peak.max(*bytes);
+            }
+            Event::IndexBuilt { duration_us, .. } => {
+                self.indexes_built += 1;
+                self.index_build_us = self.index_build_us.saturating_add(*duration_us);
+            }
             Event::TransactionCommitted { duration_us, .. } => {
                 self.transactions += 1;
                 self.transaction_us = self.transaction_us.saturating_add(*duration_us);
@@ -181,6 +247,15 @@ impl Performance {
             commit_success_share: self.commit_success_share(),
             transaction_mean_us: self.transaction_us.checked_div(self.transactions).unwrap_or(0),
             phases: totals.phases,
+            idle: IdleTimes {
+                reader_us: totals.reader_wait_us,
+                lanes_us: self.lanes.idle_us,
+                lanes_busy_us: self.lanes.busy_us,
+                writer_us: self.now_us.saturating_sub(totals.phases.write_us.saturating_add(totals.phases.commit_us)),
+            },
+            process_bytes_peak: self.process_bytes_peak,
+            indexes_built: self.indexes_built,
+            index_build_us: self.index_build_us,
             item_mean_ns: ratio(worked_us as f64 * 1e3, items as f64) as u64,
             item_p50_ns: quantile(0.50),
             item_p95_ns: quantile(0.95),
@@ -192,6 +267,7 @@ impl Performance {
                 .map(|b| (b.value_iterated_to(), b.count_at_value()))
                 .collect(),
             plugins: totals.plugins,
+            prepared: self.prepared.clone(),
         }
     }
 }
@@ -206,6 +282,7 @@ impl Default for Totals {
             bytes_in: 0,
             bytes_out: 0,
             guest_calls: 0,
+            reader_wait_us: 0,
             phases: PhaseTimes::default(),
             last_group: None,
             item_ns,
@@ -223,6 +300,7 @@ impl Totals {
         self.bytes_in = self.bytes_in.saturating_add(m.bytes_in);
         self.bytes_out = self.bytes_out.saturating_add(m.bytes_out);
         self.guest_calls = self.guest_calls.saturating_add(m.guest_calls);
+        self.reader_wait_us = self.reader_wait_us.saturating_add(m.reader_wait_us);
         let new_group = self.last_group != Some(entry.group);
         self.last_group = Some(entry.group);
         self.phases.add(m, new_group);

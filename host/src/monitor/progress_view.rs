@@ -28,6 +28,13 @@ impl ProgressLines {
     pub fn new(out: Box<dyn Write + Send>) -> Self {
         Self { progress: Progress::default(), out: Some(out), next_us: LINE_EVERY_US }
     }
+
+    fn write(&mut self, line: &str) {
+        let line = format!("{line}\n");
+        if self.out.as_mut().is_some_and(|out| out.write_all(line.as_bytes()).is_err()) {
+            self.out = None;
+        }
+    }
 }
 
 impl Monitor for ProgressLines {
@@ -37,16 +44,17 @@ impl Monitor for ProgressLines {
 
     fn observe(&mut self, event: &Envelope) {
         self.progress.observe(event);
+        if let Some(line) = exchanged(&event.event) {
+            self.write(&line);
+        }
         let state = self.progress.state();
         let ends = matches!(event.event, Event::RunEnded(_));
         if !ends && state.elapsed_us < self.next_us {
             return;
         }
         self.next_us = (state.elapsed_us - state.elapsed_us % LINE_EVERY_US).saturating_add(LINE_EVERY_US);
-        let line = format!("{}\n", line(state));
-        if self.out.as_mut().is_some_and(|out| out.write_all(line.as_bytes()).is_err()) {
-            self.out = None;
-        }
+        let line = line(state);
+        self.write(&line);
     }
 }
 
@@ -78,6 +86,9 @@ impl Monitor for ProgressBarView {
     fn observe(&mut self, event: &Envelope) {
         let known = self.progress.state().share.is_some();
         self.progress.observe(event);
+        if let Some(line) = exchanged(&event.event) {
+            self.bar.println(line);
+        }
         let state = self.progress.state();
         match (state.share, known) {
             (Some(share), false) => {
@@ -101,6 +112,13 @@ impl Monitor for ProgressBarView {
         // The summary follows; a bar that stays would say less.
         self.bar.finish_and_clear();
     }
+}
+
+/// What is told of a plugin that took the place of another. What fails is a warning of the log.
+fn exchanged(event: &Event) -> Option<String> {
+    let Event::SwapTookEffect(step) = event else { return None };
+    let name = crate::model::printable(&step.name);
+    Some(format!("Slot {} is filled by {name} {}.", step.slot, step.reason))
 }
 
 /// `42 %, 12,345 of 29,000 items, 4,100 items/s, 4.1 s left, 12 rejected, batches of 316 on 2 lanes`.

@@ -9,6 +9,7 @@ mod retries;
 use serde::Serialize;
 
 use super::words::{count, counted, rate};
+use super::{ItemTimes, PerformanceReport};
 use crate::limits;
 use crate::store::{BatchRow, PlanRow, RunRow};
 use rates::{Rate, rates};
@@ -64,6 +65,8 @@ pub struct Recommendations {
     pub batch_size: Recommendation,
     pub lanes: Recommendation,
     pub attempts: Recommendation,
+    /// What items took in plugins, over all runs looked at; none where no run has kept it.
+    pub item_times: Option<ItemTimes>,
 }
 
 impl Recommendations {
@@ -83,7 +86,14 @@ pub fn recommend(history: &[PastRun], cores: usize) -> Recommendations {
         batch_size,
         lanes,
         attempts: retries::attempts(history),
+        item_times: item_times(history),
     }
+}
+
+fn item_times(history: &[PastRun]) -> Option<ItemTimes> {
+    let kept = history.iter().filter_map(|past| past.run.performance_json.as_deref());
+    let reports: Vec<PerformanceReport> = kept.filter_map(|text| serde_json::from_str(text).ok()).collect();
+    ItemTimes::over(reports.iter().map(|report| report.item_ns_buckets.as_slice()))
 }
 
 fn size_and_lanes(history: &[PastRun], cores: u64) -> (Recommendation, Recommendation) {

@@ -22,6 +22,7 @@ pub fn batch(number: u64, items: u64, failed: u64) -> Event {
         fates: vec![(Fate::Stored, first, first + items - 1)],
         digests: Vec::new(),
         checkpoint: first + items,
+        committed_us: 0,
         metrics: BatchMetrics {
             cut_us: first * 100,
             plan_size: items,
@@ -30,6 +31,7 @@ pub fn batch(number: u64, items: u64, failed: u64) -> Event {
             input_bytes: (first + items) * 300,
             bytes_out: items * 310,
             guest_calls: 2,
+            reader_wait_us: 7,
             read_us: items,
             validate_us: items * 30,
             operate_us: items * 60,
@@ -43,7 +45,15 @@ pub fn batch(number: u64, items: u64, failed: u64) -> Event {
             item_p99_ns: 200_000,
             item_max_ns: 400_000,
         },
-        plugins: vec![PluginMetrics { slot: "price".to_owned(), calls: 2, items, faults: 0, time_us: items * 90 }],
+        chunks: Vec::new(),
+        plugins: vec![PluginMetrics {
+            slot: "price".to_owned(),
+            calls: 2,
+            items,
+            time_us: items * 90,
+            cpu_us: items * 80,
+            ..PluginMetrics::default()
+        }],
     }))
 }
 
@@ -95,8 +105,11 @@ pub fn run(batches: u64, items: u64) -> Vec<Envelope> {
             batch: 0,
             batch_size: items,
             lanes: 2,
+            batches_in_flight: 3,
             old_batch_size: None,
             old_lanes: None,
+            old_batches_in_flight: None,
+            inputs: Box::default(),
             reason: "the first".to_owned(),
         },
         Event::LanesInUse { lanes: 2 },

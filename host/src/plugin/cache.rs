@@ -5,13 +5,12 @@
 
 use std::fs;
 use std::hash::{Hash, Hasher};
-use std::io::Write;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
+use super::private;
 use crate::model::Digest;
 
 const MAGIC: &[u8; 8] = b"ATLSCWA1";
@@ -26,11 +25,11 @@ pub struct Cache {
 impl Cache {
     /// Uses `folder`, making it (0700) if needed.
     pub fn at(folder: PathBuf) -> Self {
-        if let Err(error) = fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder) {
+        if let Err(error) = private::make_folder(&folder) {
             tracing::warn!("No cache of compiled plugins at {}: {error}.", folder.display());
             return Self::none();
         }
-        match private(&folder) {
+        match private::check(&folder) {
             Ok(()) => Self { folder: Some(folder) },
             Err(why) => {
                 tracing::warn!("The cache of compiled plugins at {} is not used: {why}.", folder.display());
@@ -55,7 +54,7 @@ impl Cache {
     /// The compiled component, if it is here and beyond doubt.
     pub(super) fn load(&self, digest: &Digest, engine: &Engine) -> Option<Component> {
         let path = self.path(digest, engine)?;
-        private(&path).ok()?;
+        private::check(&path).ok()?;
         let bytes = fs::read(&path).ok()?;
         let Some(artefact) = unpack(&bytes) else {
             tracing::warn!("The cached artefact {} is damaged; the plugin is compiled again.", path.display());
@@ -68,26 +67,10 @@ impl Cache {
     /// Keeps an artefact: written to a temporary name, synced, renamed. A failure is a warning.
     pub(super) fn keep(&self, digest: &Digest, engine: &Engine, artefact: &[u8]) {
         let Some(path) = self.path(digest, engine) else { return };
-        if let Err(error) = write(&path, artefact) {
+        if let Err(error) = private::write(&path, &[MAGIC, &Digest::of(artefact).0, artefact]) {
             tracing::warn!("The compiled plugin cannot be cached at {}: {error}.", path.display());
         }
     }
-}
-
-fn write(path: &Path, artefact: &[u8]) -> std::io::Result<()> {
-    let temporary = path.with_extension(format!("{}.tmp", std::process::id()));
-    let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
-    let result = (|| {
-        file.write_all(MAGIC)?;
-        file.write_all(&Digest::of(artefact).0)?;
-        file.write_all(artefact)?;
-        file.sync_all()?;
-        fs::rename(&temporary, path)
-    })();
-    if result.is_err() {
-        let _ = fs::remove_file(&temporary);
-    }
-    result
 }
 
 fn unpack(bytes: &[u8]) -> Option<&[u8]> {
@@ -96,28 +79,12 @@ fn unpack(bytes: &[u8]) -> Option<&[u8]> {
     intact.then_some(artefact)
 }
 
-/// Errors: why the path is not ours alone.
-fn private(path: &Path) -> Result<(), String> {
-    let data = fs::symlink_metadata(path).map_err(|error| error.to_string())?;
-    let me = rustix::process::geteuid().as_raw();
-    if data.file_type().is_symlink() {
-        return Err("it is a symbolic link".into());
-    }
-    if data.uid() != me {
-        return Err(format!("it belongs to user {}", data.uid()));
-    }
-    if data.mode() & 0o022 != 0 {
-        return Err("others may write to it".into());
-    }
-    Ok(())
-}
-
 /// Turns an artefact into a component. Errors: wasmtime does not take it (another version or engine, or its memory is over
 /// the bound).
 #[expect(unsafe_code, reason = "wasmtime trusts the bytes of compiled code; there is no safe call for it")]
 pub(super) fn load_artefact(engine: &Engine, artefact: &[u8]) -> wasmtime::Result<Component> {
     // SAFETY: the bytes come either straight from `precompile_component` in this process or in our own compiling
-    // process, or from a file that `private` found to be ours alone in a directory that is ours alone, and whose digest
+    // process, or from a file that `private::check` found to be ours alone in a directory that is ours alone, and whose digest
     // `unpack` has compared. A user's own `.cwasm` is refused by `world::screen` and never comes here.
     unsafe { Component::deserialize(engine, artefact) }
 }

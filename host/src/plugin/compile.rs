@@ -6,6 +6,7 @@
 use std::io::{Read, Write};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use wasmtime::component::Component;
@@ -29,7 +30,13 @@ pub enum Compiler {
 /// The hidden subcommand by which the executable compiles for itself.
 pub const COMPILE_VERB: &str = "compile-component";
 
-/// The component, from the cache or compiled now. Says whether the cache had it.
+/// What a compiling process is told where it works beside a run: it gives way to it.
+const BESIDE: &str = "beside";
+/// How far it gives way.
+const BESIDE_NICE: i32 = 10;
+
+/// The component, from the cache or compiled now. Says whether the cache had it. With `stop` it is compiled beside a run that
+/// goes on, and given up when that is set.
 pub(super) fn component(
     engine: &PluginEngine,
     compiler: &Compiler,
@@ -37,6 +44,7 @@ pub(super) fn component(
     bytes: &[u8],
     digest: &Digest,
     file: &str,
+    stop: Option<&AtomicBool>,
 ) -> Result<(Component, bool)> {
     if let Some(component) = cache.load(digest, engine.engine()) {
         return Ok((component, true));
@@ -46,7 +54,7 @@ pub(super) fn component(
         Compiler::InProcess => {
             engine.engine().precompile_component(bytes).map_err(|error| refused(file, &format!("{error:#}")))?
         }
-        Compiler::Child(executable) => in_child(engine, executable, bytes, file)?,
+        Compiler::Child(executable) => in_child(engine, executable, bytes, file, stop)?,
     };
     let component = load_artefact(engine.engine(), &artefact).map_err(|error| {
         let why = crate::model::printable(&format!("{error:#}")).into_owned();
@@ -64,12 +72,19 @@ fn refused(file: &str, why: &str) -> Error {
         .hint("check it with `wasm-tools validate`; it must be a complete component")
 }
 
-fn in_child(engine: &PluginEngine, executable: &PathBuf, bytes: &[u8], file: &str) -> Result<Vec<u8>> {
+fn in_child(
+    engine: &PluginEngine,
+    executable: &PathBuf,
+    bytes: &[u8],
+    file: &str,
+    stop: Option<&AtomicBool>,
+) -> Result<Vec<u8>> {
     let start = |why: std::io::Error| refused(file, &format!("the compiling process cannot be started: {why}"));
     let mut child = Command::new(executable)
         .arg(COMPILE_VERB)
         .arg(if engine.pooled() { "full" } else { "limited" })
         .arg(engine.memory_bytes_max().to_string())
+        .args(stop.map(|_| BESIDE))
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -95,7 +110,7 @@ fn in_child(engine: &PluginEngine, executable: &PathBuf, bytes: &[u8], file: &st
             let _ = stderr.by_ref().take(64 << 10).read_to_string(&mut text);
             text
         });
-        let late = !wait_until(&mut child, limits::COMPILE_TIME_MAX);
+        let late = !wait_until(&mut child, limits::COMPILE_TIME_MAX, stop);
         if late {
             let _ = child.kill();
         }
@@ -117,11 +132,11 @@ fn in_child(engine: &PluginEngine, executable: &PathBuf, bytes: &[u8], file: &st
     }
 }
 
-/// True if the child ended in time.
-fn wait_until(child: &mut Child, limit: Duration) -> bool {
+/// True if the child ended in time, and before `stop` was set.
+fn wait_until(child: &mut Child, limit: Duration, stop: Option<&AtomicBool>) -> bool {
     let begin = Instant::now();
     let mut pause = Duration::from_millis(1);
-    while begin.elapsed() < limit {
+    while begin.elapsed() < limit && !stop.is_some_and(|stop| stop.load(Ordering::Relaxed)) {
         match child.try_wait() {
             Ok(Some(_)) | Err(_) => return true,
             Ok(None) => std::thread::sleep(pause),
@@ -136,7 +151,11 @@ fn wait_until(child: &mut Child, limit: Duration) -> bool {
 /// Errors: a message for stderr; the process then ends with 4.
 pub fn compile_from_stdin(arguments: &[String]) -> Result<(), String> {
     use rustix::process::{Resource, Rlimit, setrlimit};
-    let [layout, memory] = arguments else { return Err("wrong arguments".into()) };
+    let [layout, memory, beside @ ..] = arguments else { return Err("wrong arguments".into()) };
+    if beside.iter().any(|word| word == BESIDE) {
+        // Where the system does not allow it, the run is slowed down a little more.
+        let _ = rustix::process::nice(BESIDE_NICE);
+    }
     let memory_bytes_max: usize = memory.parse().map_err(|_| "wrong arguments".to_owned())?;
     let bound = Some(limits::COMPILE_MEMORY_BYTES_MAX);
     setrlimit(Resource::As, Rlimit { current: bound, maximum: bound }).map_err(|error| error.to_string())?;

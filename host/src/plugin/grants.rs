@@ -1,8 +1,9 @@
 //! What a plugin is allowed beyond the contract. Nothing by default.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use crate::error::{Code, Error, Result};
 use crate::model::Name;
 
 /// A directory that a plugin may see.
@@ -30,6 +31,33 @@ pub struct Grants {
 }
 
 impl Grants {
+    /// Adds what users write under `key`: `grant-dir`, `grant-env`, `grant-host` or `grant-collection`. A directory without a
+    /// root is looked for in `folder`; a variable without a value is taken from this process.
+    ///
+    /// Errors: CONFIG_3001.
+    pub fn add(&mut self, key: &str, text: &str, folder: &Path) -> Result<()> {
+        let invalid = |why: String| Error::new(Code::ConfigInvalid, format!("--{key} {why}"));
+        match key {
+            "grant-dir" => self.dirs.push(dir(text, folder).map_err(invalid)?),
+            "grant-env" => {
+                let (name, value) = env(text).map_err(invalid)?;
+                self.env.insert(name, value);
+            }
+            "grant-host" => {
+                let port = text.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
+                if port.is_none() {
+                    return Err(invalid(format!("{text} lacks its port, as in HOST:PORT")).hint("write HOST:PORT"));
+                }
+                self.hosts.push(text.to_owned());
+            }
+            "grant-collection" => {
+                self.collections.push(Name::parse(text).ok_or_else(|| invalid(format!("{text:?} is no legal name")))?);
+            }
+            _ => return Err(invalid("is no grant".to_owned())),
+        }
+        Ok(())
+    }
+
     /// The grants as `kind:what`, for provenance and for `inspect`.
     pub fn describe(&self) -> Vec<String> {
         let mut lines = Vec::new();
@@ -41,5 +69,30 @@ impl Grants {
         lines.extend(self.hosts.iter().map(|host| format!("host:{host}")));
         lines.extend(self.collections.iter().map(|name| format!("collection:{name}")));
         lines
+    }
+}
+
+/// Reads `HOST[::GUEST][:rw]`.
+fn dir(text: &str, folder: &Path) -> Result<DirGrant, String> {
+    let (text, writable) = match text.strip_suffix(":rw") {
+        Some(rest) => (rest, true),
+        None => (text.strip_suffix(":ro").unwrap_or(text), false),
+    };
+    let (host, guest) = text.split_once("::").unwrap_or((text, text));
+    let place = folder.join(host);
+    if !place.is_dir() {
+        return Err(format!("{host}: no such directory"));
+    }
+    Ok(DirGrant { host: place, guest: guest.to_owned(), writable })
+}
+
+/// Reads `KEY[=VALUE]`.
+fn env(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) => Ok((key.to_owned(), value.to_owned())),
+        None => match std::env::var(text) {
+            Ok(value) => Ok((text.to_owned(), value)),
+            Err(_) => Err(format!("{text}: the variable is not set, or is no UTF-8")),
+        },
     }
 }

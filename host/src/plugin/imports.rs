@@ -5,6 +5,7 @@ use wasmtime::component::Linker;
 
 use super::abi::{KeyAbi, LevelAbi, RowAbi, StoreErrorAbi};
 use super::call::Fault;
+use super::host_time::counted;
 use super::lookup::{Lookup, LookupError};
 use super::sandbox::GuestState;
 use crate::error::Code;
@@ -68,7 +69,7 @@ fn link_log(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {
             LevelAbi::Warn => tracing::Level::WARN,
             LevelAbi::Error => tracing::Level::ERROR,
         };
-        context.data().sink.line(level, &message);
+        counted(|| context.data().sink.line(level, &message));
         Ok(())
     })
 }
@@ -172,7 +173,7 @@ fn read<T>(
     let Some(lookup) = state.lookup.as_deref_mut() else {
         return Err(StoreErrorAbi::Other("this run has no store to read".to_owned()));
     };
-    work(lookup).map_err(|error| match error {
+    counted(|| work(lookup)).map_err(|error| match error {
         LookupError::NotGranted => StoreErrorAbi::NotGranted,
         LookupError::NoSuchCollection => StoreErrorAbi::NoSuchCollection,
         LookupError::NoSuchIndex => StoreErrorAbi::NoSuchIndex,

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant};
 
 use wasmtime::component::{Component, InstancePre};
 
@@ -31,6 +33,7 @@ pub struct Plugin {
     digest: Digest,
     bytes: Arc<[u8]>,
     from_cache: bool,
+    prepared: Duration,
 }
 
 impl PluginLoader {
@@ -48,35 +51,52 @@ impl PluginLoader {
     ///
     /// Errors: GUEST_10011 (unreadable, or no component), GUEST_10013 (too large, or does not compile).
     pub fn load(&self, path: &Path) -> Result<Plugin> {
-        let file = path.display().to_string();
-        let unreadable = |error: std::io::Error| {
-            Error::new(Code::PluginWorld, format!("plugin {file} cannot be read: {error}"))
-                .hint("check the path given to --plugin or --validator")
-        };
-        let size = std::fs::metadata(path).map_err(unreadable)?.len();
-        if size > limits::PLUGIN_BYTES_MAX {
-            return Err(too_large(&file, size));
-        }
-        let bytes = std::fs::read(path).map_err(unreadable)?;
-        self.load_bytes(bytes.into(), &file)
+        self.load_bytes(read(path)?, &path.display().to_string())
     }
 
     /// Compiles bytes that are in memory; `file` names them in messages.
     ///
     /// Errors: as [`PluginLoader::load`].
     pub fn load_bytes(&self, bytes: Arc<[u8]>, file: &str) -> Result<Plugin> {
+        self.load_as(bytes, file, None)
+    }
+
+    /// As [`PluginLoader::load_bytes`], beside a run that goes on: compiling gives way to it, and ends when `stop` is set.
+    pub fn load_beside(&self, bytes: Arc<[u8]>, file: &str, stop: &AtomicBool) -> Result<Plugin> {
+        self.load_as(bytes, file, Some(stop))
+    }
+
+    fn load_as(&self, bytes: Arc<[u8]>, file: &str, stop: Option<&AtomicBool>) -> Result<Plugin> {
         if bytes.len() as u64 > limits::PLUGIN_BYTES_MAX {
             return Err(too_large(file, bytes.len() as u64));
         }
+        let begin = Instant::now();
         world::screen(&bytes, file)?;
         let digest = Digest::of(&bytes);
         let (component, from_cache) =
-            compile::component(&self.engine, &self.compiler, &self.cache, &bytes, &digest, file)?;
-        Ok(Plugin { engine: self.engine.clone(), component, file: file.to_owned(), digest, bytes, from_cache })
+            compile::component(&self.engine, &self.compiler, &self.cache, &bytes, &digest, file, stop)?;
+        let (engine, file, prepared) = (self.engine.clone(), file.to_owned(), begin.elapsed());
+        Ok(Plugin { engine, component, file, digest, bytes, from_cache, prepared })
     }
 }
 
-fn too_large(file: &str, size: u64) -> Error {
+/// Reads the file of a plugin, which is not looked into.
+///
+/// Errors: GUEST_10011 if it cannot be read, GUEST_10013 if it is too large.
+pub fn read(path: &Path) -> Result<Arc<[u8]>> {
+    let file = path.display();
+    let unreadable = |error: std::io::Error| {
+        Error::new(Code::PluginWorld, format!("plugin {file} cannot be read: {error}"))
+            .hint("check the path given to --plugin or --validator")
+    };
+    let size = std::fs::metadata(path).map_err(unreadable)?.len();
+    if size > limits::PLUGIN_BYTES_MAX {
+        return Err(too_large(&file.to_string(), size));
+    }
+    std::fs::read(path).map(Arc::from).map_err(unreadable)
+}
+
+pub(super) fn too_large(file: &str, size: u64) -> Error {
     Error::new(
         Code::PluginCompile,
         format!("plugin {file} has {size} bytes, the bound is {}", limits::PLUGIN_BYTES_MAX),
@@ -104,6 +124,11 @@ impl Plugin {
         self.from_cache
     }
 
+    /// How long it took to check it and to compile it, or to take it from the cache.
+    pub fn prepared(&self) -> Duration {
+        self.prepared
+    }
+
     /// What it exports and imports.
     pub fn inspect(&self) -> Inspection {
         world::inspect(self.engine.engine(), &self.component)
@@ -113,11 +138,15 @@ impl Plugin {
         &self.engine
     }
 
-    pub(super) fn check(&self, role: Role) -> Result<()> {
+    /// Refuses it if it cannot fill `role`.
+    ///
+    /// Errors: GUEST_10011 and GUEST_10012, naming what was found and wanted.
+    pub fn check(&self, role: Role) -> Result<()> {
         world::check(self.engine.engine(), &self.component, role, &self.file)
     }
 
-    pub(super) fn imports_store(&self) -> bool {
+    /// True if it can read the store.
+    pub(crate) fn imports_store(&self) -> bool {
         world::imports_store(self.engine.engine(), &self.component)
     }
 

@@ -244,6 +244,11 @@ impl Sandbox {
         self.calls
     }
 
+    /// Linear memory that it has, in bytes. It never shrinks.
+    pub(super) fn memory_bytes(&self) -> usize {
+        self.store.data().limiter.memory_bytes
+    }
+
     /// `validator.validate`. The list has one verdict per item, or the call failed.
     pub(super) fn validate(
         &mut self,

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::call::{Answer, Call, Fault};
+use super::cpu::CpuMeter;
 use super::grants::Grants;
 use super::load::Plugin;
 use super::lookup::Lookup;
@@ -79,7 +81,20 @@ pub struct Slot {
     bytes: Option<Arc<[u8]>>,
     grants: Grants,
     reads_store: bool,
+    prepared: Prepared,
+    /// Largest linear memory that one of its sandboxes had, in bytes.
+    memory_peak: AtomicUsize,
+    cpu: CpuMeter,
     body: Body,
+}
+
+/// How a plugin was made ready.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Prepared {
+    /// Reading, checking and compiling, or loading what was compiled before; 0 for native code.
+    pub time: Duration,
+    /// True if the cache had it.
+    pub from_cache: bool,
 }
 
 enum Body {
@@ -129,6 +144,9 @@ impl Slot {
             bytes: Some(plugin.bytes()),
             grants: settings.grants,
             reads_store: plugin.imports_store(),
+            prepared: Prepared { time: plugin.prepared(), from_cache: plugin.from_cache() },
+            memory_peak: AtomicUsize::new(probe.memory_bytes()),
+            cpu: CpuMeter::default(),
             body: Body::Component { setup, pool: Mutex::new(vec![probe]), fresh_per_call: settings.fresh },
         })
     }
@@ -152,6 +170,9 @@ impl Slot {
             bytes: None,
             grants: Grants::default(),
             reads_store: false,
+            prepared: Prepared::default(),
+            memory_peak: AtomicUsize::new(0),
+            cpu: CpuMeter::default(),
             body,
         }
     }
@@ -179,6 +200,21 @@ impl Slot {
     /// The plugin's bytes, exactly those that were hashed and compiled.
     pub fn bytes(&self) -> Option<Arc<[u8]>> {
         self.bytes.clone()
+    }
+
+    /// How it was made ready.
+    pub fn prepared(&self) -> Prepared {
+        self.prepared
+    }
+
+    /// Largest linear memory that one of its sandboxes had so far, in bytes; 0 for native code.
+    pub fn memory_peak(&self) -> usize {
+        self.memory_peak.load(Ordering::Relaxed)
+    }
+
+    /// Measures the CPU time of its calls.
+    pub fn cpu_meter(&self) -> &CpuMeter {
+        &self.cpu
     }
 
     /// What it was granted.
@@ -250,6 +286,7 @@ impl Slot {
             },
         };
         let (result, lookup) = work(&mut sandbox, lookup);
+        self.memory_peak.fetch_max(sandbox.memory_bytes(), Ordering::Relaxed);
         if result.is_ok() && !fresh_per_call && sandbox.calls() < limits::SANDBOX_CALLS_MAX {
             lock(pool).push(sandbox);
         }

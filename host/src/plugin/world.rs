@@ -59,8 +59,11 @@ pub struct Inspection {
 pub struct Import {
     /// As it stands in the component.
     pub name: String,
-    /// `offered`, `denied` (linked with nothing behind it) or `not offered`.
+    /// `offered`, `denied` (linked with nothing behind it but what is granted) or `not offered`.
     pub status: &'static str,
+    /// What it opens to the plugin by grants, where these are known.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub granted: Vec<String>,
 }
 
 /// Refuses bytes that are no component before anything looks deeper.
@@ -93,7 +96,11 @@ pub fn inspect(engine: &Engine, component: &Component) -> Inspection {
     let exports = ty.exports(engine).map(|(name, _)| printable(name).into_owned()).collect();
     let imports = ty
         .imports(engine)
-        .map(|(name, _)| Import { name: printable(name).into_owned(), status: import_status(name) })
+        .map(|(name, _)| Import {
+            name: printable(name).into_owned(),
+            status: import_status(name),
+            granted: Vec::new(),
+        })
         .collect();
     let mut notes = Vec::new();
     let beyond = beyond(engine, component);

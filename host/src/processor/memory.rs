@@ -7,11 +7,12 @@
 //! transaction undoes (`--atomic run`) has been passed on: to hold a whole run would take memory without bound.
 
 use std::collections::{BTreeSet, HashSet};
+use std::sync::Arc;
 
 use super::Processor;
 use crate::error::{Code, Error, Result};
 use crate::model::{
-    BatchNumber, Change, Counts, Decision, Fate, IndexSpec, Name, OnExisting, Phase, Problem, Refusal, RunNumber,
+    Batch, BatchNumber, Change, Counts, Decision, Fate, IndexSpec, Name, OnExisting, Phase, Problem, Refusal, RunNumber,
 };
 use crate::store::{BatchWrite, Lookup, Receipt, RunEnd, RunHandle, RunRow, RunStart, WritePolicy};
 use crate::transaction::Transactional;
@@ -27,8 +28,10 @@ pub struct MemoryProcessor {
     seen: HashSet<Key>,
     /// Results not yet passed on, in input order: collection, id and body.
     held: Vec<Held>,
-    /// Ids and bodies of what is held, one behind the other: no allocation per item.
+    /// Ids and bodies of what was made, one behind the other: no allocation per item.
     text: String,
+    /// Batches with items that are passed on as they were read: these are not copied.
+    batches: Vec<Arc<Batch>>,
     /// Collections by the number that `held` gives them.
     names: Vec<Name>,
     /// What was done to `seen` since the outermost open transaction began, oldest first.
@@ -46,18 +49,26 @@ enum Done {
     Removed(Key),
 }
 
-/// A result: its collection, and where its id and its body stand in the text.
+/// A result: its collection, and its id and body.
 struct Held {
     collection: usize,
-    start: usize,
-    middle: usize,
-    end: usize,
+    place: Place,
 }
 
-/// Lengths of `held` and `done` to go back to.
+/// Where id and body stand.
+enum Place {
+    /// In the text that was made.
+    Made { start: usize, middle: usize, end: usize },
+    /// In a batch: an item as it was read.
+    Read { batch: usize, record: usize },
+}
+
+/// Lengths to go back to.
 #[derive(Clone, Copy)]
 struct Mark {
     held: usize,
+    text: usize,
+    batches: usize,
     done: usize,
 }
 
@@ -77,6 +88,7 @@ impl MemoryProcessor {
             seen: HashSet::new(),
             held: Vec::new(),
             text: String::new(),
+            batches: Vec::new(),
             names: Vec::new(),
             done: Vec::new(),
             open: Vec::new(),
@@ -87,6 +99,7 @@ impl MemoryProcessor {
         let mut counts = Counts { read: write.batch.len() as u64, retries: write.retries, ..Counts::default() };
         let mut refused = Vec::new();
         let mut bytes_out = 0;
+        self.batches.push(Arc::clone(&write.batch));
         for (index, decision) in write.decisions.iter().enumerate() {
             let mark = self.mark();
             let mut effects = Effects::default();
@@ -99,10 +112,14 @@ impl MemoryProcessor {
                     counts.count(refusal.fate);
                     continue;
                 }
-                Decision::Keep | Decision::Replace(_) => {
+                Decision::Keep => {
                     let item = write.batch.item(index).expect("BUG: a broken record was kept");
-                    let body = if let Decision::Replace(body) = decision { body } else { item.body };
-                    self.put(&policy.target, item.id, body, policy, &mut effects)
+                    let place = Place::Read { batch: self.batches.len() - 1, record: index };
+                    self.put(&policy.target, item.id, item.body, Some(place), policy, &mut effects)
+                }
+                Decision::Replace(body) => {
+                    let item = write.batch.item(index).expect("BUG: a broken record was replaced");
+                    self.put(&policy.target, item.id, body, None, policy, &mut effects)
                 }
                 Decision::Emit(changes) => self.emit(changes, policy, &mut effects),
             };
@@ -131,7 +148,7 @@ impl MemoryProcessor {
         }
         changes.iter().find_map(|change| match change {
             Change::Put { collection, id, body } => {
-                self.put(collection.as_ref().unwrap_or(&policy.target), id, body, policy, effects)
+                self.put(collection.as_ref().unwrap_or(&policy.target), id, body, None, policy, effects)
             }
             Change::Delete { collection, id } => {
                 let key = (collection.as_ref().unwrap_or(&policy.target).clone(), id.clone());
@@ -144,11 +161,13 @@ impl MemoryProcessor {
         })
     }
 
+    /// Takes one result; it is copied unless `place` says where it stays.
     fn put(
         &mut self,
         collection: &Name,
         id: &str,
         body: &str,
+        place: Option<Place>,
         policy: &WritePolicy,
         effects: &mut Effects,
     ) -> Option<Refusal> {
@@ -164,35 +183,43 @@ impl MemoryProcessor {
                 return None;
             }
         }
-        self.hold(collection, id, body);
+        let place = place.unwrap_or_else(|| self.copied(id, body));
+        self.hold(collection, place);
         effects.counts.inserted += 1;
         effects.bytes_out += body.len() as u64;
         None
     }
 
-    fn hold(&mut self, name: &Name, id: &str, body: &str) {
+    fn copied(&mut self, id: &str, body: &str) -> Place {
+        let start = self.text.len();
+        self.text.push_str(id);
+        let middle = self.text.len();
+        self.text.push_str(body);
+        Place::Made { start, middle, end: self.text.len() }
+    }
+
+    fn hold(&mut self, name: &Name, place: Place) {
         let known = self.names.iter().position(|known| known == name);
         let collection = known.unwrap_or_else(|| {
             self.names.push(name.clone());
             self.names.len() - 1
         });
-        let start = self.text.len();
-        self.text.push_str(id);
-        let middle = self.text.len();
-        self.text.push_str(body);
-        self.held.push(Held { collection, start, middle, end: self.text.len() });
+        self.held.push(Held { collection, place });
     }
 
     fn mark(&self) -> Mark {
-        Mark { held: self.held.len(), done: self.done.len() }
+        Mark { held: self.held.len(), text: self.text.len(), batches: self.batches.len(), done: self.done.len() }
+    }
+
+    fn forget_held(&mut self, mark: Mark) {
+        self.held.truncate(mark.held);
+        self.text.truncate(mark.text);
+        self.batches.truncate(mark.batches);
     }
 
     /// Takes back what was done since the mark, the newest first.
     fn back_to(&mut self, mark: Mark) {
-        if let Some(first) = self.held.get(mark.held) {
-            self.text.truncate(first.start);
-        }
-        self.held.truncate(mark.held);
+        self.forget_held(mark);
         for done in self.done.drain(mark.done..).rev() {
             match done {
                 Done::Added(key) => self.seen.remove(&key),
@@ -255,13 +282,16 @@ impl Processor for MemoryProcessor {
     fn commit(&mut self) -> Result<()> {
         let Some(mark) = self.open.last().copied() else { return Ok(()) };
         let passed = self.held[mark.held..].iter().try_for_each(|row| {
-            let (id, body) = (&self.text[row.start..row.middle], &self.text[row.middle..row.end]);
+            let (id, body) = match row.place {
+                Place::Made { start, middle, end } => (&self.text[start..middle], &self.text[middle..end]),
+                Place::Read { batch, record } => {
+                    let item = self.batches[batch].item(record).expect("BUG: a broken record was kept");
+                    (item.id, item.body)
+                }
+            };
             (self.output)(&self.names[row.collection], id, body)
         });
-        if let Some(first) = self.held.get(mark.held) {
-            self.text.truncate(first.start);
-        }
-        self.held.truncate(mark.held);
+        self.forget_held(mark);
         passed.map_err(|error| Error::new(Code::StorageWrite, format!("a result cannot be written: {error}")))?;
         self.open.pop();
         if self.open.is_empty() {

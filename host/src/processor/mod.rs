@@ -10,7 +10,9 @@ pub(crate) use storage::StorageProcessor;
 
 use crate::error::{Code, Error, Result};
 use crate::model::{BatchNumber, IndexSpec, Name, RunNumber};
-use crate::store::{BatchWrite, Lookup, Receipt, RunEnd, RunHandle, RunRow, RunStart, TuningRow, WritePolicy};
+use crate::store::{
+    BatchWrite, BuiltIndex, Lookup, Receipt, RunEnd, RunHandle, RunRow, RunStart, SwapRow, TuningRow, WritePolicy,
+};
 use crate::transaction::Transactional;
 
 /// Takes batches in input order and keeps or passes on what they decided.
@@ -20,6 +22,19 @@ pub trait Processor: Send {
 
     /// Makes ready the collections and indexes that a run declares.
     fn declare(&mut self, target: &Name, collections: &[Name], indexes: &[IndexSpec]) -> Result<()>;
+
+    /// Puts off the entries of the indexes of a collection that is empty, if that makes filling it faster. Gives how many
+    /// indexes are put off.
+    fn put_off_indexes(&mut self, collection: &Name) -> Result<usize> {
+        let _ = collection;
+        Ok(0)
+    }
+
+    /// Builds what is put off of the collection's indexes.
+    fn build_indexes(&mut self, collection: &Name) -> Result<Vec<BuiltIndex>> {
+        let _ = collection;
+        Ok(Vec::new())
+    }
 
     /// The newest run of this job, if this processor remembers runs.
     fn last_run_of_job(&mut self, job: &str) -> Result<Option<RunRow>>;
@@ -66,6 +81,12 @@ pub trait Processor: Send {
     /// Errors: TRANSACTION_6007 if another worker has taken the run over.
     fn position(&mut self, run: &RunHandle) -> Result<u64> {
         Ok(run.next)
+    }
+
+    /// Keeps steps of swaps that belong to no batch, if this processor keeps them.
+    fn note_swaps(&mut self, run: &RunHandle, steps: &[SwapRow]) -> Result<()> {
+        let _ = (run, steps);
+        Ok(())
     }
 
     /// Ends a run.

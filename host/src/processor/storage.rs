@@ -4,7 +4,8 @@ use super::Processor;
 use crate::error::{Code, Result};
 use crate::model::{BatchNumber, IndexSpec, Name, RunNumber};
 use crate::store::{
-    BatchWrite, Lookup, Receipt, RunEnd, RunHandle, RunRow, RunStart, Store, TuningRow, WritePolicy, Writer,
+    BatchWrite, BuiltIndex, Lookup, Receipt, RunEnd, RunHandle, RunRow, RunStart, Store, SwapRow, TuningRow,
+    WritePolicy, Writer,
 };
 use crate::transaction::Transactional;
 
@@ -27,6 +28,14 @@ impl Processor for StorageProcessor {
 
     fn declare(&mut self, target: &Name, collections: &[Name], indexes: &[IndexSpec]) -> Result<()> {
         self.writer.declare(collections, indexes, target)
+    }
+
+    fn put_off_indexes(&mut self, collection: &Name) -> Result<usize> {
+        self.writer.put_off_indexes(collection)
+    }
+
+    fn build_indexes(&mut self, collection: &Name) -> Result<Vec<BuiltIndex>> {
+        self.writer.build_indexes(collection)
     }
 
     fn last_run_of_job(&mut self, job: &str) -> Result<Option<RunRow>> {
@@ -74,6 +83,10 @@ impl Processor for StorageProcessor {
 
     fn position(&mut self, run: &RunHandle) -> Result<u64> {
         self.writer.position(run)
+    }
+
+    fn note_swaps(&mut self, run: &RunHandle, steps: &[SwapRow]) -> Result<()> {
+        self.writer.note_swaps(run, steps)
     }
 
     fn finish_run(&mut self, run: &RunHandle, end: &RunEnd) -> Result<()> {

@@ -39,7 +39,7 @@ fn name(text: &str) -> Name {
 }
 
 fn policy(on_existing: OnExisting) -> WritePolicy {
-    WritePolicy { target: name("items"), on_existing, sort: true }
+    WritePolicy { target: name("items"), on_existing, sort: true, remove_rejected: false, over_newer: false }
 }
 
 /// Declares `items` and `side` and begins a run.
@@ -101,7 +101,9 @@ fn batch(number: u64, first: u64, records: Vec<(Option<&str>, Decision)>) -> Bat
         batch: Arc::new(batch),
         decisions,
         metrics: BatchMetrics::default(),
+        chunks: Vec::new(),
         plan: None,
+        chain: None,
         plugins: Vec::new(),
         retries: 1,
         blank_lines: 0,

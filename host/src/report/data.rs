@@ -8,12 +8,13 @@ use super::events::{Details, Health, Recorded, RolledBack};
 use super::fold::{BatchFold, Bin, Execution, PHASES};
 use super::histogram::{Histogram, coarse_lower};
 use super::history::{Departure, EarlierRun, departures};
+use super::swaps::{Swap, swapped};
 use super::timeline::{Abandoned, Part};
 use crate::event::ErrorReport;
 use crate::limits::REPORT_PLANS_MAX;
 use crate::model::{Counts, PluginMetrics, RunStatus};
-use crate::monitor::{AlertRecord, PerformanceReport, Recommendations};
-use crate::store::{PlanRow, RunPlugin, RunRow};
+use crate::monitor::{AlertRecord, IdleTimes, ItemTimes, PerformanceReport, Recommendations};
+use crate::store::{PlanRow, RunPlugin, RunRow, SwapRow};
 
 /// Version of the report for programs; within a version it only grows.
 pub const SCHEMA: u32 = 1;
@@ -46,6 +47,8 @@ pub struct Sources {
     pub fold: BatchFold,
     pub plans: Vec<PlanRow>,
     pub plugins: Vec<RunPlugin>,
+    /// Steps of plugins that were exchanged or were to be, in their order.
+    pub swaps: Vec<SwapRow>,
     /// Most frequent first.
     pub problems: Vec<Problem>,
     /// Failed items whose problem is not among them.
@@ -55,6 +58,8 @@ pub struct Sources {
     pub past: Vec<EarlierRun>,
     /// What these runs have in common, in words.
     pub past_basis: String,
+    /// What items took in plugins over these runs.
+    pub past_times: Option<ItemTimes>,
     pub recommendations: Option<Recommendations>,
 }
 
@@ -72,6 +77,12 @@ pub struct Report {
     pub latency: Latency,
     /// Where the time went: sums over batches and lanes.
     pub time: Vec<Share>,
+    /// Time in which a part of the host had nothing to do; none where that is not known of the whole run.
+    pub idle: Option<IdleTimes>,
+    /// Largest memory of the process, in bytes; none where no sensor told.
+    pub process_bytes_peak: Option<u64>,
+    pub indexes_built: u64,
+    pub index_build_us: u64,
     pub problems: Vec<Problem>,
     pub other_problems: u64,
     pub plugins: Vec<Plugin>,
@@ -120,6 +131,7 @@ pub struct Throughput {
     pub end_us: u64,
     pub steps: Vec<Step>,
     pub alerts: Vec<Alert>,
+    pub swaps: Vec<Swap>,
     pub rolled_back: Vec<RolledBack>,
     pub executions: Vec<Execution>,
 }
@@ -159,6 +171,17 @@ pub struct Controller {
     pub health: Vec<Health>,
     /// Chunks at work, from the events.
     pub lanes_in_use: Vec<(u64, u64)>,
+    /// The fixed setting that was best in the history, where one was measured.
+    pub best_fixed: Option<BestFixed>,
+    /// What 95 of 100 batches were to stay below, where that was wanted.
+    pub batch_time_max_us: Option<u64>,
+}
+
+/// A setting that earlier runs kept long enough to be measured, and that was the best of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct BestFixed {
+    pub batch_size: u64,
+    pub lanes: u64,
 }
 
 /// A change of plan.
@@ -191,6 +214,7 @@ pub struct Seen {
     pub process_bytes: Option<u64>,
     pub lanes_busy: Option<f64>,
     pub writer_busy: Option<f64>,
+    pub batch_time_max_us: Option<u64>,
 }
 
 /// Section 4.
@@ -245,7 +269,7 @@ pub struct Heat {
 #[derive(Debug, Clone, Serialize)]
 pub struct Share {
     pub name: String,
-    /// `read`, `guest`, `wait`, `write` or `commit`.
+    /// `read`, `guest`, `host`, `wait`, `write`, `commit` or `idle`.
     pub kind: &'static str,
     pub us: u64,
 }
@@ -284,6 +308,10 @@ pub struct Plugin {
     pub from_batch: u64,
     /// What it did; none where that is not known.
     pub did: Option<PluginMetrics>,
+    /// How long it took to make it ready; none where that is not known.
+    pub prepare_us: Option<u64>,
+    /// True where it was compiled before and the cache had it.
+    pub from_cache: Option<bool>,
 }
 
 /// Section 9.
@@ -293,6 +321,8 @@ pub struct History {
     pub basis: String,
     pub runs: Vec<EarlierRun>,
     pub departures: Vec<Departure>,
+    /// What items took in plugins over all of these runs.
+    pub item_times: Option<ItemTimes>,
 }
 
 impl Report {
@@ -304,11 +334,13 @@ impl Report {
             mut fold,
             plans,
             plugins,
+            swaps,
             problems,
             other_problems,
             recorded,
             past,
             past_basis,
+            past_times,
             recommendations,
         } = sources;
         let events = recorded.is_some();
@@ -325,7 +357,12 @@ impl Report {
             fold.end_us.max(ended_us).max(details.abandoned.iter().map(|a| events_from + a.to_us).max().unwrap_or(0));
         let plugins = with_metrics(plugins, &performance, &run, &details);
         let (parts, left_out) = std::mem::take(&mut fold.timeline).parts();
-        let controller = controller(&plans, &fold, &details, events_from);
+        let mut controller = controller(&plans, &fold, &details, events_from);
+        controller.best_fixed = recommendations.as_ref().and_then(best_fixed);
+        // What was summed up at the end is of the last execution alone.
+        let whole = performance.as_ref().filter(|_| run.epoch == 1);
+        let idle = whole.map(|performance| performance.idle);
+        let swaps = swapped(swaps, &run, &fold, end_us);
         Self {
             schema: SCHEMA,
             version: env!("CARGO_PKG_VERSION"),
@@ -335,6 +372,7 @@ impl Report {
                 end_us,
                 steps: steps(&fold),
                 alerts: paired(&alerts, last_from),
+                swaps,
                 rolled_back: details
                     .rolled_back
                     .iter()
@@ -354,12 +392,16 @@ impl Report {
                     .collect(),
             },
             latency: latency(&fold),
-            time: time(&fold, &plugins, run.epoch == 1),
+            time: time(&fold, &plugins, run.epoch == 1, idle),
+            idle,
+            process_bytes_peak: performance.as_ref().map(|p| p.process_bytes_peak).filter(|bytes| *bytes > 0),
+            indexes_built: performance.as_ref().map_or(0, |p| p.indexes_built),
+            index_build_us: performance.as_ref().map_or(0, |p| p.index_build_us),
             run: head(&run, facts, &fold, performance.as_ref()),
             problems,
             other_problems,
             plugins,
-            history: History { basis: past_basis, departures: departures(&past), runs: past },
+            history: History { basis: past_basis, departures: departures(&past), runs: past, item_times: past_times },
             recommendations,
             events,
             unreadable_events: details.unreadable,
@@ -429,6 +471,12 @@ fn steps(fold: &BatchFold) -> Vec<Step> {
     bins.map(|(at, bin)| step(at, bin, fold.bins.width_us, fold.end_us)).collect()
 }
 
+/// The setting that the history speaks for, unless it speaks for none.
+fn best_fixed(recommended: &Recommendations) -> Option<BestFixed> {
+    let (size, lanes) = (&recommended.batch_size, &recommended.lanes);
+    (!size.default && !lanes.default).then_some(BestFixed { batch_size: size.value, lanes: lanes.value })
+}
+
 /// Each raised alert with the time at which it was cleared.
 fn paired(records: &[AlertRecord], from_us: u64) -> Vec<Alert> {
     let mut alerts: Vec<Alert> = Vec::new();
@@ -462,7 +510,7 @@ fn controller(plans: &[PlanRow], fold: &BatchFold, details: &Details, events_fro
             batch_size: plan.batch_size,
             lanes: plan.lanes,
             batches_in_flight: plan.batches_in_flight,
-            old_batches_in_flight: i.checked_sub(1).map(|before| plans[before].batches_in_flight),
+            old_batches_in_flight: plan.old_batches_in_flight,
             old_batch_size: plan.old_batch_size,
             old_lanes: plan.old_lanes,
             reason: plan.reason.clone(),
@@ -487,6 +535,8 @@ fn controller(plans: &[PlanRow], fold: &BatchFold, details: &Details, events_fro
         plans_left_out,
         health,
         lanes_in_use: details.lanes.iter().map(|(at, lanes)| (at + events_from, *lanes)).collect(),
+        best_fixed: None,
+        batch_time_max_us: steps.iter().rev().find_map(|step| step.seen.batch_time_max_us).filter(|us| *us > 0),
     }
 }
 
@@ -557,7 +607,14 @@ fn with_metrics(
         Some(performance) if run.epoch == 1 || details.plugins.is_empty() => &performance.plugins,
         _ => &details.plugins,
     };
+    let ready = |plugin: &RunPlugin| {
+        let digest = plugin.digest?.to_string();
+        let prepared = &performance.as_ref()?.prepared;
+        prepared.iter().find(|used| used.slot == plugin.slot && used.digest == digest)
+    };
     let of = |plugin: RunPlugin| Plugin {
+        prepare_us: ready(&plugin).map(|used| used.prepare_us),
+        from_cache: ready(&plugin).map(|used| used.from_cache),
         did: did.iter().find(|metrics| metrics.slot == plugin.slot).cloned(),
         slot: plugin.slot,
         role: plugin.role,
@@ -569,25 +626,32 @@ fn with_metrics(
 }
 
 /// By plugin where all of the run is known of them, else by role.
-fn time(fold: &BatchFold, plugins: &[Plugin], whole: bool) -> Vec<Share> {
+fn time(fold: &BatchFold, plugins: &[Plugin], whole: bool, idle: Option<IdleTimes>) -> Vec<Share> {
     let [read, validate, operate, _, wait, write, commit] = fold.sums_us;
     let share = |name: &str, kind, us| Share { name: name.to_owned(), kind, us };
     let mut slots: Vec<(&str, u64)> = Vec::new();
+    let mut in_host = 0;
     for plugin in plugins {
         if let Some(did) = &plugin.did
             && !slots.iter().any(|(slot, _)| *slot == plugin.slot)
         {
-            slots.push((&plugin.slot, did.time_us));
+            slots.push((&plugin.slot, did.time_us.saturating_sub(did.host_us)));
+            in_host += did.host_us;
         }
     }
-    let guests = if whole && !slots.is_empty() {
+    let mut guests: Vec<Share> = if whole && !slots.is_empty() {
         slots.into_iter().map(|(slot, us)| share(slot, "guest", us)).collect()
     } else {
+        in_host = 0;
         vec![share("validators", "guest", validate), share("operation", "guest", operate)]
     };
+    guests.push(share("host calls of plugins", "host", in_host));
     let mut time = vec![share("reading", "read", read)];
     time.extend(guests);
     time.extend([share("waiting", "wait", wait), share("writing", "write", write), share("commit", "commit", commit)]);
+    if let Some(idle) = idle {
+        time.push(share("lanes without work", "idle", idle.lanes_us));
+    }
     time.retain(|share| share.us > 0);
     time
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::histogram::Histogram;
 use super::timeline::{Placed, Timeline};
 use crate::limits::{REPORT_EXECUTIONS_MAX, REPORT_GROUP_BATCHES_MAX, REPORT_STEPS_MAX};
-use crate::model::{BatchMetrics, Counts};
+use crate::model::{BatchMetrics, ChunkSpan, Counts};
 use crate::store::BatchRow;
 
 /// Names of the phases, in the order of their work.
@@ -107,15 +107,17 @@ pub struct BatchFold {
     /// Where the batches begin at which plans changed.
     pub(super) cut_us: BTreeMap<u64, u64>,
     wanted: Vec<u64>,
-    group: Vec<(u64, Counts, BatchMetrics)>,
+    group: Vec<(u64, Counts, BatchMetrics, Vec<ChunkSpan>)>,
     /// True where all batches are in one transaction, so that each counts when it is written.
     one_transaction: bool,
     epoch: Option<u64>,
 }
 
 impl BatchFold {
-    /// For a run whose plans begin at these batches.
-    pub fn new(plans: impl IntoIterator<Item = u64>, one_transaction: bool) -> Self {
+    /// For a run in which something happened at these batches: a plan began, or a plugin was exchanged.
+    pub fn new(wanted: impl IntoIterator<Item = u64>, one_transaction: bool) -> Self {
+        let mut wanted: Vec<u64> = wanted.into_iter().collect();
+        wanted.sort_unstable();
         Self {
             bins: Bins { width_us: 1000, bins: Vec::new() },
             phases: Default::default(),
@@ -129,7 +131,7 @@ impl BatchFold {
             timeline: Timeline::default(),
             end_us: 0,
             cut_us: BTreeMap::new(),
-            wanted: plans.into_iter().collect(),
+            wanted,
             group: Vec::new(),
             one_transaction,
             epoch: None,
@@ -152,12 +154,13 @@ impl BatchFold {
                 self.executions.push(Execution { number: row.epoch, first_batch: row.number.0, from_us });
             }
         }
-        let of_group = self.group.last().is_some_and(|(.., last)| last.commit_us == m.commit_us && m.commit_us > 0);
+        let of_group =
+            self.group.last().is_some_and(|(_, _, last, _)| last.commit_us == m.commit_us && m.commit_us > 0);
         if !of_group || self.one_transaction || self.group.len() == REPORT_GROUP_BATCHES_MAX {
             self.place_group();
         }
         self.count_times(&row.counts, &m, of_group);
-        self.group.push((row.number.0, row.counts, m));
+        self.group.push((row.number.0, row.counts, m, row.chunks.clone()));
     }
 
     /// No batch follows.
@@ -192,29 +195,30 @@ impl BatchFold {
     /// Works out when the batches of a transaction were written: one after the other, and then the COMMIT of all.
     fn place_group(&mut self) {
         let group = std::mem::take(&mut self.group);
-        let Some((_, _, first)) = group.first() else { return };
+        let Some((_, _, first, _)) = group.first().cloned() else { return };
         let origin = self.last_begin_us();
         let computed = |m: &BatchMetrics| origin + m.cut_us + m.compute_us;
-        let ready = group.iter().map(|(.., m)| computed(m) + m.wait_us).max().unwrap_or(0);
+        let ready = group.iter().map(|(_, _, m, _)| computed(m) + m.wait_us).max().unwrap_or(0);
         // One writer: a transaction begins when the one before has ended.
         let before = self.end_us.max(origin);
         let mut at = if self.one_transaction { ready } else { ready.max(before) };
         let commit_us = if self.one_transaction { 0 } else { first.commit_us };
-        let commit_from = at + group.iter().map(|(.., m)| m.write_us).sum::<u64>();
+        let commit_from = at + group.iter().map(|(_, _, m, _)| m.write_us).sum::<u64>();
         let end = commit_from + commit_us;
         let (mut items, mut failed) = (0, 0);
-        for (number, counts, m) in &group {
+        for (number, counts, m, chunks) in group {
             let cut_us = origin + m.cut_us;
             let placed = Placed {
-                batch: *number,
+                batch: number,
                 items: counts.read,
                 failed: counts.failed(),
                 retries: counts.retries,
                 from_us: cut_us.saturating_sub(m.read_us).max(origin),
                 cut_us,
-                computed_us: computed(m),
+                computed_us: computed(&m),
                 write_us: (at, at + m.write_us),
                 commit_us: (commit_from, end),
+                chunks: chunks.into_iter().map(|chunk| moved(chunk, origin)).collect(),
             };
             at += m.write_us;
             items += counts.read;
@@ -222,10 +226,10 @@ impl BatchFold {
             let bin = self.bins.at(end);
             bin.batch_us.add(placed.lasted_us(), 1);
             bin.retries += counts.retries;
-            spread_items(&mut bin.item_ns, counts.read, m);
+            spread_items(&mut bin.item_ns, counts.read, &m);
             self.batch_us.add(placed.lasted_us(), 1);
-            if self.wanted.binary_search(number).is_ok() {
-                self.cut_us.insert(*number, cut_us);
+            if self.wanted.binary_search(&number).is_ok() {
+                self.cut_us.insert(number, cut_us);
             }
             self.timeline.push(placed);
         }
@@ -233,6 +237,11 @@ impl BatchFold {
         self.bins.spread(since.min(end), end, items, failed);
         self.end_us = self.end_us.max(end);
     }
+}
+
+/// A span of an execution on the axis of all of them.
+fn moved(chunk: ChunkSpan, origin: u64) -> ChunkSpan {
+    ChunkSpan { from_us: chunk.from_us + origin, to_us: chunk.to_us + origin, ..chunk }
 }
 
 /// A batch tells four points of its distribution: each item counts at the point next above it.
@@ -262,11 +271,24 @@ pub mod tests {
             run: RunNumber(1),
             number: BatchNumber(number),
             first_ordinal: number * 100,
+            first: Default::default(),
+            last: Default::default(),
             epoch,
             counts: Counts { read: 100, stored: 90, rejected: 10, retries: 1, ..Counts::default() },
             blank_lines: 0,
             input_digest: Digest::of(b""),
             written_ms: 0,
+            chunks: (0..2)
+                .map(|lane| ChunkSpan {
+                    lane,
+                    attempt: 1 + u64::from(number % 4 == 3 && lane == 1),
+                    items: 50,
+                    from_us: number * 10_000 + lane * 20,
+                    to_us: number * 10_000 + 900 + lane * 100,
+                    validate_us: 150,
+                    operate_us: 600 + lane * 100,
+                })
+                .collect(),
             metrics: Some(BatchMetrics {
                 cut_us: number * 10_000,
                 plan_size: 100,
@@ -284,6 +306,7 @@ pub mod tests {
                 item_max_ns: 8000,
                 ..BatchMetrics::default()
             }),
+            plugins: Vec::new(),
         }
     }
 

@@ -11,6 +11,7 @@ mod fold;
 mod histogram;
 mod history;
 mod page;
+mod swaps;
 #[cfg(test)]
 mod testing;
 mod thin;

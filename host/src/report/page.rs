@@ -2,6 +2,7 @@
 
 mod opening;
 mod sections;
+mod timeline;
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 

@@ -2,8 +2,10 @@
 
 use super::fold::tests::row;
 use super::{BatchFold, EarlierRun, Facts, Problem, Recorded, Report, Sample, Sources};
-use crate::model::{BatchNumber, Counts, Name, RunNumber, RunStatus};
-use crate::store::{PlanRow, RunPlugin, RunRow};
+use crate::event::PluginUsed;
+use crate::model::{BatchNumber, Counts, Digest, Name, PluginMetrics, RunNumber, RunStatus};
+use crate::monitor::{Evidence, IdleTimes, ItemTimes, PerformanceReport, Recommendation, Recommendations};
+use crate::store::{PlanRow, RunPlugin, RunRow, SwapRow};
 
 /// A partial run of so many batches of 100 items, with three plans and an alert; `said` stands wherever a text of a
 /// plugin, an input or an error may stand.
@@ -15,8 +17,11 @@ pub fn sources(batches: u64, said: &str) -> Sources {
         batches_in_flight: 4,
         old_batch_size: (batch > 0).then_some(100),
         old_lanes: (batch > 0).then_some(1),
+        old_batches_in_flight: (batch > 0).then_some(4),
         reason: format!("trying {batch_size}, {said}"),
-        signals_json: format!(r#"{{"sequence":0,"cpu_share":{cpu},"memory_share":0.4,"writer_busy":0.9}}"#),
+        signals_json: format!(
+            r#"{{"sequence":0,"cpu_share":{cpu},"memory_share":0.4,"writer_busy":0.9,"batch_time_max_us":20000}}"#
+        ),
     };
     let plans = vec![plan(0, 100, 0.2), plan(2, 200, 0.9), plan(5, 50, 0.5)];
     let mut fold = BatchFold::new(plans.iter().map(|plan| plan.batch.0), false);
@@ -55,7 +60,7 @@ pub fn sources(batches: u64, said: &str) -> Sources {
         error_json: Some(
             serde_json::json!({"code": "CODE_1", "message": said, "causes": [said], "hint": said}).to_string(),
         ),
-        performance_json: None,
+        performance_json: serde_json::to_string(&performance(batches)).ok(),
         alerts_json: Some(alert.to_string()),
         next: batches * 100,
         epoch: 1,
@@ -87,7 +92,7 @@ pub fn sources(batches: u64, said: &str) -> Sources {
             slot: said.to_owned(),
             role: "operation".to_owned(),
             name: said.to_owned(),
-            digest: None,
+            digest: Some(Digest::of(b"plugin")),
             from_batch: BatchNumber(0),
         }],
         problems: vec![Problem {
@@ -106,11 +111,80 @@ pub fn sources(batches: u64, said: &str) -> Sources {
             }),
         }],
         other_problems: 0,
+        swaps: vec![
+            swap("took-effect", "tidy-2.wasm", Some(2), "on probation for 8 batches", None),
+            swap("refused", "tidy-3.wasm", None, "3 of 200 items fail with it", Some("GUEST_10001")),
+        ],
         recorded: None,
         past: vec![past(1, 9000.0), past(2, 9100.0), past(3, 9050.0), past(5, 3000.0)],
         past_basis: "of the same job".to_owned(),
-        recommendations: None,
+        past_times: ItemTimes::over([&[(1000, 900)][..], &[(50_000, 100)][..]]),
+        recommendations: Some(recommendations(said)),
         run,
+    }
+}
+
+fn performance(batches: u64) -> PerformanceReport {
+    PerformanceReport {
+        batches,
+        idle: IdleTimes { reader_us: 700, lanes_us: 9_000, lanes_busy_us: 12_000, writer_us: 40_000 },
+        process_bytes_peak: 96 << 20,
+        indexes_built: 2,
+        index_build_us: 1500,
+        plugins: vec![PluginMetrics {
+            slot: "because".to_owned(),
+            calls: batches,
+            items: batches * 100,
+            faults: 2,
+            time_us: batches * 1000,
+            cpu_us: batches * 800,
+            host_us: batches * 50,
+            memory_peak_bytes: 4 << 20,
+            faults_by_code: [("GUEST_10001".to_owned(), 2)].into(),
+        }],
+        prepared: vec![PluginUsed {
+            slot: "because".to_owned(),
+            digest: Digest::of(b"plugin").to_string(),
+            prepare_us: 12_000,
+            from_cache: true,
+            ..PluginUsed::default()
+        }],
+        ..PerformanceReport::default()
+    }
+}
+
+fn swap(step: &str, name: &str, batch: Option<u64>, reason: &str, code: Option<&str>) -> SwapRow {
+    SwapRow {
+        slot: "tidy".to_owned(),
+        step: step.to_owned(),
+        source: "watch".to_owned(),
+        name: name.to_owned(),
+        old_digest: Some(Digest::of(b"old")),
+        new_digest: Digest::of(name.as_bytes()),
+        batch: batch.map(BatchNumber),
+        at_ms: 40,
+        ok: code.is_none(),
+        code: code.map(str::to_owned),
+        reason: reason.to_owned(),
+        figures_json: None,
+    }
+}
+
+fn recommendations(said: &str) -> Recommendations {
+    let one = |setting, value, unit| Recommendation {
+        setting,
+        value,
+        default: setting == "attempts",
+        reason: said.to_owned(),
+        evidence: vec![Evidence { what: said.to_owned(), value: 9000.0, unit }],
+        samples: 12,
+    };
+    Recommendations {
+        runs: vec![3, 2, 1],
+        batch_size: one("batch-size", 300, "items/s"),
+        lanes: one("lanes", 2, "items/s"),
+        attempts: one("attempts", 3, ""),
+        item_times: None,
     }
 }
 

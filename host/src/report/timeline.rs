@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use serde::Serialize;
 
 use crate::limits::REPORT_BATCHES_MAX;
+use crate::model::ChunkSpan;
 
 /// Batches of each of the three parts that a longer run is shown in.
 const PART: usize = REPORT_BATCHES_MAX / 3;
@@ -27,9 +28,16 @@ pub struct Placed {
     pub write_us: (u64, u64),
     /// The COMMIT of its group.
     pub commit_us: (u64, u64),
+    /// Which lane computed which part of it when; empty where the history does not say.
+    pub chunks: Vec<ChunkSpan>,
 }
 
 impl Placed {
+    /// The end of its COMMIT, or of its statements where that is not known.
+    pub fn end_us(&self) -> u64 {
+        self.commit_us.1.max(self.write_us.1)
+    }
+
     /// From the cut to the end of the COMMIT.
     pub fn lasted_us(&self) -> u64 {
         self.commit_us.1.saturating_sub(self.cut_us)
@@ -111,6 +119,25 @@ impl Timeline {
     }
 }
 
+/// Batches of a range that is drawn one by one.
+const RANGE: usize = 24;
+
+impl Part {
+    /// True if its batches are few enough to be drawn one by one.
+    pub fn is_short(&self) -> bool {
+        self.batches.len() <= RANGE
+    }
+
+    /// The same batches in ranges that are short.
+    pub fn ranges(&self) -> impl Iterator<Item = Part> {
+        self.batches.chunks(RANGE).map(|batches| {
+            let (first, last) = (batches.first().map_or(0, |b| b.batch), batches.last().map_or(0, |b| b.batch));
+            let title = if first == last { format!("Batch {first}") } else { format!("Batches {first} to {last}") };
+            Part { title, batches: batches.to_vec() }
+        })
+    }
+}
+
 /// A row for each span, so that no two in a row overlap: each goes to the first row that is free. Gives the rows, and how
 /// many there are. Spans come in the order of their beginnings.
 pub fn rows(spans: impl IntoIterator<Item = (u64, u64)>) -> (Vec<usize>, usize) {
@@ -145,6 +172,7 @@ mod tests {
             computed_us: end,
             write_us: (end, end),
             commit_us: (end, end),
+            chunks: Vec::new(),
         }
     }
 

@@ -1,6 +1,6 @@
 //! Judges one record: is it an item, and under which key.
 //!
-//! A body is strict JSON in UTF-8 as serde_json reads it, of any type, nested [`JSON_DEPTH_MAX`] deep at the most.
+//! A body is strict JSON in UTF-8 as serde_json reads it (most are judged by `scan`, which is faster), of any type, nested [`JSON_DEPTH_MAX`] deep at the most.
 //! Numbers are checked as text and never converted, so no range or precision is lost. An escape for half a surrogate
 //! pair is refused: no Unicode text holds one, and languages disagree on what to make of it (RFC 8259, 8.2).
 //! Duplicate members are let through; the first one counts for the id.
@@ -17,6 +17,7 @@ use crate::limits::{ID_BYTES_MAX, JSON_DEPTH_MAX};
 use crate::model::{Pointer, Problem};
 
 use super::Raw;
+use super::scan::{Scanned, scan};
 
 /// What becomes of an item whose pointer leads to nothing, or to null.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -96,6 +97,15 @@ pub fn id_at<'a>(text: &'a str, pointer: &Pointer) -> Option<Cow<'a, str>> {
 
 /// Checks a text and finds the value that the pointer leads to, as it stands.
 fn judge<'a>(text: &'a str, pointer: Option<&Pointer>) -> Result<Option<&'a str>, Problem> {
+    match scan(text, pointer.map_or(&[], Pointer::tokens)) {
+        Some(Scanned { found, escapes: false }) => Ok(found),
+        Some(Scanned { found, escapes: true }) => whole_characters(text).map(|()| found),
+        None => judge_at_length(text, pointer),
+    }
+}
+
+/// The same for a text that the scan leaves to serde_json, whose message says what is wrong with it.
+fn judge_at_length<'a>(text: &'a str, pointer: Option<&Pointer>) -> Result<Option<&'a str>, Problem> {
     if too_deep(text.as_bytes()) {
         let message = format!("nested deeper than {JSON_DEPTH_MAX} levels");
         return Err(Problem::of_host(Code::OverBound, message));
@@ -113,8 +123,13 @@ fn judge<'a>(text: &'a str, pointer: Option<&Pointer>) -> Result<Option<&'a str>
         Ok(found)
     };
     let found = read().map_err(|e| Problem::of_host(Code::Undecodable, format!("no valid JSON: {e}")))?;
+    whole_characters(text).map(|()| found)
+}
+
+/// Refuses escapes for half a surrogate pair.
+fn whole_characters(text: &str) -> Result<(), Problem> {
     match lone_surrogate(text.as_bytes()) {
-        None => Ok(found),
+        None => Ok(()),
         Some(at) => {
             let message =
                 format!("no valid text: the escape `{}` at byte {at} is half a surrogate pair", &text[at..at + 6]);

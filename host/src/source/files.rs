@@ -60,7 +60,15 @@ pub fn open(inputs: Vec<InputPath>, options: &ReadOptions) -> Result<FileSource>
         return Err(error.hint("name `-` once"));
     }
     let names = inputs.iter().map(InputPath::name).collect();
-    let inputs = inputs.into_iter().map(|i| input::check(&i).map(|kind| (i, kind))).collect::<Result<Vec<_>>>()?;
+    let last = inputs.len() - 1;
+    let looked_at = |(number, input): (usize, InputPath)| {
+        let kind = match options.follow && number == last {
+            true => followed(&input, options)?,
+            false => input::check(&input)?,
+        };
+        Ok((input, kind))
+    };
+    let inputs = inputs.into_iter().enumerate().map(looked_at).collect::<Result<Vec<_>>>()?;
     let sizes = inputs.iter().map(|(_, kind)| if let Kind::Regular(bytes) = kind { Some(*bytes) } else { None });
     Ok(FileSource {
         total_bytes: sizes.sum(),
@@ -74,6 +82,15 @@ pub fn open(inputs: Vec<InputPath>, options: &ReadOptions) -> Result<FileSource>
         waited: Duration::ZERO,
         failed: false,
     })
+}
+
+fn followed(input: &InputPath, options: &ReadOptions) -> Result<Kind> {
+    let kind = input::check_followed(input)?;
+    if options.format.or_else(|| input.path().and_then(Format::of_path)) == Some(Format::JsonArray) {
+        let message = format!("input `{}` cannot be followed: a JSON array ends once", input.name());
+        return Err(Error::new(Code::ConfigInvalid, message).hint("write one JSON value per line"));
+    }
+    Ok(kind)
 }
 
 impl FileSource {

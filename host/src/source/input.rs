@@ -11,6 +11,7 @@ use std::time::UNIX_EPOCH;
 use crate::error::{Code, Error, Result};
 
 use super::compression::{Compression, MAGIC_BYTES};
+use super::growing::Growing;
 use super::window::Window;
 
 /// Where an input comes from.
@@ -74,6 +75,8 @@ pub fn fingerprint(path: &Path) -> Result<Option<Fingerprint>> {
 pub(super) enum Kind {
     /// A regular file with this many bytes left to read.
     Regular(u64),
+    /// A regular file to which more is added.
+    Growing,
     /// A pipe, a terminal, a device: reading may block.
     Stream,
 }
@@ -104,12 +107,34 @@ pub(super) fn check(input: &InputPath) -> Result<Kind> {
     Ok(Kind::Regular(metadata.len()))
 }
 
+/// As [`check`], of an input that is to be followed.
+pub(super) fn check_followed(input: &InputPath) -> Result<Kind> {
+    let refuse = |what: &str, hint: &str| {
+        let message = format!("input `{}` cannot be followed: {what}", input.name());
+        Err(Error::new(Code::ConfigInvalid, message).hint(hint))
+    };
+    let (Kind::Regular(_), Some(path)) = (check(input)?, input.path()) else {
+        return refuse("it is no regular file", "name it with --input: a pipe is read until its writer closes it");
+    };
+    let mut file = File::open(path).map_err(|e| cannot_open(input, e))?;
+    let (_, found) = read_head(&mut file).map_err(|e| cannot_open(input, e))?;
+    if found != Compression::None {
+        return refuse("it is compressed", "follow the file before it is compressed");
+    }
+    Ok(Kind::Growing)
+}
+
 /// Opens an input for reading; `counter` counts its bytes as they lie on disk.
 pub(super) fn open(input: &InputPath, kind: Kind, counter: &Arc<AtomicU64>) -> Result<Window> {
     match kind {
         Kind::Regular(size_bytes) => {
             let opened = reader(input, Some(size_bytes), counter.clone()).map_err(|e| cannot_open(input, e))?;
             Ok(Window::of_file(input.name(), opened.reader))
+        }
+        Kind::Growing => {
+            let path = input.path().expect("BUG: standard input is followed as it is").to_owned();
+            let file = Growing::open(path, counter.clone()).map_err(|e| cannot_open(input, e))?;
+            Ok(Window::of_growing(input.name(), file))
         }
         Kind::Stream => {
             let (input, counter) = (input.clone(), counter.clone());

@@ -10,11 +10,14 @@ use super::{Next, Raw, Source};
 /// One item of a list: its key, if it brings one, and its body.
 type Entry = (Option<String>, String);
 
+/// An item whose body need not be text.
+type RawEntry = (Option<String>, Vec<u8>);
+
 /// A source over an iterator. A run that is continued must be given the same items again.
 pub struct ListSource {
     names: [String; 1],
-    entries: Box<dyn Iterator<Item = Result<Entry>> + Send>,
-    current: Entry,
+    entries: Box<dyn Iterator<Item = Result<RawEntry>> + Send>,
+    current: RawEntry,
     position: Position,
     total_items: Option<u64>,
 }
@@ -35,6 +38,15 @@ impl ListSource {
         I: IntoIterator<Item = Result<Entry>>,
         I::IntoIter: Send + 'static,
     {
+        Self::raw(name, entries.into_iter().map(|entry| entry.map(|(id, body)| (id, body.into_bytes()))))
+    }
+
+    /// As [`ListSource::fallible`], of bytes as they once were read: what is no text is judged as in a file.
+    pub fn raw<I>(name: impl Into<String>, entries: I) -> Self
+    where
+        I: IntoIterator<Item = Result<RawEntry>>,
+        I::IntoIter: Send + 'static,
+    {
         let entries = entries.into_iter();
         let total_items = match entries.size_hint() {
             (least, Some(most)) if least == most => Some(least as u64),
@@ -44,7 +56,7 @@ impl ListSource {
             names: [name.into()],
             total_items,
             entries: Box::new(entries),
-            current: Entry::default(),
+            current: RawEntry::default(),
             position: Position::default(),
         }
     }
@@ -58,7 +70,7 @@ impl Source for ListSource {
         self.position.offset += self.current.1.len() as u64;
         self.current = entry;
         let (id, body) = &self.current;
-        Ok(Next::Record(Raw { bytes: body.as_bytes(), id: id.as_deref(), position: self.position }))
+        Ok(Next::Record(Raw { bytes: body, id: id.as_deref(), position: self.position }))
     }
 
     fn names(&self) -> &[String] {

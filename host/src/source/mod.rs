@@ -1,7 +1,7 @@
 //! From inputs to batches: files, pipes and lists are split into records, judged and cut.
 //!
-//! `input` opens, `compression` inflates, `window` buffers; one file per format splits
-//! (`ndjson`, `json_array`, `csv` with `row`); `files` walks over several inputs; `decode` judges one record;
+//! `input` opens, `compression` inflates, `growing` follows a file that is still written, `window` buffers; one file per format splits
+//! (`ndjson`, `json_array`, `csv` with `row`); `files` walks over several inputs; `decode` judges one record, with `scan` for speed;
 //! `cut` fills batches. To add a format: one file and one row in `FORMATS`.
 //!
 //! Invariant: each byte of an input ends up in exactly one record, in a separator, in a blank line, or in the error
@@ -13,6 +13,7 @@ mod csv;
 mod cut;
 pub mod decode;
 mod files;
+mod growing;
 mod input;
 mod json_array;
 mod list;
@@ -20,6 +21,7 @@ mod ndjson;
 mod overlong;
 mod rolling;
 mod row;
+mod scan;
 mod window;
 
 #[cfg(test)]
@@ -36,10 +38,11 @@ use crate::model::{Broken, Position};
 pub use compression::Compression;
 pub use csv::CsvOptions;
 pub(crate) use cut::{Cut, Cutter};
-pub use decode::{Decoded, Decoder, MissingId};
+pub use decode::{Decoded, Decoder, MissingId, judge_body};
 pub use files::{FileSource, open};
 pub use input::{Fingerprint, InputPath, fingerprint};
 pub use list::ListSource;
+pub(crate) use scan::{Scanned, scan};
 
 use window::Window;
 
@@ -106,11 +109,14 @@ pub struct ReadOptions {
     pub line_bytes_max: usize,
     /// For CSV and TSV.
     pub csv: CsvOptions,
+    /// The last input is a file that grows: at its end more is waited for, until it is replaced or removed. Its last line
+    /// counts once it is complete.
+    pub follow: bool,
 }
 
 impl Default for ReadOptions {
     fn default() -> Self {
-        Self { format: None, line_bytes_max: LINE_BYTES_MAX, csv: CsvOptions::default() }
+        Self { format: None, line_bytes_max: LINE_BYTES_MAX, csv: CsvOptions::default(), follow: false }
     }
 }
 

@@ -1,6 +1,6 @@
 //! A window that slides over the decompressed bytes of one input.
 //!
-//! Regular files are read directly. A pipe is read by a thread of its own, behind a bounded channel: a read that
+//! Regular files are read directly, one that grows too, with pauses. A pipe is read by a thread of its own, behind a bounded channel: a read that
 //! blocks can be waited for with a deadline, and given up. Such a thread ends with its next read after the window is
 //! dropped, or with the process.
 
@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use crate::error::{Code, Error, Result};
 
+use super::growing::Growing;
 use super::input::Opened;
 
 /// A file is read in pieces of up to this size.
@@ -43,6 +44,7 @@ pub(super) struct Window {
 
 enum Feed {
     File(Box<dyn Read + Send>),
+    Growing(Growing),
     Pipe(Receiver<Piece>),
 }
 
@@ -67,6 +69,11 @@ impl Window {
     /// A window over a reader that does not block.
     pub(super) fn of_file(name: String, reader: Box<dyn Read + Send>) -> Self {
         Self::over(name, Feed::File(reader))
+    }
+
+    /// A window over a file that is still being written.
+    pub(super) fn of_growing(name: String, file: Growing) -> Self {
+        Self::over(name, Feed::Growing(file))
     }
 
     /// A window over what `open` opens on the thread that reads it.
@@ -121,7 +128,7 @@ impl Window {
         self.torn_possible
     }
 
-    /// Time spent waiting for a pipe.
+    /// Time spent waiting for a pipe, or for a file to grow.
     pub(super) fn waited(&self) -> Duration {
         self.waited
     }
@@ -145,6 +152,7 @@ impl Window {
             }
             let filled = match &mut self.feed {
                 Feed::File(_) => self.read_file(),
+                Feed::Growing(_) => self.read_growing(wait),
                 Feed::Pipe(_) => self.receive(wait),
             };
             let Some(added) = filled.map_err(|e| self.unreadable(e))? else { return Ok(Fill::Idle) };
@@ -191,6 +199,19 @@ impl Window {
                 Err(e) => return Err(e),
             }
         }
+    }
+
+    /// Reads what was added; none if the deadline passed.
+    fn read_growing(&mut self, wait: Option<Instant>) -> io::Result<Option<usize>> {
+        self.make_room(ROOM_BYTES_MIN);
+        let Feed::Growing(file) = &mut self.feed else { unreachable!("BUG: a pipe is read as a file") };
+        let began = Instant::now();
+        let count = file.read(&mut self.buffer[self.end..], wait)?;
+        match count {
+            Some(count) => self.end += count,
+            None => self.waited += began.elapsed(),
+        }
+        Ok(count)
     }
 
     /// Takes one piece from the thread; none if the deadline passed.

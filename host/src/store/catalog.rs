@@ -1,6 +1,6 @@
 //! Which collections and indexes are declared, their names in SQL, and declaring them.
 //!
-//! A collection NAME is a table NAME (`id`, `body`, `batch`); an index on it is a virtual generated column of the index's name
+//! A collection NAME is a table NAME (`id`, `body`, `batch`, `ordinal`); an index on it is a virtual generated column of the index's name
 //! over `body ->> path`, with a real SQLite index `idx_<collection>_<name>` on it. SQLite keeps both in the row's transaction.
 //! Invariant: only [`Name`]s and escaped pointers become SQL text; everything else is bound.
 
@@ -21,6 +21,8 @@ pub(super) struct Index {
     pub name: Name,
     pub pointer: Pointer,
     pub unique: bool,
+    /// False while its entries are put off: see [`put_off`].
+    pub built: bool,
 }
 
 /// Every declared collection with its indexes, both sorted by name.
@@ -29,7 +31,7 @@ pub(super) struct Catalog(BTreeMap<Name, Vec<Index>>);
 
 /// Names that a collection or an index may not have, beside those beginning with [`RESERVED_PREFIXES`].
 const RESERVED_COLLECTIONS: &[&str] = &["dbstat"];
-const RESERVED_INDEXES: &[&str] = &["id", "body", "batch", "rowid", "oid", "_rowid_"];
+const RESERVED_INDEXES: &[&str] = &["id", "body", "batch", "ordinal", "rowid", "oid", "_rowid_"];
 const RESERVED_PREFIXES: &[&str] = &["atlas_", "sqlite_", "pragma_"];
 
 impl Catalog {
@@ -43,7 +45,9 @@ impl Catalog {
             collections.insert(stored_name(name.or_fail(conn, doing)?)?, Vec::new());
         }
         let mut indexes = conn
-            .prepare_cached("SELECT collection, name, pointer, is_unique FROM atlas_indexes ORDER BY collection, name")
+            .prepare_cached(
+                "SELECT collection, name, pointer, is_unique, built FROM atlas_indexes ORDER BY collection, name",
+            )
             .or_fail(conn, doing)?;
         let mut rows = indexes.query([]).or_fail(conn, doing)?;
         while let Some(row) = rows.next().or_fail(conn, doing)? {
@@ -52,8 +56,9 @@ impl Catalog {
             let pointer = Pointer::parse(&pointer).ok_or_else(|| {
                 Error::new(Code::StorageGeneral, format!("index `{name}` has the pointer {pointer:?}, which is none"))
             })?;
-            let unique = row.get::<_, bool>(3).or_fail(conn, doing)?;
-            collections.entry(collection).or_default().push(Index { name, pointer, unique });
+            let flag = |i| row.get::<_, bool>(i).or_fail(conn, doing);
+            let (unique, built) = (flag(3)?, flag(4)?);
+            collections.entry(collection).or_default().push(Index { name, pointer, unique, built });
         }
         Ok(Self(collections))
     }
@@ -92,13 +97,27 @@ impl Catalog {
             .flat_map(|(collection, indexes)| indexes.iter().map(move |index| (collection.clone(), index.name.clone())))
     }
 
+    /// Indexes of a collection whose entries are put off.
+    pub fn put_off(&self, collection: &Name) -> Vec<Name> {
+        let indexes = self.indexes(collection).unwrap_or_default();
+        indexes.iter().filter(|index| !index.built).map(|index| index.name.clone()).collect()
+    }
+
+    fn set_built(&mut self, collection: &Name, name: &Name, built: bool) {
+        let indexes = self.0.get_mut(collection).into_iter().flatten();
+        for index in indexes.filter(|index| index.name == *name) {
+            index.built = built;
+        }
+    }
+
     /// The declared names in one line, for messages.
     pub fn listed(&self) -> String {
         self.0.keys().map(|n| format!("`{n}`")).collect::<Vec<_>>().join(", ")
     }
 }
 
-/// Creates what is missing of these collections and indexes. Must run inside a transaction.
+/// Creates what is missing of these collections and indexes, and builds what an execution that was killed has put off in
+/// them. Must run inside a transaction.
 /// Errors: CONFIG_3001 for a reserved name, for two names that differ only in case, for an index that is there over another
 /// pointer or uniqueness; INDEX_7004 where the stored rows do not allow the index.
 pub(super) fn declare(
@@ -119,7 +138,54 @@ pub(super) fn declare(
         let collection = spec.collection.as_ref().unwrap_or(target);
         add_index(conn, &mut catalog, collection, spec)?;
     }
+    for collection in collections.iter().chain([target]) {
+        for name in catalog.put_off(collection) {
+            build(conn, &mut catalog, collection, &name)?;
+        }
+    }
     Ok(catalog)
+}
+
+/// Takes the SQLite indexes of an empty collection away until [`build`] makes them: a million entries in no order are sorted
+/// at once in less time than they are put in their places one by one. Unique ones stay, since they judge each row.
+/// Gives how many were put off. Must run inside a transaction.
+pub(super) fn put_off(conn: &Connection, catalog: &mut Catalog, collection: &Name) -> Result<usize> {
+    let doing = format!("put off the indexes of `{collection}`");
+    let sql = format!("SELECT EXISTS (SELECT 1 FROM {})", quoted(collection));
+    if conn.query_row(&sql, [], |row| row.get::<_, bool>(0)).or_fail(conn, &doing)? {
+        return Ok(0);
+    }
+    let indexes = catalog.collection(collection)?.iter().filter(|index| index.built && !index.unique);
+    let names: Vec<Name> = indexes.map(|index| index.name.clone()).collect();
+    for name in &names {
+        conn.execute_batch(&format!("DROP INDEX IF EXISTS \"{}\"", index_name(collection, name)))
+            .or_fail(conn, &doing)?;
+        note_built(conn, catalog, collection, name, false)?;
+    }
+    Ok(names.len())
+}
+
+/// Makes an index that was put off, from the rows. Must run inside a transaction.
+/// Errors: INDEX_7004 where a body cannot be read.
+pub(super) fn build(conn: &Connection, catalog: &mut Catalog, collection: &Name, name: &Name) -> Result<()> {
+    recreate_index(conn, collection, catalog.index(collection, name)?)?;
+    note_built(conn, catalog, collection, name, true)
+}
+
+pub(super) fn note_built(
+    conn: &Connection,
+    catalog: &mut Catalog,
+    collection: &Name,
+    name: &Name,
+    built: bool,
+) -> Result<()> {
+    conn.execute(
+        "UPDATE atlas_indexes SET built = ?3 WHERE collection = ?1 AND name = ?2",
+        (collection.as_str(), name.as_str(), built),
+    )
+    .or_fail(conn, "note that an index is built")?;
+    catalog.set_built(collection, name, built);
+    Ok(())
 }
 
 fn create_collection(conn: &Connection, catalog: &Catalog, name: &Name) -> Result<()> {
@@ -128,7 +194,7 @@ fn create_collection(conn: &Connection, catalog: &Catalog, name: &Name) -> Resul
     refuse_taken(conn, name.as_str())?;
     let doing = format!("create collection `{name}`");
     conn.execute_batch(&format!(
-        "CREATE TABLE {} (id TEXT PRIMARY KEY NOT NULL, body TEXT NOT NULL, batch INTEGER) STRICT;",
+        "CREATE TABLE {} (id TEXT PRIMARY KEY NOT NULL, body TEXT NOT NULL, batch INTEGER, ordinal INTEGER) STRICT;",
         quoted(name)
     ))
     .or_fail(conn, &doing)?;
@@ -143,7 +209,11 @@ pub(super) fn add_index(conn: &Connection, catalog: &mut Catalog, collection: &N
     let name = &spec.name;
     if let Some(old) = there.iter().find(|i| i.name == *name) {
         if old.pointer == spec.pointer && old.unique == spec.unique {
-            return Ok(false);
+            let put_off = !old.built;
+            if put_off {
+                build(conn, catalog, collection, name)?;
+            }
+            return Ok(put_off);
         }
         let of = |unique: bool, pointer: &Pointer| {
             format!("{} over {pointer}", if unique { "unique" } else { "not unique" })
@@ -173,7 +243,7 @@ pub(super) fn add_index(conn: &Connection, catalog: &mut Catalog, collection: &N
     refuse_taken(conn, &index_name(collection, name))?;
     create_index(conn, collection, spec)?;
     let mut indexes = there.to_vec();
-    indexes.push(Index { name: name.clone(), pointer: spec.pointer.clone(), unique: spec.unique });
+    indexes.push(Index { name: name.clone(), pointer: spec.pointer.clone(), unique: spec.unique, built: true });
     indexes.sort_by(|a, b| a.name.cmp(&b.name));
     catalog.0.insert(collection.clone(), indexes);
     Ok(true)
@@ -191,7 +261,7 @@ fn create_index(conn: &Connection, collection: &Name, spec: &IndexSpec) -> Resul
             _ => e,
         })?;
     conn.execute(
-        "INSERT INTO atlas_indexes (collection, name, pointer, is_unique, created_ms) VALUES (?1, ?2, ?3, ?4, ?5)",
+        "INSERT INTO atlas_indexes (collection, name, pointer, is_unique, built, created_ms) VALUES (?1, ?2, ?3, ?4, 1, ?5)",
         (collection.as_str(), spec.name.as_str(), spec.pointer.as_str(), spec.unique, now_ms()),
     )
     .or_fail(conn, "note the index")?;
@@ -262,6 +332,7 @@ pub(super) fn definition(conn: &Connection, collection: &Name, index: &Index) ->
     let has_column = sql("table", collection.as_str())?.is_some_and(|sql| sql.contains(&column));
     Ok(match sql("index", &index_name(collection, &index.name))? {
         _ if !has_column => differs("its column is missing or computes something else"),
+        None if !index.built => None,
         None => differs("the index behind it is missing"),
         Some(found) if found != real => differs("the index behind it has another definition"),
         Some(_) => None,

@@ -8,6 +8,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::limits::Limit;
 use rusqlite::{Connection, OpenFlags};
 
+use super::extract;
 use super::failure::{OrFail, code_of};
 use super::schema::{self, Identity};
 use crate::error::{Code, Error, Result};
@@ -118,8 +119,12 @@ fn writing(path: &Path, durability: Durability, create: OpenFlags) -> Result<Con
         return Err(Error::new(Code::StorageOpen, format!("store {} is read-only", path.display()))
             .hint("check the permissions of the file and of its directory"));
     }
+    // Heeded while the file is empty, and by no statement after that.
+    conn.pragma(None, "page_size", limits::STORE_PAGE_BYTES, |_| Ok(())).or_fail(&conn, "set a pragma")?;
     harden(&conn)?;
+    extract::install(&conn).or_fail(&conn, "put a function into the connection")?;
     schema::identify(&conn)?;
+    let page: i64 = conn.pragma_query_value(None, "page_size", |row| row.get(0)).or_fail(&conn, "read a pragma")?;
     let mode: String = conn
         .pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0))
         .or_fail(&conn, "turn on the write-ahead log")?;
@@ -129,8 +134,13 @@ fn writing(path: &Path, durability: Durability, create: OpenFlags) -> Result<Con
     };
     for (name, value) in [
         ("synchronous", level),
-        ("wal_autocheckpoint", i64::from(limits::WAL_CHECKPOINT_PAGES)),
+        ("wal_autocheckpoint", limits::WAL_CHECKPOINT_BYTES as i64 / page.max(1)),
+        // What a reader of long ago made the log grow to is given back once it begins anew, so that its size says how far
+        // the checkpoints lag behind now.
+        ("journal_size_limit", limits::WAL_CHECKPOINT_BYTES as i64),
         ("cache_size", -i64::from(limits::WRITER_CACHE_KIB)),
+        // Sorts the entries of an index that is built while the next ones are gathered.
+        ("threads", 1),
     ] {
         // Some of these answer with a row and some do not.
         conn.pragma(None, name, value, |_| Ok(())).or_fail(&conn, "set a pragma")?;

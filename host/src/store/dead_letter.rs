@@ -1,12 +1,12 @@
 //! Items that were refused or failed, with their original bytes and the reason.
 
-use rusqlite::{Connection, Row};
+use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::face::{BatchWrite, RunHandle};
 use super::failure::{OrFail, int, uint};
 use super::history::parsed;
 use crate::error::Result;
-use crate::model::{Digest, Fate, Phase, Problem, RecordKind, Refusal, RunNumber, now_ms};
+use crate::model::{Digest, Fate, Name, Phase, Problem, RecordKind, Refusal, RunNumber, now_ms};
 
 /// What has become of a dead letter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,8 +54,11 @@ pub struct DeadLetter {
     pub slot: Option<String>,
     /// Digest of the plugin that refused or failed it.
     pub plugin: Option<Digest>,
+    /// Those of the letters before included.
     pub attempts: u32,
-    /// Input, line from 1, and byte offset it came from.
+    /// The letter before, where this is the failure of an item that was tried again.
+    pub retry_of: Option<i64>,
+    /// Input, line from 1, and byte offset it came from; as of the first letter, however often it was tried again.
     pub input: String,
     pub line: u64,
     pub offset: u64,
@@ -70,6 +73,8 @@ pub struct DeadLetter {
     pub resolved_ms: Option<i64>,
     /// Run that tried it again.
     pub resolved_run: Option<RunNumber>,
+    /// Which record of that run it was.
+    pub resolved_ordinal: Option<u64>,
 }
 
 /// Which dead letters are meant. Members that are none or empty do not restrict.
@@ -82,6 +87,10 @@ pub struct LetterFilter {
     pub slot: Option<String>,
     pub plugin: Option<Digest>,
     pub state: Option<LetterState>,
+    /// Of the item with this id.
+    pub item: Option<String>,
+    /// Of runs into this collection.
+    pub collection: Option<Name>,
 }
 
 impl LetterFilter {
@@ -101,6 +110,11 @@ impl LetterFilter {
         term("slot", self.slot.clone().map(Into::into));
         term("plugin", self.plugin.map(|d| d.to_string().into()));
         term("state", self.state.map(|s| s.as_str().to_owned().into()));
+        term("item_id", self.item.clone().map(Into::into));
+        if let Some(collection) = &self.collection {
+            terms.push("run IN (SELECT id FROM atlas_runs WHERE collection = ?)".to_owned());
+            values.push(collection.as_str().to_owned().into());
+        }
         if !self.ids.is_empty() {
             // One bound value however many ids there are.
             terms.push("id IN (SELECT value FROM json_each(?))".to_owned());
@@ -126,13 +140,21 @@ pub(super) fn record(
     let mut insert = conn
         .prepare_cached(
             "INSERT INTO atlas_dead_letters (run, batch, ordinal, item_id, fate, phase, code, message, problems, slot, plugin, attempts,
-             input, line, byte_offset, original, original_digest, total_bytes, created_ms)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)",
+             retry_of, input, line, byte_offset, original, original_digest, total_bytes, created_ms)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20)",
         )
         .or_fail(conn, doing)?;
     for (index, refusal) in refused {
         let record = &write.batch.records[*index];
+        let before = match write.retried.get(*index) {
+            Some(id) => Some(self::before(conn, *id)?),
+            None => None,
+        };
         let (item_id, original, digest, total) = match (&record.kind, write.batch.item(*index)) {
+            // Bytes that are no text came here as text: the letter before has them as they were.
+            (RecordKind::Broken(_), _) if let Some(before) = &before => {
+                (None, before.original.as_slice(), before.original_digest.clone(), before.total_bytes)
+            }
             (RecordKind::Broken(broken), _) => {
                 (None, broken.kept.as_slice(), Some(broken.digest.to_string()), broken.total_bytes)
             }
@@ -146,7 +168,14 @@ pub(super) fn record(
             .as_ref()
             .and_then(|slot| write.digests.iter().find(|(s, _)| s == slot))
             .map(|(_, d)| d.to_string());
-        let values: [&dyn rusqlite::ToSql; 19] = [
+        let input = write.input_names.get(record.position.input as usize).map_or("", String::as_str);
+        let (attempts, input, line, offset) = match &before {
+            Some(before) => {
+                (before.attempts.saturating_add(refusal.attempts), before.input.as_str(), before.line, before.offset)
+            }
+            None => (refusal.attempts, input, record.position.line, record.position.offset),
+        };
+        let values: [&dyn rusqlite::ToSql; 20] = [
             &int(run.run.0),
             &batch,
             &int(write.batch.ordinal(*index).0),
@@ -158,10 +187,11 @@ pub(super) fn record(
             &problems,
             &refusal.slot.as_ref().map(|s| s.as_str()),
             &plugin,
-            &refusal.attempts,
-            &write.input_names.get(record.position.input as usize).map_or("", String::as_str),
-            &int(record.position.line),
-            &int(record.position.offset),
+            &attempts,
+            &before.as_ref().map(|before| before.id),
+            &input,
+            &int(line),
+            &int(offset),
             &original,
             &digest,
             &int(total),
@@ -172,18 +202,61 @@ pub(super) fn record(
     Ok(())
 }
 
-/// Marks open letters as tried again by this run. Must run inside the transaction of the batch that tries them.
-pub(super) fn mark_retried(conn: &Connection, run: RunNumber, ids: &[i64]) -> Result<()> {
+/// What a letter takes over from the one before.
+struct Before {
+    id: i64,
+    attempts: u32,
+    input: String,
+    line: u64,
+    offset: u64,
+    original: Vec<u8>,
+    original_digest: Option<String>,
+    total_bytes: u64,
+}
+
+fn before(conn: &Connection, id: i64) -> Result<Before> {
+    conn.prepare_cached(
+        "SELECT id, attempts, input, line, byte_offset, coalesce(original, x''), original_digest, total_bytes
+         FROM atlas_dead_letters WHERE id = ?1",
+    )
+    .and_then(|mut s| {
+        s.query_row([id], |row| {
+            Ok(Before {
+                id: row.get(0)?,
+                attempts: row.get(1)?,
+                input: row.get(2)?,
+                line: uint(row, 3)?,
+                offset: uint(row, 4)?,
+                original: row.get(5)?,
+                original_digest: row.get(6)?,
+                total_bytes: uint(row, 7)?,
+            })
+        })
+    })
+    .or_fail(conn, "read the dead letter before")
+}
+
+/// Marks open letters as tried again by this run: the first as its record `first`, the next as the one after, and so on.
+/// Must run inside the transaction of the batch that tries them.
+pub(super) fn mark_retried(conn: &Connection, run: RunNumber, first: u64, ids: &[i64]) -> Result<()> {
     if ids.is_empty() {
         return Ok(());
     }
     conn.prepare_cached(
-        "UPDATE atlas_dead_letters SET state = 'retried', resolved_ms = ?1, resolved_run = ?2
-         WHERE id IN (SELECT value FROM json_each(?3)) AND state = 'open'",
+        "UPDATE atlas_dead_letters SET state = 'retried', resolved_ms = ?1, resolved_run = ?2, resolved_ordinal = ?4 + tried.key
+         FROM json_each(?3) AS tried WHERE atlas_dead_letters.id = tried.value AND state = 'open'",
     )
-    .and_then(|mut s| s.execute((now_ms(), int(run.0), serde_json::Value::from(ids).to_string())))
+    .and_then(|mut s| s.execute((now_ms(), int(run.0), serde_json::Value::from(ids).to_string(), int(first))))
     .or_fail(conn, "mark dead letters as retried")?;
     Ok(())
+}
+
+/// The letter that record `ordinal` of a run tried again; none where the record was no letter.
+pub(super) fn tried_by(conn: &Connection, run: RunNumber, ordinal: u64) -> Result<Option<DeadLetter>> {
+    let sql = format!("SELECT {COLUMNS} FROM atlas_dead_letters WHERE resolved_run = ?1 AND resolved_ordinal = ?2");
+    conn.prepare_cached(&sql)
+        .and_then(|mut s| s.query_row((int(run.0), int(ordinal)), letter).optional())
+        .or_fail(conn, "read the dead letter of a record")
 }
 
 /// Lets the open ones among these go: their bytes are removed, the reasons stay. Returns how many.
@@ -210,15 +283,38 @@ pub(super) fn list(conn: &Connection, filter: &LetterFilter, after: i64, limit: 
     let (condition, mut values) = filter.condition();
     values.push(after.into());
     values.push(int(limit as u64).into());
-    let sql = format!(
-        "SELECT id, run, batch, ordinal, item_id, fate, phase, code, message, problems, slot, plugin, attempts, input, line, byte_offset,
-         original, original_digest, total_bytes, created_ms, state, resolved_ms, resolved_run
-         FROM atlas_dead_letters WHERE {condition} AND id > ? ORDER BY id LIMIT ?"
-    );
+    let sql = format!("SELECT {COLUMNS} FROM atlas_dead_letters WHERE {condition} AND id > ? ORDER BY id LIMIT ?");
     conn.prepare(&sql)
         .and_then(|mut s| s.query_map(rusqlite::params_from_iter(values), letter)?.collect())
         .or_fail(conn, "read dead letters")
 }
+
+/// The newest that match and hold an item of at most so many bytes, at most `limit`, by id.
+pub(super) fn newest(
+    conn: &Connection,
+    filter: &LetterFilter,
+    limit: usize,
+    bytes_max: u64,
+) -> Result<Vec<DeadLetter>> {
+    let (condition, mut values) = filter.condition();
+    values.push(int(bytes_max).into());
+    values.push(int(limit as u64).into());
+    let sql = format!(
+        "SELECT id FROM atlas_dead_letters WHERE {condition} AND item_id IS NOT NULL AND length(original) <= ? ORDER BY id DESC LIMIT ?"
+    );
+    let ids: Vec<i64> = conn
+        .prepare(&sql)
+        .and_then(|mut s| s.query_map(rusqlite::params_from_iter(values), |row| row.get(0))?.collect())
+        .or_fail(conn, "read dead letters")?;
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    list(conn, &LetterFilter { ids, ..LetterFilter::default() }, 0, limit)
+}
+
+/// What [`letter`] reads, in its order.
+const COLUMNS: &str = "id, run, batch, ordinal, item_id, fate, phase, code, message, problems, slot, plugin, attempts, input, line,
+    byte_offset, original, original_digest, total_bytes, created_ms, state, resolved_ms, resolved_run, resolved_ordinal, retry_of";
 
 fn letter(row: &Row<'_>) -> rusqlite::Result<DeadLetter> {
     let digest = |i| row.get::<_, Option<String>>(i).map(|d| d.as_deref().and_then(Digest::parse));
@@ -246,5 +342,7 @@ fn letter(row: &Row<'_>) -> rusqlite::Result<DeadLetter> {
         state: parsed(row, 20, LetterState::parse)?,
         resolved_ms: row.get(21)?,
         resolved_run: row.get::<_, Option<i64>>(22)?.map(|n| RunNumber(u64::try_from(n).unwrap_or(0))),
+        resolved_ordinal: row.get::<_, Option<i64>>(23)?.map(|n| u64::try_from(n).unwrap_or(0)),
+        retry_of: row.get(24)?,
     })
 }

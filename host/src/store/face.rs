@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use crate::error::{Code, Error, Result};
 use crate::model::{
-    Batch, BatchMetrics, BatchNumber, Counts, Decision, Digest, Fate, Name, OnExisting, PluginMetrics, Refusal,
-    RunNumber, RunStatus,
+    Batch, BatchMetrics, BatchNumber, ChunkSpan, Counts, Decision, Digest, Fate, Name, OnExisting, PluginMetrics,
+    Refusal, RunNumber, RunStatus,
 };
 use crate::transaction::Transactional;
 
@@ -51,6 +51,8 @@ pub struct Row {
     pub body: String,
     /// Row of the history that wrote it; none if it was written outside a run.
     pub batch: Option<i64>,
+    /// Of the record of the input that made it; none as for the batch.
+    pub ordinal: Option<u64>,
 }
 
 /// A value as an index sees it. `true` and `false` are the integers 1 and 0; an object or array is its minified text;
@@ -116,6 +118,42 @@ pub struct PluginRow {
     pub bytes: Option<Arc<[u8]>>,
 }
 
+/// A step of a plugin on its way into a slot. Kept with the batch it is about, or by itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SwapRow {
+    pub slot: String,
+    /// As events say it, without `swap-`.
+    pub step: String,
+    /// `watch`, `command`, `rollback` or `library`.
+    pub source: String,
+    /// File that the candidate came from.
+    pub name: String,
+    /// None for native code.
+    pub old_digest: Option<Digest>,
+    pub new_digest: Digest,
+    /// Number of the first batch that the step is about.
+    pub batch: Option<BatchNumber>,
+    pub at_ms: i64,
+    /// False where the candidate failed.
+    pub ok: bool,
+    pub code: Option<String>,
+    pub reason: String,
+    /// What was measured, as JSON.
+    pub figures_json: Option<String>,
+}
+
+/// A chain of plugins that differs from that of the batch before, kept with the first batch that it worked on.
+#[derive(Debug, Clone, Default)]
+pub struct ChainWrite {
+    /// All of the chain; empty where it is the same as before, since what was exchanged was put back before any batch was
+    /// written.
+    pub plugins: Vec<PluginRow>,
+    /// What a continuation is compared with from now on.
+    pub identity: Vec<(String, String)>,
+    /// Steps that belong to this batch.
+    pub swaps: Vec<SwapRow>,
+}
+
 /// A run under way, as the checkpoint knew it when the run was begun or resumed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunHandle {
@@ -165,6 +203,7 @@ pub struct PlanRow {
     /// None for the first plan of an execution.
     pub old_batch_size: Option<u64>,
     pub old_lanes: Option<u64>,
+    pub old_batches_in_flight: Option<u64>,
     /// In words.
     pub reason: String,
     /// All that the strategy saw, as JSON.
@@ -195,9 +234,13 @@ pub struct BatchWrite {
     pub decisions: Vec<Decision>,
     /// `bytes_out` and `write_us` are filled in by the store.
     pub metrics: BatchMetrics,
+    /// Which lane computed which part of it when, at most [`limits::CHUNKS_KEPT_MAX`].
+    pub chunks: Vec<ChunkSpan>,
     /// The plan it was cut by, where that is another than that of the batch before.
     pub plan: Option<Box<PlanRow>>,
-    /// What each plugin did, in the order of the slots. Events tell it; the store does not keep it.
+    /// The chain of plugins, where it is another than that of the batch before.
+    pub chain: Option<Box<ChainWrite>>,
+    /// What each plugin did, in the order of the slots. Kept with the metrics.
     pub plugins: Vec<PluginMetrics>,
     /// Attempts beyond each item's first.
     pub retries: u64,
@@ -209,7 +252,8 @@ pub struct BatchWrite {
     pub input_digest: Digest,
     /// Digest of the plugin in each slot, for dead letters.
     pub digests: Arc<[(Name, Digest)]>,
-    /// Dead letters whose items this batch tries again: they count as retried from its commit on.
+    /// Dead letters whose items this batch tries again, one per record, same order; empty where its records are none. They
+    /// count as retried from its commit on.
     pub retried: Vec<i64>,
 }
 
@@ -250,6 +294,11 @@ pub struct WritePolicy {
     pub on_existing: OnExisting,
     /// True if rows may be written in the order of their keys where that cannot show.
     pub sort: bool,
+    /// True if an item that a rule rejects loses the row that it has, in the transaction of its dead letter: for stored
+    /// items that are judged once more.
+    pub remove_rejected: bool,
+    /// True if an item that was a dead letter may take the place of a row that was written after it.
+    pub over_newer: bool,
 }
 
 /// What became of one batch, once its transaction commits.

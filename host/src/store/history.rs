@@ -4,13 +4,17 @@
 //! a checkpoint moves only from the position and the epoch that its owner knows.
 
 use rusqlite::{Connection, OptionalExtension, Row, named_params};
+use serde::Serialize;
 
-use super::face::{BatchWrite, RunEnd, RunHandle, RunStart};
+use super::face::{BatchWrite, ChainWrite, RunEnd, RunHandle, RunStart};
 use super::failure::{OrFail, int, uint};
-use super::{plugins, tuning};
+use super::{kept, plugins, swaps, tuning};
 use crate::error::{Code, Error, Result};
 use crate::limits;
-use crate::model::{BatchMetrics, BatchNumber, Counts, Digest, Name, RunNumber, RunStatus, now_ms};
+use crate::model::{
+    BatchMetrics, BatchNumber, ChunkSpan, Counts, Digest, Name, PluginMetrics, Position, Record, RunNumber, RunStatus,
+    now_ms,
+};
 
 /// One run as the store knows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,6 +48,21 @@ pub struct RunRow {
     pub epoch: u64,
 }
 
+/// A line of one of a run's inputs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct InputLine {
+    /// Which of the inputs, from 0.
+    pub input: u64,
+    /// From 1.
+    pub line: u64,
+}
+
+impl From<Position> for InputLine {
+    fn from(position: Position) -> Self {
+        Self { input: u64::from(position.input), line: position.line }
+    }
+}
+
 /// One committed batch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BatchRow {
@@ -52,6 +71,9 @@ pub struct BatchRow {
     pub run: RunNumber,
     pub number: BatchNumber,
     pub first_ordinal: u64,
+    /// Where its first and its last record stood.
+    pub first: InputLine,
+    pub last: InputLine,
     pub epoch: u64,
     pub counts: Counts,
     pub blank_lines: u64,
@@ -60,6 +82,10 @@ pub struct BatchRow {
     pub written_ms: i64,
     /// None once pruned (see [`limits::HISTORY_BATCHES_MAX`]).
     pub metrics: Option<BatchMetrics>,
+    /// What each plugin did in it, in the order of the slots; goes with the metrics.
+    pub plugins: Vec<PluginMetrics>,
+    /// Which lane computed which part of it when; goes with the metrics.
+    pub chunks: Vec<ChunkSpan>,
 }
 
 /// Both atlas_runs and atlas_batches have these columns, in the order of [`counts`].
@@ -189,7 +215,9 @@ pub(super) fn record_batch(
 ) -> Result<()> {
     let doing = "write the history";
     let next = write.batch.first_ordinal + write.batch.len() as u64;
-    let metrics = serde_json::to_string(metrics).expect("numbers are JSON");
+    let metrics = kept::text(metrics, &write.plugins, &write.chunks);
+    let place = |record: Option<&Record>| InputLine::from(record.map(|r| r.position).unwrap_or_default());
+    let (first, last) = (place(write.batch.records.first()), place(write.batch.records.last()));
     let moved = conn
         .prepare_cached(
             "UPDATE atlas_checkpoints SET next = ?4, input_digest = ?5, updated_ms = ?6
@@ -210,8 +238,8 @@ pub(super) fn record_batch(
         return Err(fenced(conn, run, Some(write.batch.first_ordinal))?);
     }
     conn.prepare_cached(&format!(
-        "INSERT INTO atlas_batches (id, run, number, first_ordinal, epoch, input_digest, written_ms, metrics, {COUNTS})
-         VALUES (?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)"
+        "INSERT INTO atlas_batches (id, run, number, first_ordinal, epoch, input_digest, written_ms, metrics, input, line, last_input, last_line, {COUNTS})
+         VALUES (?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)"
     ))
     .and_then(|mut s| {
         bind_counts(&mut s, counts, write.blank_lines)?;
@@ -223,6 +251,10 @@ pub(super) fn record_batch(
         s.raw_bind_parameter(18, write.input_digest.to_string())?;
         s.raw_bind_parameter(19, now_ms())?;
         s.raw_bind_parameter(20, metrics)?;
+        s.raw_bind_parameter(21, int(first.input))?;
+        s.raw_bind_parameter(22, int(first.line))?;
+        s.raw_bind_parameter(23, int(last.input))?;
+        s.raw_bind_parameter(24, int(last.line))?;
         s.raw_execute()
     })
     .or_fail(conn, doing)?;
@@ -234,10 +266,24 @@ pub(super) fn record_batch(
             s.raw_execute()
         })
         .or_fail(conn, doing)?;
-    match &write.plan {
-        Some(plan) => tuning::keep_plan(conn, run.run, plan),
+    if let Some(plan) = &write.plan {
+        tuning::keep_plan(conn, run.run, plan)?;
+    }
+    match &write.chain {
+        Some(chain) => change_chain(conn, run.run, write.number, chain),
         None => Ok(()),
     }
+}
+
+/// Another chain of plugins from this batch on, and the steps that led to it.
+fn change_chain(conn: &Connection, run: RunNumber, from: BatchNumber, chain: &ChainWrite) -> Result<()> {
+    if !chain.plugins.is_empty() {
+        plugins::add(conn, run, &chain.plugins, from, now_ms())?;
+        let identity = serde_json::to_string(&chain.identity).expect("pairs of strings are JSON");
+        conn.execute("UPDATE atlas_runs SET identity = ?2 WHERE id = ?1", (int(run.0), identity))
+            .or_fail(conn, "note the run's plugins")?;
+    }
+    swaps::add(conn, run, &chain.swaps)
 }
 
 /// Notes the time of the COMMIT that these batches were in.
@@ -388,7 +434,7 @@ pub(super) fn batch(conn: &Connection, id: i64) -> Result<Option<BatchRow>> {
 
 fn batches_where(conn: &Connection, which: &str, params: impl rusqlite::Params) -> Result<Vec<BatchRow>> {
     let sql = format!(
-        "SELECT {COUNTS}, id, run, number, first_ordinal, epoch, input_digest, written_ms, metrics, commit_us FROM atlas_batches WHERE {which}"
+        "SELECT {COUNTS}, id, run, number, first_ordinal, epoch, input_digest, written_ms, metrics, commit_us, input, line, last_input, last_line FROM atlas_batches WHERE {which}"
     );
     conn.prepare_cached(&sql)
         .and_then(|mut s| s.query_map(params, batch_row)?.collect())
@@ -399,19 +445,22 @@ fn batch_row(row: &Row<'_>) -> rusqlite::Result<BatchRow> {
     let (counts, blank_lines) = counts(row)?;
     let commit_us = row.get::<_, Option<i64>>(20)?.map_or(0, int_to_u64);
     let metrics: Option<String> = row.get(19)?;
+    let kept = metrics.and_then(|text| kept::read(&text));
     Ok(BatchRow {
         id: row.get(12)?,
         run: RunNumber(uint(row, 13)?),
         number: BatchNumber(uint(row, 14)?),
         first_ordinal: uint(row, 15)?,
+        first: InputLine { input: uint(row, 21)?, line: uint(row, 22)? },
+        last: InputLine { input: uint(row, 23)?, line: uint(row, 24)? },
         epoch: uint(row, 16)?,
         counts,
         blank_lines,
         input_digest: parsed(row, 17, Digest::parse)?,
         written_ms: row.get(18)?,
-        metrics: metrics
-            .and_then(|m| serde_json::from_str(&m).ok())
-            .map(|m: BatchMetrics| BatchMetrics { commit_us, ..m }),
+        metrics: kept.as_ref().map(|kept| BatchMetrics { commit_us, ..kept.batch }),
+        plugins: kept.as_ref().map_or_else(Vec::new, |kept| kept.plugins.clone()),
+        chunks: kept.map_or_else(Vec::new, |kept| kept.chunks),
     })
 }
 

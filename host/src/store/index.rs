@@ -1,13 +1,17 @@
 //! What a user does with indexes beside declaring them: add, drop, list, verify, rebuild. Rows are never touched.
 
+use std::time::{Duration, Instant};
+
 use rusqlite::Connection;
 
 use super::catalog::{self, Index, index_name, quoted};
+use super::extract;
 use super::failure::{OrFail, failed, is_damage, text_of, uint};
 use super::read::Reader;
 use super::verify::{self, Finding};
 use super::writer::Writer;
 use crate::error::{Code, Error, Result};
+use crate::limits;
 use crate::model::{IndexSpec, Name, Pointer, now_ms};
 
 /// A declared index and its state.
@@ -17,6 +21,8 @@ pub struct IndexRow {
     pub name: Name,
     pub pointer: Pointer,
     pub unique: bool,
+    /// False while a run fills the collection, which was empty: its entries are made when the run ends.
+    pub built: bool,
     /// One per row of the collection.
     pub entries: u64,
     /// Size on disk.
@@ -28,11 +34,51 @@ pub struct IndexRow {
     pub verified_ms: Option<i64>,
 }
 
+/// An index that was put off and is now built.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BuiltIndex {
+    pub name: Name,
+    /// Of its sorting and writing, with the commit.
+    pub duration: Duration,
+}
+
 impl Writer {
     /// Adds an index to a collection that is declared and fills it from the rows there. False if the same index is there already.
     /// Errors: CONFIG_3001 for a name or definition that cannot be, INDEX_7004 where the rows do not allow it.
     pub fn index_add(&mut self, collection: &Name, spec: &IndexSpec) -> Result<bool> {
         self.within(|w| catalog::add_index(&w.conn, &mut w.catalog, collection, spec))
+    }
+
+    /// Puts off the entries of the indexes of a collection that is empty, until [`Writer::build_indexes`]; not those of unique
+    /// ones. Rows are found by them all the same, by a look at each. Whoever declares the collection the next time builds
+    /// what was put off and never built. Gives how many were put off: none where there are rows.
+    pub fn put_off_indexes(&mut self, collection: &Name) -> Result<usize> {
+        self.within(|w| catalog::put_off(&w.conn, &mut w.catalog, collection))
+    }
+
+    /// Builds what was put off, each index in a transaction of its own.
+    /// Errors: INDEX_7004 where a body cannot be read; what was built before stays.
+    pub fn build_indexes(&mut self, collection: &Name) -> Result<Vec<BuiltIndex>> {
+        let names = self.catalog.put_off(collection);
+        if names.is_empty() {
+            return Ok(Vec::new());
+        }
+        // A sort takes as much memory as the page cache may, and comes on top of it; with less of it it is no slower.
+        self.set_cache(limits::INDEX_SORT_KIB)?;
+        let built = names.into_iter().map(|name| {
+            let begun = Instant::now();
+            self.within(|w| catalog::build(&w.conn, &mut w.catalog, collection, &name))?;
+            Ok(BuiltIndex { name, duration: begun.elapsed() })
+        });
+        let built = built.collect();
+        self.set_cache(limits::WRITER_CACHE_KIB)?;
+        built
+    }
+
+    /// Sets how much memory the pages of the store may take from now on, and gives back what is beyond it.
+    fn set_cache(&self, kib: u32) -> Result<()> {
+        let set = self.conn.pragma_update(None, "cache_size", -i64::from(kib));
+        set.and_then(|()| self.conn.execute_batch("PRAGMA shrink_memory")).or_fail(&self.conn, "set a pragma")
     }
 
     /// Removes an index, also one with damaged pages. Errors: INDEX_7001 if there is none of this name.
@@ -61,6 +107,10 @@ impl Writer {
     pub(super) fn unsound_indexes(&self) -> Result<Vec<(Name, Name)>> {
         let mut unsound = Vec::new();
         for (collection, name) in self.catalog.all() {
+            // What is put off agrees with its rows once it is built.
+            if !self.catalog.index(&collection, &name)?.built {
+                continue;
+            }
             if let Some(finding) = self.disagreements(&collection, &name)?.first() {
                 tracing::warn!(code = finding.code.as_str(), "{}; it is built anew", finding.message);
                 unsound.push((collection, name));
@@ -70,7 +120,7 @@ impl Writer {
     }
 
     /// Builds an index anew without a look at what is there. Inside a transaction.
-    pub(super) fn replace_index(&self, collection: &Name, name: &Name) -> Result<()> {
+    pub(super) fn replace_index(&mut self, collection: &Name, name: &Name) -> Result<()> {
         catalog::forget_index(&self.conn, collection, name)?;
         self.rebuild(collection, name)
     }
@@ -112,10 +162,10 @@ impl Writer {
         if self.conn.is_autocommit() { self.reclaim() } else { Ok(()) }
     }
 
-    fn rebuild(&self, collection: &Name, name: &Name) -> Result<()> {
+    fn rebuild(&mut self, collection: &Name, name: &Name) -> Result<()> {
+        catalog::build(&self.conn, &mut self.catalog, collection, name)?;
         let index = self.catalog.index(collection, name)?;
-        catalog::recreate_index(&self.conn, collection, index)?;
-        match check(&self.conn, collection, index)?.first() {
+        match self.check(collection, index)?.first() {
             None => note_verified(&self.conn, collection, name),
             Some(finding) => {
                 Err(Error::new(finding.code, finding.message.clone())
@@ -128,8 +178,19 @@ impl Writer {
         let index = self.catalog.index(collection, name)?;
         match catalog::definition(&self.conn, collection, index)? {
             Some(message) => Ok(vec![Finding { code: Code::IndexOutOfStep, message }]),
-            None => check(&self.conn, collection, index),
+            None if !index.built => {
+                let message = format!(
+                    "index `{name}` of `{collection}` is not built: the run that filled the collection was cut off"
+                );
+                Ok(vec![Finding { code: Code::IndexOutOfStep, message }])
+            }
+            None => self.check(collection, index),
         }
+    }
+
+    /// As [`check`], by SQLite's own operator: what is checked is not what made the entries.
+    fn check(&self, collection: &Name, index: &Index) -> Result<Vec<Finding>> {
+        extract::with_sqlites_own(|| check(&self.conn, collection, index))
     }
 }
 
@@ -157,17 +218,18 @@ impl Reader {
                     )
                     .or_fail(&self.conn, doing)?;
                 // Where the index behind the declared one is gone, it has no entries; `index verify` says so.
-                let there = catalog::definition(&self.conn, &collection, index)?.is_none();
+                let there = index.built && catalog::definition(&self.conn, &collection, index)?.is_none();
                 let (readable, (bytes, entries)) = match size(&self.conn, &collection, index, there) {
                     Err(error) if is_damage(&error) => (false, (0, 0)),
                     read => (true, read.or_fail(&self.conn, doing)?),
                 };
-                let Index { name, pointer, unique } = index.clone();
+                let Index { name, pointer, unique, built } = index.clone();
                 all.push(IndexRow {
                     collection: collection.clone(),
                     name,
                     pointer,
                     unique,
+                    built,
                     entries,
                     bytes,
                     readable,

@@ -5,12 +5,17 @@ use rusqlite::{CachedStatement, Connection, OptionalExtension};
 
 use super::catalog::{Catalog, Index, expression, index_name, quoted};
 use super::face::{IndexKey, Row};
-use super::failure::OrFail;
+use super::failure::{OrFail, failed};
 use crate::error::{Code, Error, Result};
 use crate::model::Name;
 
 fn row(row: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
-    Ok(Row { id: row.get(0)?, body: row.get(1)?, batch: row.get(2)? })
+    Ok(Row {
+        id: row.get(0)?,
+        body: row.get(1)?,
+        batch: row.get(2)?,
+        ordinal: row.get::<_, Option<i64>>(3)?.map(|n| n as u64),
+    })
 }
 
 /// One entry per id, same length and order.
@@ -23,9 +28,26 @@ pub(super) fn get_many(
     catalog.collection(collection)?;
     let doing = format!("read rows of `{collection}`");
     // One statement per id: no number of ids runs into the bound on variables, and a prepared look-up costs microseconds.
-    let sql = format!("SELECT id, body, batch FROM {} WHERE id = ?1", quoted(collection));
+    let sql = format!("SELECT id, body, batch, ordinal FROM {} WHERE id = ?1", quoted(collection));
     let mut statement = conn.prepare_cached(&sql).or_fail(conn, &doing)?;
     ids.iter().map(|id| statement.query_row([id], row).optional().or_fail(conn, &doing)).collect()
+}
+
+/// Rows sorted by id, after `after`, at most `limit`.
+pub(super) fn after(
+    conn: &Connection,
+    catalog: &Catalog,
+    collection: &Name,
+    after: Option<&str>,
+    limit: usize,
+) -> Result<Vec<Row>> {
+    catalog.collection(collection)?;
+    let doing = format!("read rows of `{collection}`");
+    let sql = format!("SELECT id, body, batch, ordinal FROM {} WHERE id > ?1 ORDER BY id LIMIT ?2", quoted(collection));
+    let mut statement = conn.prepare_cached(&sql).or_fail(conn, &doing)?;
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    // No id is empty, so that all come after the empty text.
+    statement.query_map((after.unwrap_or(""), limit), row).and_then(Iterator::collect).or_fail(conn, &doing)
 }
 
 /// Rows whose value in the index equals `key`, sorted by id, after `after`, at most `limit`.
@@ -37,17 +59,17 @@ pub(super) fn find(
     after: Option<&str>,
     limit: usize,
 ) -> Result<Vec<Row>> {
-    catalog.index(collection, index)?;
+    let declared = catalog.index(collection, index)?;
     let doing = format!("read index `{index}` of `{collection}`");
     let equal = equal(index, key);
     let sql = format!(
-        "SELECT id, body, batch FROM {} INDEXED BY \"{}\" WHERE {equal} AND (?2 IS NULL OR id > ?2) ORDER BY id LIMIT ?3",
-        quoted(collection),
-        index_name(collection, index)
+        "SELECT id, body, batch, ordinal FROM {} WHERE {equal} AND (?2 IS NULL OR id > ?2) ORDER BY id LIMIT ?3",
+        by_index(collection, declared)
     );
-    let mut statement = conn.prepare_cached(&sql).or_fail(conn, &doing)?;
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    statement.query_map((bound(key), after, limit), row).and_then(Iterator::collect).or_fail(conn, &doing)
+    let read =
+        || conn.prepare_cached(&sql)?.query_map((bound(key), after, limit), row)?.collect::<rusqlite::Result<_>>();
+    read().map_err(|error| gone(conn, &doing, error))
 }
 
 /// The number of rows whose value in the index equals `key`, counted up to `limit`. Only the index is read.
@@ -58,18 +80,28 @@ pub(super) fn count_equal(
     key: &IndexKey,
     limit: usize,
 ) -> Result<usize> {
-    catalog.index(collection, index)?;
+    let declared = catalog.index(collection, index)?;
     let doing = format!("count in index `{index}` of `{collection}`");
     let equal = equal(index, key);
-    let sql = format!(
-        "SELECT count(*) FROM (SELECT 1 FROM {} INDEXED BY \"{}\" WHERE {equal} LIMIT ?2)",
-        quoted(collection),
-        index_name(collection, index)
-    );
-    let mut statement = conn.prepare_cached(&sql).or_fail(conn, &doing)?;
+    let sql = format!("SELECT count(*) FROM (SELECT 1 FROM {} WHERE {equal} LIMIT ?2)", by_index(collection, declared));
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    let count = statement.query_row((bound(key), limit), |row| row.get::<_, i64>(0));
-    count.map(|count| usize::try_from(count).unwrap_or(0)).or_fail(conn, &doing)
+    let read = || conn.prepare_cached(&sql)?.query_row((bound(key), limit), |row| row.get::<_, i64>(0));
+    read().map(|count| usize::try_from(count).unwrap_or(0)).map_err(|error| gone(conn, &doing, error))
+}
+
+/// The table as one index gives it; as it is where the index is not built yet, which finds the same rows by looking at all.
+fn by_index(collection: &Name, index: &Index) -> String {
+    match index.built {
+        true => format!("{} INDEXED BY \"{}\"", quoted(collection), index_name(collection, &index.name)),
+        false => quoted(collection),
+    }
+}
+
+/// A reader may know an index from before it was put off: said as one that is not known, so that the catalog is read again.
+fn gone(conn: &Connection, doing: &str, error: rusqlite::Error) -> Error {
+    let text = error.to_string();
+    let code = if text.contains("no such index") { Code::IndexNotFound } else { Code::StorageGeneral };
+    failed(conn, doing, code, error)
 }
 
 /// The condition that the indexed value is `?1`, which null never equals.
@@ -126,6 +158,14 @@ pub(super) fn holder(
     conn.prepare_cached(&sql)?.query_row([body, id], |row| Ok((row.get(0)?, key(row, 1)?))).optional()
 }
 
+/// The record of the input that made a row.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Maker {
+    /// Id of its batch in the history.
+    pub batch: i64,
+    pub ordinal: i64,
+}
+
 /// The statements that write rows of one collection.
 pub(super) struct Table<'c> {
     pub name: &'c Name,
@@ -144,22 +184,24 @@ impl<'c> Table<'c> {
             name,
             indexes,
             insert: prepare(format!(
-                "INSERT INTO {table} (id, body, batch) VALUES (?1, ?2, ?3) ON CONFLICT (id) DO NOTHING"
+                "INSERT INTO {table} (id, body, batch, ordinal) VALUES (?1, ?2, ?3, ?4) ON CONFLICT (id) DO NOTHING"
             ))?,
             // An update, never a delete and an insert: the row keeps its rowid, and a refused update the old body.
-            update: prepare(format!("UPDATE {table} SET body = ?2, batch = ?3 WHERE id = ?1 AND body <> ?2"))?,
+            update: prepare(format!(
+                "UPDATE {table} SET body = ?2, batch = ?3, ordinal = ?4 WHERE id = ?1 AND body <> ?2"
+            ))?,
             delete: prepare(format!("DELETE FROM {table} WHERE id = ?1"))?,
         })
     }
 
     /// Inserts a row; false if its key is there already.
-    pub fn insert(&mut self, id: &str, body: &str, batch: Option<i64>) -> rusqlite::Result<bool> {
-        Ok(self.insert.execute((id, body, batch))? == 1)
+    pub fn insert(&mut self, id: &str, body: &str, maker: Option<Maker>) -> rusqlite::Result<bool> {
+        Ok(self.insert.execute((id, body, maker.map(|m| m.batch), maker.map(|m| m.ordinal)))? == 1)
     }
 
     /// Gives a row another body; false if it has this one already, or is not there.
-    pub fn update(&mut self, id: &str, body: &str, batch: Option<i64>) -> rusqlite::Result<bool> {
-        Ok(self.update.execute((id, body, batch))? == 1)
+    pub fn update(&mut self, id: &str, body: &str, maker: Option<Maker>) -> rusqlite::Result<bool> {
+        Ok(self.update.execute((id, body, maker.map(|m| m.batch), maker.map(|m| m.ordinal)))? == 1)
     }
 
     /// Deletes a row; false if it is not there.

@@ -2,6 +2,8 @@
 
 /// Opens the outermost level, with the write lock.
 pub(super) const BEGIN: &str = "BEGIN IMMEDIATE";
+/// Begins reading from one state; no lock that hinders a writer.
+pub(super) const READ: &str = "BEGIN DEFERRED";
 /// Keeps the outermost level, and with it everything.
 pub(super) const COMMIT: &str = "COMMIT";
 /// Undoes the outermost level, and with it everything.

@@ -9,16 +9,20 @@
 mod catalog;
 mod connection;
 mod dead_letter;
+mod extract;
 mod face;
 mod failure;
 mod history;
 mod index;
 mod items;
+mod kept;
 mod level;
+mod newer;
 mod plugins;
 mod read;
 mod schema;
 mod sql;
+mod swaps;
 mod tuning;
 mod verify;
 mod write;
@@ -28,13 +32,15 @@ pub use connection::{Durability, StoreOptions};
 pub use dead_letter::{DeadLetter, LetterFilter, LetterState};
 pub(crate) use face::Store;
 pub use face::{
-    BatchWrite, IndexKey, Lookup, PlanRow, PluginRow, Receipt, Row, RunEnd, RunHandle, RunStart, TuningRow, WritePolicy,
+    BatchWrite, ChainWrite, IndexKey, Lookup, PlanRow, PluginRow, Receipt, Row, RunEnd, RunHandle, RunStart, SwapRow,
+    TuningRow, WritePolicy,
 };
-pub use history::{BatchRow, RunRow};
-pub use index::IndexRow;
-pub use plugins::RunPlugin;
+pub use history::{BatchRow, InputLine, RunRow};
+pub use index::{BuiltIndex, IndexRow};
+pub use plugins::{KeptPlugin, RunPlugin};
 pub use read::{Origin, Provenance, Reader};
 pub use sql::{SqlDone, SqlValue};
+pub use swaps::SwapEntry;
 pub use verify::{Finding, Level};
 pub(crate) use writer::Writer;
 

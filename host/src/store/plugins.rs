@@ -1,11 +1,15 @@
 //! The plugins that runs used: their bytes by digest, and which chain worked on which batch.
 
+use std::collections::HashSet;
+
 use rusqlite::{Connection, OptionalExtension};
 
+use super::catalog::quoted;
 use super::face::PluginRow;
 use super::failure::{OrFail, int, uint};
+use super::history::parsed;
 use crate::error::Result;
-use crate::model::{BatchNumber, Digest, RunNumber};
+use crate::model::{BatchNumber, Digest, Name, RunNumber};
 
 /// A plugin of a run, with the batch from which on it filled its slot.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,7 +43,10 @@ pub(super) fn add(
             .or_fail(conn, doing)?;
         }
         conn.execute(
-            "INSERT INTO atlas_run_plugins (run, position, slot, role, name, digest, from_batch) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            // One that takes effect with the first batch of all takes the place of what the run began with.
+            "INSERT INTO atlas_run_plugins (run, position, slot, role, name, digest, from_batch) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+             ON CONFLICT (run, from_batch, position) DO UPDATE SET
+                 slot = excluded.slot, role = excluded.role, name = excluded.name, digest = excluded.digest",
             (int(run.0), int(position as u64), &plugin.slot, &plugin.role, &plugin.name, &digest, int(from.0)),
         )
         .or_fail(conn, doing)?;
@@ -84,4 +91,94 @@ pub(super) fn chain_at(conn: &Connection, run: RunNumber, batch: BatchNumber) ->
     let newest = all.iter().map(|p| p.from_batch).max();
     all.retain(|p| Some(p.from_batch) == newest);
     Ok(all)
+}
+
+/// A plugin that some run used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeptPlugin {
+    pub digest: Digest,
+    /// File that it first came from.
+    pub name: String,
+    /// Length of its bytes; none where they are not kept.
+    pub bytes: Option<u64>,
+    pub first_seen_ms: i64,
+    /// Slots that it filled.
+    pub slots: Vec<String>,
+    /// How many runs used it.
+    pub runs: u64,
+    /// The newest of them.
+    pub last_run: Option<RunNumber>,
+    /// Slots that it was the last one to fill.
+    pub in_force: Vec<String>,
+}
+
+/// The plugin that filled each slot last.
+const LAST: &str = "SELECT slot, digest FROM (
+    SELECT slot, digest, row_number() OVER (PARTITION BY slot ORDER BY run DESC, from_batch DESC) AS place FROM atlas_run_plugins
+) WHERE place = 1";
+
+/// Every plugin with its uses, oldest first.
+pub(super) fn kept(conn: &Connection) -> Result<Vec<KeptPlugin>> {
+    let sql = format!(
+        "SELECT digest, name, length(bytes), first_seen_ms,
+                (SELECT json_group_array(slot) FROM (SELECT DISTINCT slot FROM atlas_run_plugins AS u WHERE u.digest = p.digest ORDER BY slot)),
+                (SELECT count(DISTINCT run) FROM atlas_run_plugins AS u WHERE u.digest = p.digest),
+                (SELECT max(run) FROM atlas_run_plugins AS u WHERE u.digest = p.digest),
+                (SELECT json_group_array(slot) FROM ({LAST}) AS l WHERE l.digest = p.digest)
+         FROM atlas_plugins AS p ORDER BY first_seen_ms, rowid"
+    );
+    conn.prepare_cached(&sql)
+        .and_then(|mut s| {
+            s.query_map([], |row| {
+                let names = |text: &str| serde_json::from_str::<Vec<String>>(text).ok();
+                let bytes: Option<i64> = row.get(2)?;
+                let last: Option<i64> = row.get(6)?;
+                Ok(KeptPlugin {
+                    digest: parsed(row, 0, Digest::parse)?,
+                    name: row.get(1)?,
+                    bytes: bytes.and_then(|bytes| u64::try_from(bytes).ok()),
+                    first_seen_ms: row.get(3)?,
+                    slots: parsed(row, 4, names)?,
+                    runs: uint(row, 5)?,
+                    last_run: last.and_then(|run| u64::try_from(run).ok()).map(RunNumber),
+                    in_force: parsed(row, 7, names)?,
+                })
+            })?
+            .collect()
+        })
+        .or_fail(conn, "read the plugins")
+}
+
+/// Digests whose bytes somebody may still want: of the newest `runs` runs, of every run that did not finish, of runs with
+/// open dead letters, of the last and the last but one plugin of each slot, and of the chains that made a stored row.
+pub(super) fn needed(conn: &Connection, collections: &[&Name], runs: u64) -> Result<HashSet<Digest>> {
+    let rows: Vec<String> = collections
+        .iter()
+        .map(|name| format!("SELECT batch FROM {} WHERE batch IS NOT NULL", quoted(name)))
+        .chain(["SELECT NULL".to_owned()])
+        .collect();
+    let sql = format!(
+        "WITH made (run, number) AS (SELECT run, number FROM atlas_batches WHERE id IN ({})),
+              versions AS (SELECT slot, digest, max(run * 1.0e9 + from_batch) AS at FROM atlas_run_plugins GROUP BY slot, digest)
+         SELECT digest FROM atlas_run_plugins WHERE digest IS NOT NULL AND (
+             run IN (SELECT id FROM atlas_runs ORDER BY id DESC LIMIT ?1)
+             OR run IN (SELECT id FROM atlas_runs WHERE status NOT IN ('succeeded', 'partial'))
+             OR run IN (SELECT run FROM atlas_dead_letters WHERE state = 'open'))
+         UNION SELECT digest FROM (SELECT digest, row_number() OVER (PARTITION BY slot ORDER BY at DESC) AS place FROM versions)
+             WHERE place <= 2 AND digest IS NOT NULL
+         UNION SELECT p.digest FROM made AS m JOIN atlas_run_plugins AS p ON p.run = m.run AND p.from_batch =
+             (SELECT max(from_batch) FROM atlas_run_plugins AS q WHERE q.run = m.run AND q.from_batch <= m.number)
+             WHERE p.digest IS NOT NULL",
+        rows.join(" UNION ")
+    );
+    conn.prepare(&sql)
+        .and_then(|mut s| s.query_map([int(runs)], |row| parsed(row, 0, Digest::parse))?.collect())
+        .or_fail(conn, "find the plugins that are needed")
+}
+
+/// Lets the bytes of this plugin go; the row stays. Must run inside a transaction.
+pub(super) fn forget(conn: &Connection, digest: &Digest) -> Result<()> {
+    conn.execute("UPDATE atlas_plugins SET bytes = NULL WHERE digest = ?1", [digest.to_string()])
+        .or_fail(conn, "forget the bytes of a plugin")
+        .map(|_| ())
 }

@@ -12,8 +12,10 @@ use super::face::{IndexKey, Lookup, PlanRow, Row, TuningRow};
 use super::failure::{OrFail, text_of, uint};
 use super::history::{self, BatchRow, RunRow};
 use super::items;
-use super::plugins::{self, RunPlugin};
+use super::level;
+use super::plugins::{self, KeptPlugin, RunPlugin};
 use super::schema::Identity;
+use super::swaps::{self, SwapEntry};
 use super::tuning;
 use super::verify::{self, Finding, Level};
 use crate::error::{Code, Error, Result};
@@ -41,6 +43,8 @@ pub struct Origin {
     pub run: RunRow,
     /// The chain that worked on the batch.
     pub plugins: Vec<RunPlugin>,
+    /// Where the record was a dead letter that was tried again: that letter. It says where the record stood first.
+    pub letter: Option<DeadLetter>,
 }
 
 impl Reader {
@@ -110,6 +114,20 @@ impl Reader {
         Ok(count)
     }
 
+    /// Rows sorted by id, those after `after` (none: from the first on), at most `limit`.
+    pub fn rows_after(&self, collection: &Name, after: Option<&str>, limit: usize) -> Result<Vec<Row>> {
+        self.known(|catalog| items::after(&self.conn, catalog, collection, after, limit))
+    }
+
+    /// From now on every read sees the present state, until the reader is dropped. The write-ahead log cannot be emptied
+    /// meanwhile.
+    pub fn hold_state(&self) -> Result<()> {
+        let doing = "hold the present state";
+        self.conn.execute_batch(level::READ).or_fail(&self.conn, doing)?;
+        // The state is that of the first read.
+        self.conn.query_row("PRAGMA schema_version", [], |_| Ok(())).or_fail(&self.conn, doing)
+    }
+
     /// The newest run of this job.
     pub fn last_run_of_job(&self, job: &str) -> Result<Option<RunRow>> {
         history::last_run_of_job(&self.conn, job)
@@ -150,9 +168,29 @@ impl Reader {
         plugins::bytes(&self.conn, digest)
     }
 
+    /// Every plugin that some run used, oldest first.
+    pub fn kept_plugins(&self) -> Result<Vec<KeptPlugin>> {
+        plugins::kept(&self.conn)
+    }
+
+    /// Plugins whose bytes are not those of their digest. Empty if all are.
+    pub fn verify_plugins(&self) -> Result<Vec<Finding>> {
+        verify::plugins_alone(&self.conn)
+    }
+
+    /// Steps of swaps in the order in which they were taken, of one run and one slot where these are given.
+    pub fn swaps(&self, run: Option<RunNumber>, slot: Option<&Name>) -> Result<Vec<SwapEntry>> {
+        swaps::list(&self.conn, run, slot)
+    }
+
     /// Dead letters that match, with an id above `after` (0 for the first page), by id, at most `limit`.
     pub fn dead_letters(&self, filter: &LetterFilter, after: i64, limit: usize) -> Result<Vec<DeadLetter>> {
         dead_letter::list(&self.conn, filter, after, limit)
+    }
+
+    /// The newest of the matching dead letters that hold an item of at most so many bytes, at most `limit`, by id.
+    pub fn newest_dead_letters(&self, filter: &LetterFilter, limit: usize, bytes_max: u64) -> Result<Vec<DeadLetter>> {
+        dead_letter::newest(&self.conn, filter, limit, bytes_max)
     }
 
     /// How many dead letters match.
@@ -173,7 +211,19 @@ impl Reader {
         let batch = history::batch(&self.conn, batch)?.ok_or_else(|| lost(format!("history row {batch}")))?;
         let run = history::run(&self.conn, batch.run)?.ok_or_else(|| lost(format!("run {}", batch.run)))?;
         let plugins = plugins::chain_at(&self.conn, batch.run, batch.number)?;
-        Ok(Some(Provenance { row, origin: Some(Origin { batch, run, plugins }) }))
+        let letter = match row.ordinal {
+            Some(ordinal) => dead_letter::tried_by(&self.conn, batch.run, ordinal)?,
+            None => None,
+        };
+        Ok(Some(Provenance { row, origin: Some(Origin { batch, run, plugins, letter }) }))
+    }
+
+    /// The chain of plugins that worked on a batch, by its row of the history; empty where there is no such row.
+    pub fn chain_of(&self, batch: i64) -> Result<Vec<RunPlugin>> {
+        match history::batch(&self.conn, batch)? {
+            Some(batch) => plugins::chain_at(&self.conn, batch.run, batch.number),
+            None => Ok(Vec::new()),
+        }
     }
 
     /// Checks everything that must hold; empty if it does. Writes nothing.

@@ -12,8 +12,9 @@ use crate::model::{BatchNumber, Name, RunNumber};
 pub(super) fn keep_plan(conn: &Connection, run: RunNumber, plan: &PlanRow) -> Result<()> {
     conn.prepare_cached(
         "INSERT OR REPLACE INTO atlas_plans
-         (run, batch, batch_size, lanes, batches_in_flight, old_batch_size, old_lanes, reason, signals)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+         (run, batch, batch_size, lanes, batches_in_flight, old_batch_size, old_lanes, old_batches_in_flight,
+          reason, signals)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
     )
     .and_then(|mut s| {
         s.execute((
@@ -24,6 +25,7 @@ pub(super) fn keep_plan(conn: &Connection, run: RunNumber, plan: &PlanRow) -> Re
             int(plan.batches_in_flight),
             plan.old_batch_size.map(int),
             plan.old_lanes.map(int),
+            plan.old_batches_in_flight.map(int),
             &plan.reason,
             &plan.signals_json,
         ))
@@ -35,7 +37,8 @@ pub(super) fn keep_plan(conn: &Connection, run: RunNumber, plan: &PlanRow) -> Re
 /// Every kept plan of a run, in the order of its batches.
 pub(super) fn plans(conn: &Connection, run: RunNumber) -> Result<Vec<PlanRow>> {
     conn.prepare_cached(
-        "SELECT batch, batch_size, lanes, batches_in_flight, old_batch_size, old_lanes, reason, signals
+        "SELECT batch, batch_size, lanes, batches_in_flight, old_batch_size, old_lanes, old_batches_in_flight,
+                reason, signals
          FROM atlas_plans WHERE run = ?1 ORDER BY batch",
     )
     .and_then(|mut s| s.query_map([int(run.0)], plan_row)?.collect())
@@ -53,8 +56,9 @@ fn plan_row(row: &Row<'_>) -> rusqlite::Result<PlanRow> {
         batches_in_flight: uint(row, 3)?,
         old_batch_size: some(4)?,
         old_lanes: some(5)?,
-        reason: row.get(6)?,
-        signals_json: row.get(7)?,
+        old_batches_in_flight: some(6)?,
+        reason: row.get(7)?,
+        signals_json: row.get(8)?,
     })
 }
 

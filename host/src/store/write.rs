@@ -10,9 +10,10 @@ use rusqlite::Connection;
 
 use super::catalog::Catalog;
 use super::face::{BatchWrite, Receipt, RunHandle, WritePolicy};
-use super::failure::{OrFail, Refused, failed, refused, text_of};
-use super::items::{self, Table};
-use super::{dead_letter, history, level};
+use super::failure::{OrFail, Refused, failed, int, refused, text_of};
+use super::items::{self, Maker, Table};
+use super::newer::{Again, Newer};
+use super::{dead_letter, extract, history, level};
 use crate::error::{Code, Error, Result};
 use crate::model::{BatchMetrics, Change, Counts, Decision, Fate, Name, OnExisting, Phase, Problem, Refusal};
 
@@ -41,6 +42,8 @@ struct Planned {
     batch: usize,
     record: usize,
     steps: std::ops::Range<usize>,
+    /// It was rejected and counted as that; its row is removed.
+    removed: bool,
 }
 
 /// What is known of one batch while its group is applied.
@@ -80,7 +83,12 @@ pub(super) fn apply(
     if policy.sort {
         plan.sort_where_order_cannot_show(policy);
     }
-    plan.execute(around, group, policy, first_id, &mut tallies)?;
+    // Where all indexes are put off, nobody sees what their columns hold.
+    if plan.tables.iter().all(|table| table.indexes.iter().all(|index| !index.built)) {
+        extract::with_none(|| plan.execute(around, group, policy, first_id, &mut tallies))?;
+    } else {
+        plan.execute(around, group, policy, first_id, &mut tallies)?;
+    }
     let rows_us = micros(started.elapsed());
     let all_steps: u64 = tallies.iter().map(|t| t.steps).sum::<u64>().max(1);
     let mut receipts = Vec::with_capacity(group.len());
@@ -124,6 +132,9 @@ impl<'a> Plan<'a> {
                 }
                 Decision::Refuse(refusal) => {
                     tally.counts.count(refusal.fate);
+                    if policy.remove_rejected && refusal.fate == Fate::Rejected {
+                        self.remove(around, policy, batch, record, write)?;
+                    }
                     continue;
                 }
                 Decision::Keep | Decision::Replace(_) => {
@@ -134,12 +145,29 @@ impl<'a> Plan<'a> {
                 Decision::Emit(changes) => self.emit(around, policy, changes)?,
             };
             match resolved {
-                None => self.items.push(Planned { batch, record, steps: from..self.steps.len() }),
+                None => self.items.push(Planned { batch, record, steps: from..self.steps.len(), removed: false }),
                 Some(problem) => {
                     self.steps.truncate(from);
                     tally.refuse(record, problem);
                 }
             }
+        }
+        Ok(())
+    }
+
+    fn remove(
+        &mut self,
+        around: &Surroundings<'a>,
+        policy: &'a WritePolicy,
+        batch: usize,
+        record: usize,
+        write: &'a BatchWrite,
+    ) -> Result<()> {
+        let from = self.steps.len();
+        let item = write.batch.item(record).expect("BUG: a rule judged what is no item");
+        // The target collection is declared before a run begins.
+        if self.step(around, None, policy, item.id, None)?.is_none() {
+            self.items.push(Planned { batch, record, steps: from..self.steps.len(), removed: true });
         }
         Ok(())
     }
@@ -210,6 +238,7 @@ impl<'a> Plan<'a> {
         first_id: i64,
         tallies: &mut [Tally],
     ) -> Result<()> {
+        let again = Again::of(group, first_id, policy);
         for (n, item) in self.items.iter().enumerate() {
             if n % ITEMS_PER_LOOK == 0 {
                 check_time(around)?;
@@ -217,16 +246,20 @@ impl<'a> Plan<'a> {
             let tally = &mut tallies[item.batch];
             let steps = &self.steps[item.steps.clone()];
             tally.steps += steps.len() as u64;
-            let batch_id = first_id + item.batch as i64;
+            let maker = Maker {
+                batch: first_id + item.batch as i64,
+                ordinal: int(group[item.batch].batch.ordinal(item.record).0),
+            };
+            let newer = again.newer_than(around.conn, item.batch, item.record)?;
+            let mut rules = Rules { on_existing: policy.on_existing, newer, maker };
             let mut effects = Effects::default();
             let outcome = if steps.len() > 1 {
-                savepoint(around, |around| {
-                    run_steps(around.conn, &mut self.tables, steps, policy.on_existing, batch_id, &mut effects)
-                })
+                savepoint(around, |around| run_steps(around.conn, &mut self.tables, steps, &mut rules, &mut effects))
             } else {
-                run_steps(around.conn, &mut self.tables, steps, policy.on_existing, batch_id, &mut effects)
+                run_steps(around.conn, &mut self.tables, steps, &mut rules, &mut effects)
             };
             match outcome {
+                Ok(()) if item.removed => tally.counts.deleted += effects.counts.deleted,
                 Ok(()) => tally.store(&effects),
                 Err(Stop::Item(problem)) => tally.refuse(item.record, problem),
                 Err(Stop::Group(error)) => {
@@ -261,18 +294,31 @@ impl Tally {
     }
 }
 
+/// How the changes of one item meet what is there.
+struct Rules<'g> {
+    on_existing: OnExisting,
+    /// Where the item is a dead letter: the rows that it must leave alone.
+    newer: Option<Newer<'g>>,
+    maker: Maker,
+}
+
 fn run_steps(
     conn: &Connection,
     tables: &mut [Table<'_>],
     steps: &[Step<'_>],
-    on_existing: OnExisting,
-    batch: i64,
+    rules: &mut Rules<'_>,
     effects: &mut Effects,
 ) -> Result<(), Stop> {
     for step in steps {
         let table = &mut tables[step.table];
+        if let Some(newer) = &mut rules.newer
+            && (step.body.is_none() || rules.on_existing == OnExisting::Replace)
+            && let Some(problem) = newer.refuses(conn, table.name, step.id, step.body).map_err(Stop::Group)?
+        {
+            return Err(Stop::Item(problem));
+        }
         let done = match step.body {
-            Some(body) => put(table, step.id, body, on_existing, batch, effects),
+            Some(body) => put(table, step.id, body, rules, effects),
             None => table.delete(step.id).map(|deleted| {
                 effects.counts.deleted += u64::from(deleted);
                 None
@@ -291,16 +337,15 @@ fn put(
     table: &mut Table<'_>,
     id: &str,
     body: &str,
-    on_existing: OnExisting,
-    batch: i64,
+    rules: &Rules<'_>,
     effects: &mut Effects,
 ) -> rusqlite::Result<Option<Problem>> {
-    if table.insert(id, body, Some(batch))? {
+    if table.insert(id, body, Some(rules.maker))? {
         effects.counts.inserted += 1;
         effects.bytes_out += body.len() as u64;
         return Ok(None);
     }
-    match on_existing {
+    match rules.on_existing {
         OnExisting::Ignore => effects.counts.ignored += 1,
         OnExisting::Reject => {
             let mut problem = Problem::of_host(
@@ -310,7 +355,7 @@ fn put(
             problem.details = vec![("collection".to_owned(), table.name.to_string()), ("id".to_owned(), id.to_owned())];
             return Ok(Some(problem));
         }
-        OnExisting::Replace if table.update(id, body, Some(batch))? => {
+        OnExisting::Replace if table.update(id, body, Some(rules.maker))? => {
             effects.counts.replaced += 1;
             effects.bytes_out += body.len() as u64;
         }
@@ -399,7 +444,7 @@ fn record(
         ));
     }
     dead_letter::record(conn, run, id, write, &letters)?;
-    dead_letter::mark_retried(conn, run.run, &write.retried)?;
+    dead_letter::mark_retried(conn, run.run, write.batch.first_ordinal, &write.retried)?;
     let write_us = share_us + micros(started.elapsed());
     let metrics = BatchMetrics { bytes_out: tally.bytes_out, write_us, ..write.metrics };
     history::record_batch(conn, run, id, write, &tally.counts, &metrics)?;

@@ -16,14 +16,15 @@ use super::catalog::{self, Catalog};
 use super::connection::{self, Durability, Lock, StoreOptions, There};
 use super::dead_letter::{self, LetterFilter};
 use super::face::{
-    BatchWrite, IndexKey, Lookup, Receipt, Row, RunEnd, RunHandle, RunStart, Store, TuningRow, WritePolicy,
+    BatchWrite, IndexKey, Lookup, Receipt, Row, RunEnd, RunHandle, RunStart, Store, SwapRow, TuningRow, WritePolicy,
 };
 use super::failure::{OrFail, failed, refused, rollback_is_due, text_of};
 use super::history::{self, RunRow};
 use super::items::{self, Table};
+use super::plugins::{self, KeptPlugin};
 use super::read::Reader;
 use super::schema::{self, Identity};
-use super::{level, tuning, write};
+use super::{level, swaps, tuning, write};
 use crate::error::{Code, Error, Result};
 use crate::limits;
 use crate::model::{BatchNumber, IndexSpec, Name, RunNumber};
@@ -214,6 +215,26 @@ impl Writer {
     /// Lets matching open dead letters go: their bytes are removed, the reasons stay. Returns how many.
     pub fn discard_dead_letters(&mut self, filter: &LetterFilter) -> Result<u64> {
         self.within(|w| dead_letter::discard(&w.conn, filter))
+    }
+
+    /// Keeps steps of swaps that belong to no batch.
+    pub fn note_swaps(&mut self, run: &RunHandle, steps: &[SwapRow]) -> Result<()> {
+        self.within(|w| swaps::add(&w.conn, run.run, steps))
+    }
+
+    /// Plugins whose bytes nobody needs: no run of the newest `runs`, none that did not finish or has open dead letters, no
+    /// stored row, and no slot as its last or last but one. With `forget` their bytes are let go; their rows stay.
+    pub fn forget_plugins(&mut self, runs: u64, forget: bool) -> Result<Vec<KeptPlugin>> {
+        self.within(|w| {
+            let collections: Vec<&Name> = w.catalog.names().collect();
+            let needed = plugins::needed(&w.conn, &collections, runs)?;
+            let mut kept = plugins::kept(&w.conn)?;
+            kept.retain(|plugin| plugin.bytes.is_some() && !needed.contains(&plugin.digest));
+            if forget {
+                kept.iter().try_for_each(|plugin| plugins::forget(&w.conn, &plugin.digest))?;
+            }
+            Ok(kept)
+        })
     }
 
     /// Runs `work` in a transaction, or in an inner one if one is open.

@@ -13,19 +13,23 @@ mod cost;
 mod optimum;
 #[cfg(test)]
 mod plant;
+mod replay;
 mod sequential;
 mod signals;
 #[cfg(test)]
 mod simulator;
+mod tolerance;
 
 pub use adaptive::Adaptive;
 pub use concurrent::Concurrent;
 pub use cost::{Line, Phase, PhaseCosts};
 pub use optimum::{Pressure, batches_in_flight, optimal_batch_size, optimal_lanes, window};
+pub use replay::{Replay, Replayed, told_share};
 pub use sequential::Sequential;
 pub use signals::{
     Aim, BatchSample, Bounds, Interval, LATENCY_US, PhasesPerItem, SAMPLES_MAX, Signals, Start, WAL_BYTES_MAX,
 };
+pub use tolerance::{EARLY_MEMORY, Tolerance};
 
 use serde::{Deserialize, Serialize};
 

@@ -1,17 +1,11 @@
 //! The formulas behind plans, alone and pure.
 
-use super::Interval;
+use super::{Interval, Tolerance};
 use crate::limits::{BATCHES_IN_FLIGHT_MAX, GROUP_ITEMS_MAX, ITEMS_IN_FLIGHT_MAX};
 use crate::model::Plan;
 
-/// From here on memory is short. Below the 90 % at which the host counts as unhealthy, so that plans give way earlier.
-pub(super) const MEMORY_SHORT: f64 = 0.80;
-/// At this share of memory relief is at its strongest.
-const MEMORY_FULL: f64 = 0.95;
 /// From here on the CPUs are saturated.
 pub(super) const CPU_SHORT: f64 = 0.95;
-/// From here on errors are many: the share at which the host counts as unhealthy.
-pub(super) const ERRORS_MANY: f64 = 0.10;
 
 /// What weighs on the host. Shares, 1 is all; none where nothing is known, which weighs nothing, as NaN does.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -22,27 +16,32 @@ pub struct Pressure {
     pub cpu: Option<f64>,
     /// Items rejected or dead-lettered.
     pub errors: Option<f64>,
-    /// Write-ahead log, of the size that it should stay below.
+    /// Write-ahead log, of the size that is tolerated.
     pub wal: Option<f64>,
     /// Time of one batch (95th percentile), of the time that it should stay below.
     pub time: Option<f64>,
+    /// From where on memory and errors weigh.
+    pub tolerance: Tolerance,
 }
 
 /// Size of the next batch under pressure.
 ///
 /// `size = within(round(current × m × c × e × w × t))`, where `within` clamps to the bounds and
-/// - `m` falls in a straight line from 1 at 80 % of memory to ½ at 95 %,
+/// - `m` falls in a straight line from 1 where memory is short (8/9 of the share tolerated: 80 %) to ½ half-way between
+///   the share tolerated and all of it (95 %),
 /// - `c` falls from 1 at 95 % of CPU to 0.8 at 100 %,
-/// - `e` falls from 1 at 10 % of errors to ½ at 50 %,
-/// - `w` falls from 1 where the write-ahead log reaches its bound to ½ at twice the bound,
+/// - `e` falls from 1 at the share of errors tolerated (10 %) to ½ at 4/9 of the way from there to all (50 %),
+/// - `w` falls from 1 where the write-ahead log reaches what is tolerated to ½ at twice of it,
 /// - `t` is `0.9 / time` above the bound on the time of a batch, but not below ¼: most of that time grows with the size.
 ///
-/// Deterministic, and falling or level in each of the five. Applied once per measurement it is the multiplicative
+/// Deterministic, and falling or level in each of the five. The adaptive strategy uses `m`, `e`, `w` and `t`; CPU it answers with
+/// lanes, as [`optimal_lanes`] does: to use all CPUs is what a batch job is for, and smaller batches would not use them less. Applied once per measurement it is the multiplicative
 /// decrease of AIMD (Chiu and Jain, 1989, "Analysis of the increase and decrease algorithms for congestion avoidance").
 pub fn optimal_batch_size(current: usize, bounds: Interval, pressure: Pressure) -> usize {
-    let factor = relief(pressure.memory, MEMORY_SHORT, MEMORY_FULL, 0.5)
+    let tolerance = &pressure.tolerance;
+    let factor = relief(pressure.memory, tolerance.memory_short(), tolerance.memory_out(), 0.5)
         * relief(pressure.cpu, CPU_SHORT, 1.0, 0.8)
-        * relief(pressure.errors, ERRORS_MANY, 0.5, 0.5)
+        * relief(pressure.errors, tolerance.error_share, tolerance.errors_full(), 0.5)
         * relief(pressure.wal, 1.0, 2.0, 0.5)
         * pressure.time.filter(|time| *time > 1.0).map_or(1.0, |time| (0.9 / time).max(0.25));
     bounds.clamp((current as f64 * factor).round() as usize)
@@ -50,8 +49,10 @@ pub fn optimal_batch_size(current: usize, bounds: Interval, pressure: Pressure) 
 
 /// Lanes that the work can use, under pressure.
 ///
-/// `used = lanes × busy` is the mean number of lanes at work. With `busy` at least 0.75 the limit was really reached and
-/// all lanes stay; else `ceil(used × 4/3)` lanes carry the same work at 75 % each. Unknown `busy` keeps the lanes.
+/// `used = lanes × busy` is the mean number of lanes at work: the utilisation law (Denning and Buzen, 1978, "The operational
+/// analysis of queueing network models"). With `busy` at least 0.75 the limit was really reached and
+/// all lanes stay; else `ceil(used × 4/3)` lanes carry the same work at 75 % each: a quarter is left for work that comes in
+/// bursts, since waiting grows with `1 / (1 - busy)`. Unknown `busy` keeps the lanes.
 /// Memory takes away up to half of them (80 % to 95 %), CPU up to a fifth (95 % to 100 %). Errors do not matter here:
 /// lanes neither cause nor cure them. At least one lane remains, and the bounds hold.
 ///
@@ -62,7 +63,9 @@ pub fn optimal_lanes(current: usize, bounds: Interval, busy: Option<f64>, pressu
         Some(busy) if busy < 0.75 => (current * busy * 4.0 / 3.0).ceil(),
         _ => current,
     };
-    let factor = relief(pressure.memory, MEMORY_SHORT, MEMORY_FULL, 0.5) * relief(pressure.cpu, CPU_SHORT, 1.0, 0.8);
+    let tolerance = &pressure.tolerance;
+    let factor = relief(pressure.memory, tolerance.memory_short(), tolerance.memory_out(), 0.5)
+        * relief(pressure.cpu, CPU_SHORT, 1.0, 0.8);
     // Rounded down: with few lanes, rounding to the nearest would never give one back.
     let given = if factor < 1.0 { (needed * factor).floor() } else { needed };
     bounds.clamp(given as usize)
@@ -70,6 +73,7 @@ pub fn optimal_lanes(current: usize, bounds: Interval, busy: Option<f64>, pressu
 
 /// Batches that may be under way at the same time.
 ///
+/// Little's law (1961, "A proof for the queuing formula L = λW"): what is under way is what goes through times how long it takes.
 /// `2 × lanes + 2` keep every lane fed and one batch each with the reader and the writer. A writer that is the
 /// bottleneck gains by large groups (one COMMIT for many batches), so `fill_groups` asks for two groups' worth of
 /// items besides: one being written, one being collected. More would only delay what a new plan can change.
@@ -95,7 +99,7 @@ pub fn window(plan: Plan, starved: bool) -> usize {
 fn relief(value: Option<f64>, soft: f64, hard: f64, least: f64) -> f64 {
     match value {
         Some(value) if value > soft => {
-            let part = ((value - soft) / (hard - soft)).min(1.0);
+            let part = if hard > soft { ((value - soft) / (hard - soft)).min(1.0) } else { 1.0 };
             1.0 - part * (1.0 - least)
         }
         _ => 1.0,

@@ -125,7 +125,8 @@ impl Plant {
                 plan_lanes: plan.lanes as u64,
                 items,
                 failed: (items as f64 * self.errors) as u64,
-                operate_us: (items as f64 * self.cost.item) as u64,
+                // Summed over lanes, which take turns where they are more than the cores.
+                operate_us: (items as f64 * self.cost.item * (plan.lanes as f64 / self.cost.cores).max(1.0)) as u64,
                 // Everything else, so that the sum is what it took.
                 write_us: (us - items as f64 * self.cost.item / (plan.lanes as f64).min(self.cost.cores)).max(0.0)
                     as u64,

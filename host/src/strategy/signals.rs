@@ -5,15 +5,17 @@ use std::num::NonZeroUsize;
 
 use serde::{Deserialize, Serialize};
 
-use super::PhaseCosts;
-use crate::limits::{BATCH_SIZE_MAX, BATCH_SIZE_MIN, BATCHES_IN_FLIGHT_MAX, WAL_CHECKPOINT_PAGES};
+use super::{PhaseCosts, Tolerance};
+use crate::limits::{BATCH_SIZE_MAX, BATCH_SIZE_MIN, BATCHES_IN_FLIGHT_MAX, WAL_CHECKPOINT_BYTES};
 use crate::model::{BatchMetrics, Counts};
 
 /// Samples kept. As many batches may be committed between two plans as may be under way, and none may be missed.
 pub const SAMPLES_MAX: usize = BATCHES_IN_FLIGHT_MAX;
-/// Write-ahead log from which on plans give way, in bytes: four times what a checkpoint is made after, so that the
+/// Write-ahead log from which on plans give way if nothing else is set, in bytes: four times what a checkpoint is made after, so that the
 /// checkpoints clearly no longer keep up. Pages have 4 KiB.
-pub const WAL_BYTES_MAX: u64 = 4 * 4096 * WAL_CHECKPOINT_PAGES as u64;
+pub const WAL_BYTES_MAX: u64 = 4 * WAL_CHECKPOINT_BYTES;
+/// A reading of how busy lanes or writer are spans less time than the samples do, but is hardly so much lower.
+const PLAUSIBLE: f64 = 0.5;
 /// The bound on the time of one batch where the aim is latency and none is given, in microseconds.
 pub const LATENCY_US: u64 = 250_000;
 
@@ -75,6 +77,16 @@ pub enum Aim {
     Throughput,
     /// A short time from the cut of a batch to its commit, and most items per second within that.
     Latency,
+}
+
+impl Aim {
+    /// As `--aim` takes it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Throughput => "throughput",
+            Self::Latency => "latency",
+        }
+    }
 }
 
 /// What plans must stay within. They may change while a run is under way.
@@ -209,7 +221,7 @@ pub struct Signals {
     pub bounds: Bounds,
     /// The last committed batches, oldest first, at most [`SAMPLES_MAX`].
     pub batches: VecDeque<BatchSample>,
-    /// Items not cut yet, where the size of the input is known.
+    /// Items that no plan is made for yet, where the size of the input is known.
     pub items_left: Option<u64>,
     /// CPU of the machine in use.
     pub cpu_share: Option<f64>,
@@ -225,9 +237,12 @@ pub struct Signals {
     pub writer_busy: Option<f64>,
     /// Size of the store's write-ahead log.
     pub wal_bytes: Option<u64>,
-    /// The host was judged unhealthy, for whatever reason.
+    /// The host was judged unhealthy, for whatever reason that smaller plans may better.
     #[serde(default)]
     pub unhealthy: bool,
+    /// From where on plans give way.
+    #[serde(default)]
+    pub tolerance: Tolerance,
     /// What is to be good about plans.
     #[serde(default)]
     pub aim: Aim,
@@ -251,6 +266,7 @@ impl Signals {
             writer_busy: None,
             wal_bytes: None,
             unhealthy: false,
+            tolerance: Tolerance::default(),
             aim: Aim::default(),
             batch_time_max_us: None,
         }
@@ -286,6 +302,13 @@ impl Signals {
         share(ratio(self.sum(|b| b.failed), self.sum(|b| b.items)))
     }
 
+    /// 95 of 100 batches took no longer, from cut to commit; none before the first.
+    pub fn batch_p95_us(&self) -> Option<u64> {
+        let mut times: Vec<u64> = self.batches.iter().map(BatchSample::time_us).collect();
+        times.sort_unstable();
+        times.get((times.len() * 95).div_ceil(100).checked_sub(1)?).copied()
+    }
+
     /// Time per item by phase, over the samples.
     pub fn us_per_item(&self) -> Option<PhasesPerItem> {
         let items = self.sum(|b| b.items);
@@ -304,26 +327,48 @@ impl Signals {
         self.us_per_item().map(|phases| phases.guest_us())
     }
 
-    /// CPU in use, 0..1.
+    /// CPU in use, 0..1. A host that computes uses some: a sensor that says 0 sees nothing.
     pub fn cpu(&self) -> Option<f64> {
-        share(self.cpu_share)
+        share(self.cpu_share).filter(|share| *share > 0.0)
+    }
+
+    /// Part of the time that the writer was at work, 0..1: what is told, unless the times of the batches say far more.
+    pub fn writer_at_work(&self) -> Option<f64> {
+        plausible(self.writer_busy, self.part_of_time(self.sum(|b| b.write_us) + self.commit_us()))
+    }
+
+    /// Part of the lanes that was at work, 0..1: what is told, unless the time in guests alone, as part of it, was far more.
+    pub fn lanes_at_work(&self) -> Option<f64> {
+        let lanes = self.batches.iter().map(|b| b.plan_lanes.max(1) as f64).fold(1.0, f64::max);
+        plausible(self.lanes_busy, self.part_of_time(self.sum(|b| b.validate_us.saturating_add(b.operate_us)) / lanes))
+    }
+
+    /// Of the time from the first to the last of the samples' commits, and as much more as one batch has on average, since
+    /// what the first one took lies before its own.
+    fn part_of_time(&self, us: f64) -> Option<f64> {
+        let (first, last) = (self.batches.front()?.committed_us, self.batches.back()?.committed_us);
+        let later = self.batches.iter().filter(|b| b.committed_us > first).count() as f64;
+        let span = last.saturating_sub(first) as f64 * (self.batches.len() as f64 / later);
+        share(ratio(us, span))
+    }
+
+    /// Part of its budget that this process holds, 0..1; none without a budget.
+    pub fn budget(&self) -> Option<f64> {
+        let (bytes, budget) = self.process_bytes.zip(self.memory_budget_bytes)?;
+        share(ratio(bytes as f64, budget as f64))
     }
 
     /// Memory in use, 0..1: the worse of the machine's share and of this process' part of its budget.
     pub fn memory(&self) -> Option<f64> {
-        let own = match (self.process_bytes, self.memory_budget_bytes) {
-            (Some(bytes), Some(budget)) => share(ratio(bytes as f64, budget as f64)),
-            _ => None,
-        };
-        match (share(self.memory_share), own) {
+        match (share(self.memory_share), self.budget()) {
             (Some(machine), Some(own)) => Some(machine.max(own)),
             (machine, own) => machine.or(own),
         }
     }
 
-    /// Write-ahead log, as a multiple of [`WAL_BYTES_MAX`].
+    /// Write-ahead log, as a multiple of what is tolerated.
     pub fn wal(&self) -> Option<f64> {
-        self.wal_bytes.map(|bytes| bytes as f64 / WAL_BYTES_MAX as f64)
+        self.wal_bytes.map(|bytes| self.tolerance.wal(bytes))
     }
 
     /// The bound on the time of a batch that is in force, in microseconds; 0 is none.
@@ -355,6 +400,11 @@ impl Signals {
     fn sum(&self, part: impl Fn(&BatchSample) -> u64) -> f64 {
         self.batches.iter().map(|b| part(b) as f64).sum()
     }
+}
+
+/// What a sensor tells, or what is known otherwise where it tells nothing or less than [`PLAUSIBLE`] of that.
+pub(super) fn plausible(told: Option<f64>, known: Option<f64>) -> Option<f64> {
+    share(told).filter(|told| known.is_none_or(|known| *told >= PLAUSIBLE * known)).or(known)
 }
 
 /// A usable share: finite, not negative, at most 1.

@@ -42,6 +42,8 @@ pub struct Machine {
     /// Share of the memory that an item under way takes.
     #[serde(default)]
     pub memory_per_item: f64,
+    /// Items at which a batch closes before it is as large as planned (by its bytes, for example).
+    pub closes_at: Option<usize>,
     #[serde(default)]
     pub aim: Aim,
     pub batch_time_max_us: Option<u64>,
@@ -231,6 +233,17 @@ pub struct Run<'a> {
     busy_since_us: f64,
     /// The strategy looks at no signals.
     pub blind: bool,
+    pub sensors: Sensors,
+}
+
+/// What the sensors of the host say; batches and their times are told in any case.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub enum Sensors {
+    /// The truth.
+    #[default]
+    True,
+    /// This, whatever the truth is; sizes are 0, or unknown where this is none.
+    Stuck(Option<f64>),
 }
 
 impl<'a> Run<'a> {
@@ -250,6 +263,7 @@ impl<'a> Run<'a> {
             computed: VecDeque::new(),
             busy_since_us: 0.0,
             blind: false,
+            sensors: Sensors::default(),
         }
     }
 
@@ -324,6 +338,12 @@ impl<'a> Run<'a> {
             self.lanes.retain(|(_, to)| *to > now);
             self.writes.retain(|(_, to)| *to > now);
         }
+        if let Sensors::Stuck(share) = self.sensors {
+            let signals = &mut self.signals;
+            (signals.cpu_share, signals.memory_share) = (share, share);
+            (signals.lanes_busy, signals.writer_busy) = (share, share);
+            (signals.process_bytes, signals.wal_bytes) = (share.map(|_| 0), share.map(|_| 0));
+        }
     }
 
     fn noisy(&mut self, us: f64) -> f64 {
@@ -332,7 +352,8 @@ impl<'a> Run<'a> {
 
     /// Reads a batch and computes it on the next free lane.
     fn compute(&mut self, plan: Plan) {
-        let items = plan.batch_size as f64;
+        let count = plan.batch_size.min(self.machine.closes_at.unwrap_or(usize::MAX));
+        let items = count as f64;
         let read_us = self.noisy(self.machine.read.us(items));
         let cut_us = self.reader_us + read_us;
         self.reader_us = cut_us;
@@ -351,7 +372,7 @@ impl<'a> Run<'a> {
             batch: self.plans.len() as u64 - 1,
             plan_size: plan.batch_size as u64,
             plan_lanes: plan.lanes as u64,
-            items: plan.batch_size as u64,
+            items: count as u64,
             failed: (items * load.errors) as u64,
             read_us: read_us as u64,
             operate_us: guest_us as u64,

@@ -17,9 +17,9 @@ use crate::cli::whole_file::write_whole;
 use crate::error::{Code, Error, Result};
 use crate::limits::{EVENT_LINE_BYTES_MAX, REPORT_ITEM_BYTES_MAX, REPORT_PROBLEMS_MAX, REPORT_RUNS_MAX};
 use crate::model::{BatchNumber, RunNumber, now_ms};
-use crate::monitor::recommend;
+use crate::monitor::{ItemTimes, PerformanceReport, recommend};
 use crate::report::{BatchFold, EarlierRun, Facts, Problem, Recorded, Report, Sample, Sources, page};
-use crate::store::{LetterFilter, Reader, RunRow, SqlValue};
+use crate::store::{LetterFilter, Reader, RunRow, SqlValue, SwapRow};
 
 /// Runs of one job from which on no others are put beside them.
 const SAME_JOB_ENOUGH: usize = 2;
@@ -68,12 +68,15 @@ pub(super) fn run(args: &ReportArgs, printer: &mut Printer) -> Result<()> {
 fn sources(reader: &mut Reader, run: RunRow, args: &ReportArgs) -> Result<Sources> {
     let recorded = args.events.as_deref().map(|path| recorded(path, &run)).transpose()?;
     let plans = reader.plans(run.run)?;
-    let mut fold = BatchFold::new(plans.iter().map(|plan| plan.batch.0), run.atomic == "run");
+    let swaps: Vec<SwapRow> = reader.swaps(Some(run.run), None)?.into_iter().map(|entry| entry.step).collect();
+    let at_plans = plans.iter().map(|plan| plan.batch.0);
+    let at_swaps = swaps.iter().filter_map(|step| step.batch).map(|batch| batch.0);
+    let mut fold = BatchFold::new(at_plans.chain(at_swaps), run.atomic == "run");
     each_batch(reader, &run, |batch| fold.push(batch))?;
     fold.end();
     let problems = problems(reader, run.run)?;
     let other_problems = run.counts.failed().saturating_sub(problems.iter().map(|problem| problem.items).sum());
-    let (past, past_basis) = past(reader, &run)?;
+    let (past, past_basis, past_times) = past(reader, &run)?;
     let chain = Chain::of_run(reader, run.run)?;
     let history = past_runs(reader, &run.collection, &chain)?;
     let held = held(reader.path());
@@ -92,11 +95,13 @@ fn sources(reader: &mut Reader, run: RunRow, args: &ReportArgs) -> Result<Source
         fold,
         plans,
         plugins: reader.plugins(run.run)?,
+        swaps,
         problems,
         other_problems,
         recorded,
         past,
         past_basis,
+        past_times,
         recommendations: Some(recommend(&history, cores())),
         run,
     })
@@ -186,7 +191,7 @@ fn problems(reader: &mut Reader, run: RunNumber) -> Result<Vec<Problem>> {
 }
 
 /// This run and those before it of the same job; of the same collection where that job ran for the first time.
-fn past(reader: &mut Reader, run: &RunRow) -> Result<(Vec<EarlierRun>, String)> {
+fn past(reader: &mut Reader, run: &RunRow) -> Result<(Vec<EarlierRun>, String, Option<ItemTimes>)> {
     let job = run.job.replace('\'', "''");
     let of_job = numbers(reader, &format!("job = '{job}' AND id <= {}", run.run))?;
     let (numbers, basis) = if of_job.len() >= SAME_JOB_ENOUGH {
@@ -196,9 +201,11 @@ fn past(reader: &mut Reader, run: &RunRow) -> Result<(Vec<EarlierRun>, String)> 
         (numbers(reader, &same)?, format!("into {}, since this job ran for the first time", run.collection))
     };
     let held = held(reader.path());
-    let mut past = Vec::new();
+    let (mut past, mut buckets) = (Vec::new(), Vec::new());
     for number in numbers.into_iter().rev() {
         let Some(row) = reader.run(number)? else { continue };
+        let measured = row.performance_json.as_deref().and_then(|text| serde_json::from_str(text).ok());
+        buckets.extend(measured.map(|measured: PerformanceReport| measured.item_ns_buckets));
         past.push(EarlierRun {
             run: number.0,
             status: status_of(&row, held).as_str(),
@@ -209,7 +216,7 @@ fn past(reader: &mut Reader, run: &RunRow) -> Result<(Vec<EarlierRun>, String)> 
             error_share: (row.counts.read > 0).then(|| row.counts.failed() as f64 / row.counts.read as f64),
         });
     }
-    Ok((past, basis))
+    Ok((past, basis, ItemTimes::over(buckets.iter().map(Vec::as_slice))))
 }
 
 /// Newest first.

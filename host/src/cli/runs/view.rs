@@ -6,8 +6,8 @@ use std::path::Path;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::model::{BatchMetrics, BatchNumber, Counts, RunStatus, now_ms};
-use crate::store::{BatchRow, RunPlugin, RunRow};
+use crate::model::{BatchMetrics, BatchNumber, Counts, PluginMetrics, RunStatus, now_ms};
+use crate::store::{BatchRow, InputLine, RunPlugin, RunRow};
 
 /// Version of the JSON that the commands which read a store print.
 pub const SCHEMA: u32 = 1;
@@ -70,6 +70,9 @@ pub struct BatchView {
     id: i64,
     batch: u64,
     first_ordinal: u64,
+    /// Where its first and its last record stood.
+    first: InputLine,
+    last: InputLine,
     #[serde(flatten)]
     counts: Counts,
     blank_lines: u64,
@@ -77,6 +80,8 @@ pub struct BatchView {
     input_digest: String,
     written_ms: i64,
     metrics: Option<BatchMetrics>,
+    /// What each plugin did, in the order of the slots.
+    plugins: Vec<PluginMetrics>,
 }
 
 impl BatchView {
@@ -86,12 +91,15 @@ impl BatchView {
             id: batch.id,
             batch: batch.number.0,
             first_ordinal: batch.first_ordinal,
+            first: batch.first,
+            last: batch.last,
             counts: batch.counts,
             blank_lines: batch.blank_lines,
             execution: batch.epoch,
             input_digest: batch.input_digest.to_string(),
             written_ms: batch.written_ms,
             metrics: batch.metrics,
+            plugins: batch.plugins.clone(),
         }
     }
 }

@@ -53,7 +53,7 @@ fn events() -> Vec<Envelope> {
                 slot: slot.to_owned(),
                 role: role.to_owned(),
                 name: format!("{slot}.wasm"),
-                digest: String::new(),
+                ..PluginUsed::default()
             })
             .collect();
     }
@@ -61,7 +61,10 @@ fn events() -> Vec<Envelope> {
         if let Event::BatchCommitted(batch) = &mut envelope.event {
             let faults = u64::from(batch.batch == 7);
             let slot = "rules".to_owned();
-            batch.plugins.insert(0, PluginMetrics { slot, calls: 1, items: 100, faults, time_us: 700 });
+            batch.plugins.insert(
+                0,
+                PluginMetrics { slot, calls: 1, items: 100, faults, time_us: 700, ..PluginMetrics::default() },
+            );
         }
     }
     let more = [
@@ -69,8 +72,11 @@ fn events() -> Vec<Envelope> {
             batch: 12,
             batch_size: 250,
             lanes: 2,
+            batches_in_flight: 3,
             old_batch_size: Some(100),
             old_lanes: Some(1),
+            old_batches_in_flight: None,
+            inputs: Box::default(),
             reason:
                 "4,100 items/s were more than the 3,200 before, the writer was busy 22 % of the time, and memory has \
                      room: a larger batch and another lane are tried"
@@ -80,8 +86,11 @@ fn events() -> Vec<Envelope> {
             batch: 30,
             batch_size: 250,
             lanes: 1,
+            batches_in_flight: 3,
             old_batch_size: Some(250),
             old_lanes: Some(2),
+            old_batches_in_flight: None,
+            inputs: Box::default(),
             reason: "CPU at 97 %".to_owned(),
         },
         alert("HIGH_ERROR_RATE", "40 of the last 300 items were rejected or failed (13.3 %), more than the 10 % set"),
@@ -124,16 +133,20 @@ fn snapshot(status: RunStatus) -> Snapshot {
             run: RunNumber(3),
             number: BatchNumber(number),
             first_ordinal: number * 100,
+            first: Default::default(),
+            last: Default::default(),
             epoch: 1,
             counts: counts(100),
             blank_lines: 0,
             input_digest: Digest::of(b""),
             written_ms: BEGIN_MS + (number as i64 + 1) * 100,
+            chunks: Vec::new(),
             metrics: Some(BatchMetrics {
                 input_bytes: (number + 1) * 1000,
                 compute_us: 50_000,
                 ..BatchMetrics::default()
             }),
+            plugins: Vec::new(),
         })
         .collect();
     Snapshot {
@@ -299,8 +312,11 @@ fn foreign_text_cannot_steer_the_terminal() {
             batch: 99,
             batch_size: 1,
             lanes: 1,
+            batches_in_flight: 3,
             old_batch_size: None,
             old_lanes: None,
+            old_batches_in_flight: None,
+            inputs: Box::default(),
             reason: "\u{9b}2J\u{7}".to_owned(),
         },
     ];

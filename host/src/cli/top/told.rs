@@ -77,7 +77,7 @@ impl Told {
         self.progress.observe(envelope);
         self.newest_ms = self.newest_ms.max(envelope.time_ms);
         match &envelope.event {
-            Event::PlanChosen { batch, batch_size, lanes, old_batch_size, old_lanes, reason } => {
+            Event::PlanChosen { batch, batch_size, lanes, old_batch_size, old_lanes, reason, .. } => {
                 if self.steps.len() == STEPS_KEPT {
                     self.steps.remove(0);
                 }

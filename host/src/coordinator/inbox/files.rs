@@ -1,5 +1,6 @@
 //! Folders and files of an inbox.
 
+use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
@@ -8,9 +9,9 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::{Command, Letter};
+use super::{Command, Letter, Wish};
 use crate::error::{Code, Error, Result};
-use crate::limits::{TUNE_BYTES_MAX, TUNE_COMMANDS_MAX};
+use crate::limits::{PLUGIN_BYTES_MAX, TUNE_BYTES_MAX, TUNE_COMMANDS_MAX};
 
 /// Whoever holds it is the run.
 const LOCK: &str = "lock";
@@ -18,6 +19,8 @@ const LOCK: &str = "lock";
 pub(super) const COMMAND: &str = "command";
 const ANSWER: &str = "answer";
 const UNFINISHED: &str = "unfinished";
+/// What the bytes of a plugin beside a command end in.
+pub(super) const COMPONENT: &str = "wasm";
 
 /// `<store>.inbox`, beside the file itself where the path leads through links.
 pub(super) fn folder_of(store: &Path) -> PathBuf {
@@ -69,9 +72,13 @@ pub(super) fn remove_dead(all: &Path) {
 
 /// Writes a file that is whole as soon as it has its name.
 pub(super) fn put(folder: &Path, name: &str, value: &impl Serialize) -> io::Result<()> {
+    put_bytes(folder, name, &serde_json::to_vec(value).map_err(io::Error::other)?)
+}
+
+/// As [`put`], for bytes.
+pub(super) fn put_bytes(folder: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
     let unfinished = folder.join(format!("{name}.{UNFINISHED}"));
-    let text = serde_json::to_vec(value).map_err(io::Error::other)?;
-    new_file(&unfinished)?.write_all(&text)?;
+    new_file(&unfinished)?.write_all(bytes)?;
     std::fs::rename(&unfinished, folder.join(name))
 }
 
@@ -81,6 +88,7 @@ pub(in crate::coordinator) struct Request {
     pub(super) path: PathBuf,
     id: String,
     letter: Result<Vec<Command>>,
+    swap: Option<Result<Wish>>,
 }
 
 impl Request {
@@ -92,6 +100,19 @@ impl Request {
         }
     }
 
+    /// The plugin that it wants in a slot, if it is about that.
+    pub fn swap(&self) -> Option<Result<Wish>> {
+        self.swap.as_ref().map(|swap| match swap {
+            Ok(wish) => Ok(wish.clone()),
+            Err(error) => Err(Error::new(error.code(), error.to_string()).hint(error.hint_text())),
+        })
+    }
+
+    /// What lies beside the command goes with it.
+    pub(super) fn remove_component(&self) {
+        let _ = std::fs::remove_file(self.path.with_extension(COMPONENT));
+    }
+
     pub(super) fn answer_name(&self) -> String {
         answer_name(&self.id)
     }
@@ -101,19 +122,34 @@ pub(super) fn answer_name(id: &str) -> String {
     format!("{id}.{ANSWER}")
 }
 
-/// Commands in the folder of a run, by name, which is by time.
-pub(super) fn requests(folder: &Path, uuid: &str) -> Vec<Request> {
+/// Commands in the folder of a run that are not known yet, by name, which is by time; they are known from now on.
+pub(super) fn requests(folder: &Path, uuid: &str, known: &mut HashSet<PathBuf>) -> Vec<Request> {
     let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
     let mut paths: Vec<PathBuf> =
         entries.flatten().map(|e| e.path()).filter(|p| p.extension() == Some(OsStr::new(COMMAND))).collect();
+    known.retain(|path| paths.contains(path));
+    paths.retain(|path| !known.contains(path));
     paths.sort();
     paths.truncate(TUNE_COMMANDS_MAX);
+    known.extend(paths.iter().cloned());
     let requests = paths.into_iter().filter_map(|path| {
         let id = path.file_stem()?.to_str()?.to_owned();
-        let letter = letter(&path).and_then(|letter| letter.commands(uuid));
-        Some(Request { path, id, letter })
+        let letter = letter(&path);
+        let swap = letter.as_ref().ok().and_then(|letter| letter.swap_wish(uuid, &path.with_extension(COMPONENT)));
+        let letter = letter.and_then(|letter| letter.commands(uuid));
+        Some(Request { path, id, letter, swap })
     });
     requests.collect()
+}
+
+/// The bytes beside a command.
+pub(super) fn component(path: &Path) -> Result<Vec<u8>> {
+    let refuse = |why: String| Error::new(Code::ConfigInvalid, format!("the plugin cannot be read: {why}"));
+    let found = std::fs::symlink_metadata(path).map_err(|error| refuse(error.to_string()))?;
+    if !found.is_file() || found.len() > PLUGIN_BYTES_MAX {
+        return Err(refuse(format!("it is no file of at most {PLUGIN_BYTES_MAX} bytes")));
+    }
+    std::fs::read(path).map_err(|error| refuse(error.to_string()))
 }
 
 fn letter(path: &Path) -> Result<Letter> {

@@ -35,7 +35,7 @@ impl Place {
 /// Answers whatever comes until one command was there.
 fn serve(inbox: &Inbox, answer: impl Fn(Result<Vec<Command>>) -> Result<Vec<Applied>>) {
     loop {
-        let requests = inbox.requests();
+        let requests = inbox.requests(&mut HashSet::new());
         let served = !requests.is_empty();
         for request in requests {
             let result = answer(request.commands());
@@ -83,7 +83,7 @@ fn a_command_for_another_run_or_of_no_sense_is_refused_by_name_and_removed() {
     put("6.command", &format!("{:5000}", 1));
     std::fs::create_dir(inbox.folder.join("7.command")).unwrap();
     put("8.command.unfinished", "");
-    let requests = inbox.requests();
+    let requests = inbox.requests(&mut HashSet::new());
     let told: Vec<String> = requests.iter().map(|request| request.commands().unwrap_err().to_string()).collect();
     for (text, wanted) in told.iter().zip([
         "for run \"another\"",
@@ -113,7 +113,7 @@ fn no_more_than_the_bound_is_taken_at_a_time() {
     for number in 0..100 {
         std::fs::write(inbox.folder.join(format!("{number:03}.command")), "{}").unwrap();
     }
-    assert_eq!(inbox.requests().len(), crate::limits::TUNE_COMMANDS_MAX);
+    assert_eq!(inbox.requests(&mut HashSet::new()).len(), crate::limits::TUNE_COMMANDS_MAX);
 }
 
 #[test]
@@ -142,7 +142,7 @@ fn a_run_that_does_not_answer_is_told_and_the_command_taken_back() {
     let error = tune(&place.store, RUN, &attempts(2), NOW).unwrap_err();
     assert_eq!(error.code(), Code::StorageLocked);
     assert!(error.hint_text().contains("nothing was changed"));
-    assert!(inbox.requests().is_empty());
+    assert!(inbox.requests(&mut HashSet::new()).is_empty());
 }
 
 #[test]
@@ -152,7 +152,7 @@ fn a_run_that_ends_before_it_answers_is_told() {
     let store = place.store.clone();
     std::thread::scope(|scope| {
         let client = scope.spawn(move || tune(&store, RUN, &attempts(2), LONG));
-        while inbox.requests().is_empty() {
+        while inbox.requests(&mut HashSet::new()).is_empty() {
             std::thread::yield_now();
         }
         drop(inbox);

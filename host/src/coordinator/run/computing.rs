@@ -7,9 +7,10 @@ use std::time::{Duration, Instant};
 use super::{Ended, Run, Waiting};
 use crate::coordinator::chunk::{self, Chunk, ItemResult};
 use crate::coordinator::flight::{Flight, RetryItem};
+use crate::coordinator::lanes::Span;
 use crate::coordinator::retry;
 use crate::coordinator::walk::Retried;
-use crate::coordinator::work::{Done, LaneWork, submit};
+use crate::coordinator::work::{Done, LaneWork, Worked, submit};
 use crate::error::{Code, Error};
 use crate::event::Event;
 use crate::model::{Batch, BatchNumber, Ordinal};
@@ -36,16 +37,22 @@ impl Run<'_> {
         self.flights.iter_mut().find(|flight| flight.number == number)
     }
 
+    /// The batch, if it is still computed with this chain.
+    fn flight_with(&mut self, number: BatchNumber, generation: u64) -> Option<&mut Flight> {
+        self.flight(number).filter(|flight| flight.chain.generation == generation)
+    }
+
     pub(super) fn chunk(&mut self, number: BatchNumber, indices: Vec<u32>, attempt: u32) -> Option<Chunk> {
         let run = Arc::clone(&self.parts.shared);
         let flight = self.flight(number)?;
-        let (batch, logs) = (Arc::clone(&flight.batch), Arc::clone(&flight.logs));
-        Some(Chunk { run, number: number.0, batch, indices, attempt, logs })
+        let (chain, batch) = (Arc::clone(&flight.chain), Arc::clone(&flight.batch));
+        let (logs, shadows) = (Arc::clone(&flight.logs), Arc::clone(&flight.shadows));
+        Some(Chunk { run, chain, number: number.0, batch, indices, attempt, logs, shadows })
     }
 
     pub(super) fn queue_chunk(&mut self, number: BatchNumber, indices: Vec<u32>, attempt: u32, serial: bool) {
         let Some(chunk) = self.chunk(number, indices, attempt) else { return };
-        let validators = self.parts.shared.validators.len();
+        let validators = chunk.chain.validators.len();
         if serial {
             self.work.push_back(LaneWork::FirstPass(chunk));
         } else if validators < 2 {
@@ -75,7 +82,9 @@ impl Run<'_> {
         let now = Instant::now();
         while self.waiting.peek().is_some_and(|Reverse(waiting)| waiting.due <= now) {
             let Some(Reverse(waiting)) = self.waiting.pop() else { break };
-            self.queue_chunk(waiting.number, waiting.indices, waiting.attempt, false);
+            if self.flight_with(waiting.number, waiting.generation).is_some() {
+                self.queue_chunk(waiting.number, waiting.indices, waiting.attempt, false);
+            }
         }
         while self.lanes_in_use < self.plan.lanes {
             let Some(work) = self.work.pop_front() else { break };
@@ -92,31 +101,34 @@ impl Run<'_> {
         self.lane_busy += self.parts.teller.lane_time(self.lanes_in_use);
     }
 
-    pub(super) fn done(&mut self, done: Done) {
+    pub(super) fn done(&mut self, Worked { done, span }: Worked) {
         self.note_lane_time();
         self.lanes_in_use -= 1;
+        if let Some(span) = &span {
+            self.note_span(&done, span);
+        }
         match done {
-            Done::Computed { number, indices, attempt, results, metrics } => {
+            Done::Computed { number, generation, indices, attempt, results, metrics } => {
                 let attempts = self.parts.attempts;
-                let Some(flight) = self.flight(number) else { return };
+                let Some(flight) = self.flight_with(number, generation) else { return };
                 flight.add_metrics(&metrics);
                 let again = flight.settle(&indices, results, attempt, attempts);
                 self.retry_later(number, again, attempt);
             }
-            Done::Judged { number, first, validator, judged, metrics } => {
-                let shared = Arc::clone(&self.parts.shared);
-                let Some(flight) = self.flight(number) else { return };
+            Done::Judged { number, generation, first, validator, judged, metrics } => {
+                let Some(flight) = self.flight_with(number, generation) else { return };
                 flight.add_metrics(&metrics);
                 if let Some(whole) = flight.merge(first, validator, judged) {
                     let judged = whole.judged.into_iter().flatten().collect();
-                    let merged = chunk::merge(&shared.validators, judged, whole.indices.len(), whole.attempt);
+                    let merged = chunk::merge(&flight.chain.validators, judged, whole.indices.len(), whole.attempt);
                     if let Some(chunk) = self.chunk(number, whole.indices, whole.attempt) {
                         self.work.push_front(LaneWork::Operate(chunk, merged));
                     }
                 }
             }
-            Done::FirstPass { number, indices, passes, metrics } => {
-                let Some(at) = self.flights.iter().position(|flight| flight.number == number) else { return };
+            Done::FirstPass { number, generation, indices, passes, metrics } => {
+                let wanted = |flight: &Flight| flight.number == number && flight.chain.generation == generation;
+                let Some(at) = self.flights.iter().position(wanted) else { return };
                 let flight = &mut self.flights[at];
                 flight.add_metrics(&metrics);
                 for (index, pass) in indices.into_iter().zip(passes) {
@@ -127,9 +139,9 @@ impl Run<'_> {
                     self.begin_walk(at);
                 }
             }
-            Done::Walked { number, indices, walked: Ok(Some(walked)) } => {
+            Done::Walked { number, generation, indices, walked: Ok(Some(walked)) } => {
                 self.skip_first_pass = walked.rerun * 2 > indices.len();
-                let Some(flight) = self.flight(number) else { return };
+                let Some(flight) = self.flight_with(number, generation) else { return };
                 flight.add_metrics(&walked.metrics);
                 flight.retries += walked.retried.len() as u64;
                 let batch = Arc::clone(&flight.batch);
@@ -152,11 +164,34 @@ impl Run<'_> {
         }
     }
 
+    /// Notes with its batch which lane did what when.
+    fn note_span(&mut self, done: &Done, span: &Span) {
+        let (number, generation, attempt, items, metrics) = match done {
+            Done::Computed { number, generation, indices, attempt, metrics, .. } => {
+                (*number, *generation, *attempt, indices.len(), metrics)
+            }
+            Done::Judged { number, generation, judged, metrics, .. } => {
+                (*number, *generation, 1, judged.len(), metrics)
+            }
+            Done::FirstPass { number, generation, indices, metrics, .. } => {
+                (*number, *generation, 1, indices.len(), metrics)
+            }
+            Done::Walked { number, generation, indices, walked: Ok(Some(walked)) } => {
+                (*number, *generation, 1, indices.len(), &walked.metrics)
+            }
+            Done::Walked { .. } | Done::Panicked { .. } => return,
+        };
+        if let Some(flight) = self.flight_with(number, generation) {
+            flight.add_span(span, attempt, items, metrics);
+        }
+    }
+
     pub(super) fn retry_later(&mut self, number: BatchNumber, again: Vec<RetryItem>, attempt: u32) {
         if again.is_empty() {
             return;
         }
-        let Some(batch) = self.flight(number).map(|flight| Arc::clone(&flight.batch)) else { return };
+        let Some(flight) = self.flight(number) else { return };
+        let (batch, generation) = (Arc::clone(&flight.batch), flight.chain.generation);
         // One wait for all items of the chunk that failed together: the longest of theirs.
         let mut delay = Duration::ZERO;
         for item in &again {
@@ -170,6 +205,7 @@ impl Run<'_> {
         self.waiting.push(Reverse(Waiting {
             due: Instant::now() + delay,
             number,
+            generation,
             attempt: attempt + 1,
             indices: again.into_iter().map(|item| item.index).collect(),
         }));

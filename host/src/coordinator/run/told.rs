@@ -1,15 +1,16 @@
 //! What a run is told while it is under way: by its program, by its configuration file, by other processes; and what the
 //! sensors say.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::Run;
 use crate::coordinator::control::Command;
-use crate::coordinator::inbox::Applied;
+use crate::coordinator::inbox::{Applied, Inbox, Request};
 use crate::error::{Code, Error, Result};
 use crate::event::Event;
 use crate::monitor::Thresholds;
-use crate::strategy::Interval;
+use crate::strategy::{Interval, told_share};
 
 impl Run<'_> {
     /// Obeys a command, in force from the next plan on, and tells it. Gives what it changed.
@@ -17,11 +18,30 @@ impl Run<'_> {
         let bounds = &mut self.parts.signals.bounds;
         let applied = match command {
             Command::Stop => Vec::new(),
+            Command::Swap(request) => {
+                self.swap_asked(request.clone().into(), None);
+                Vec::new()
+            }
             Command::BatchSize(size) => {
                 vec![Applied::new("batch-size", range(std::mem::replace(&mut bounds.batch_size, *size)), range(*size))]
             }
             Command::Lanes(lanes) => {
                 vec![Applied::new("lanes", range(std::mem::replace(&mut bounds.lanes, *lanes)), range(*lanes))]
+            }
+            Command::Aim(aim) => {
+                let was = std::mem::replace(&mut self.parts.signals.aim, *aim);
+                vec![Applied::new("aim", was.as_str().to_owned(), aim.as_str().to_owned())]
+            }
+            Command::BatchTimeMax(bound) => {
+                let us = bound.map(|time| time.as_micros() as u64);
+                let was = std::mem::replace(&mut self.parts.signals.batch_time_max_us, us);
+                let was = was.map(Duration::from_micros);
+                vec![Applied::new("max-batch-time", or_none(was.map(time)), or_none(bound.map(time)))]
+            }
+            Command::MemoryBudget(budget) => {
+                let was = std::mem::replace(&mut self.parts.signals.memory_budget_bytes, *budget);
+                let bytes = |bytes: u64| bytes.to_string();
+                vec![Applied::new("memory-budget", or_none(was.map(bytes)), or_none(budget.map(bytes)))]
             }
             Command::Attempts(attempts) => {
                 let was = std::mem::replace(&mut self.parts.attempts, *attempts);
@@ -41,6 +61,7 @@ impl Run<'_> {
             }
             Command::Thresholds(thresholds) => {
                 let was = self.parts.teller.thresholds(*thresholds);
+                self.parts.signals.tolerance = thresholds.tolerance();
                 in_words(&was).into_iter().zip(in_words(thresholds)).filter(|(a, b)| a != b).map(differing).collect()
             }
         };
@@ -66,7 +87,7 @@ impl Run<'_> {
         Ok(commands.iter().flat_map(|command| self.told(command)).collect())
     }
 
-    /// Reads the sensors and looks for what others want, now and then.
+    /// Reads the sensors and the configuration file, now and then.
     pub(super) fn sample(&mut self) {
         if Instant::now() < self.next_sample {
             return;
@@ -74,10 +95,10 @@ impl Run<'_> {
         self.next_sample = Instant::now() + self.parts.sample_interval;
         let sample = self.parts.sensor.sample().usable();
         let signals = &mut self.parts.signals;
-        signals.cpu_share = sample.cpu_share;
-        signals.memory_share = sample.memory_share;
+        signals.cpu_share = sample.cpu_share.map(told_share);
+        signals.memory_share = sample.memory_share.map(told_share);
         signals.process_bytes = sample.process_bytes;
-        signals.wal_bytes = sample.wal_bytes;
+        signals.wal_bytes = self.parts.teller.wal_of_plans(sample);
         signals.unhealthy = self.parts.teller.sampled(sample);
         let changed = self.parts.live.as_mut().map(|live| live()).unwrap_or_default();
         for command in &changed {
@@ -86,18 +107,29 @@ impl Run<'_> {
                 tracing::warn!(code, hint, "A changed setting does not act: {error}.");
             }
         }
-        let requests = self.parts.inbox.as_ref().map(|inbox| inbox.requests()).unwrap_or_default();
-        for request in requests {
-            let answer = request.commands().and_then(|commands| self.told_from_outside(&commands));
-            if let Some(inbox) = &self.parts.inbox {
-                inbox.answer(request, answer);
+    }
+
+    /// A command has come by an inbox.
+    pub(super) fn told_by(&mut self, inbox: &Arc<Inbox>, request: Request) {
+        if let Some(wanted) = request.swap() {
+            if let Some(ticket) = inbox.take(request, &wanted)
+                && let Ok(wanted) = wanted
+            {
+                self.swap_asked(wanted, Some(ticket));
             }
+            return;
         }
+        let answer = request.commands().and_then(|commands| self.told_from_outside(&commands));
+        inbox.answer(request, answer);
     }
 }
 
 fn range(interval: Interval) -> String {
     format!("{}..{}", interval.min(), interval.max())
+}
+
+fn or_none(value: Option<String>) -> String {
+    value.unwrap_or_else(|| "none".to_owned())
 }
 
 fn time(time: Duration) -> String {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::{Ended, Run, Sent};
 use crate::coordinator::flight::Flight;
 use crate::coordinator::writer::{Group, WriteRequest, Written};
+use crate::limits;
 use crate::model::BatchNumber;
 use crate::store::{BatchWrite, PlanRow};
 use crate::strategy::BatchSample;
@@ -12,7 +13,11 @@ use crate::strategy::BatchSample;
 impl Run<'_> {
     pub(super) fn send_computed(&mut self) {
         while self.flights.front().is_some_and(Flight::computed) && self.outcome.is_none() && !self.recovering {
+            if !self.passes_probation() {
+                continue;
+            }
             let flight = self.flights.pop_front().expect("BUG: the front was just there");
+            self.shadows_done(&flight);
             let write = self.batch_write(flight);
             self.sent.push_back(Sent { number: write.number, items: write.batch.len(), bytes: write.batch.text.len() });
             let request = WriteRequest {
@@ -29,13 +34,16 @@ impl Run<'_> {
         }
     }
 
-    pub(super) fn batch_write(&mut self, flight: Flight) -> BatchWrite {
+    pub(super) fn batch_write(&mut self, mut flight: Flight) -> BatchWrite {
         self.parts.teller.log_dropped(&flight);
         let (number, batch, retries) = (flight.number, Arc::clone(&flight.batch), flight.retries);
         let (blank_lines, input_digest) = (flight.blank_lines, flight.digest);
         let plan = self.plan_row(number);
+        let chain = Arc::clone(&flight.chain);
+        let chain_write = self.chain_write(&chain);
+        let chunks = flight.take_chunks();
         let (decisions, metrics, slots) = flight.finish();
-        let plugins = self.parts.shared.plugin_metrics(&slots);
+        let plugins = chain.plugin_metrics(&slots);
         let retried = match &self.parts.dead_letters {
             Some(ids) => {
                 let first = batch.first_ordinal as usize;
@@ -48,13 +56,15 @@ impl Run<'_> {
             batch,
             decisions,
             metrics,
+            chunks,
             plan,
+            chain: chain_write,
             plugins,
             retries,
             blank_lines,
             input_names: Arc::clone(&self.parts.input_names),
             input_digest,
-            digests: Arc::clone(&self.parts.digests),
+            digests: Arc::clone(&chain.digests),
             retried,
         }
     }
@@ -72,6 +82,11 @@ impl Run<'_> {
                 self.recovering = false;
                 self.committed(group);
             }
+            Written::IndexesBuilt(built) => {
+                self.building = false;
+                let collection = self.parts.policy.target.clone();
+                built.into_iter().for_each(|index| self.parts.teller.index_built(&collection, &index));
+            }
             Written::InDoubt => self.recovering = true,
             Written::RolledBack { first, last, error } => {
                 self.recovering = true;
@@ -87,9 +102,31 @@ impl Run<'_> {
         }
     }
 
+    /// Indexes are not put off for ever.
+    fn build_indexes_after(&mut self, group: &Group) {
+        let before = self.rows_inserted;
+        self.rows_inserted += group.batches.iter().map(|(_, receipt)| receipt.counts.inserted).sum::<u64>();
+        if before <= limits::INDEXES_PUT_OFF_ROWS_MAX && self.rows_inserted > limits::INDEXES_PUT_OFF_ROWS_MAX {
+            let collection = self.parts.policy.target.clone();
+            let reply = self.written.0.clone();
+            self.building = true;
+            self.parts.writer.leave(self.parts.key, move |processor| {
+                // The end of the run tries again, and says so if it fails.
+                let built = processor.build_indexes(&collection).unwrap_or_else(|error| {
+                    tracing::warn!(code = error.code().as_str(), "Indexes cannot be built: {error}.");
+                    Vec::new()
+                });
+                // A run that has failed meanwhile no longer listens.
+                let _ = reply.send(Written::IndexesBuilt(built));
+            });
+        }
+    }
+
     pub(super) fn committed(&mut self, group: Group) {
         self.writer_busy += group.duration;
-        self.parts.teller.group_committed(&group, &self.parts.digests, &self.parts.input_names);
+        // One time for all of the group: by it the strategy knows that they were committed together.
+        let committed_us = self.parts.teller.elapsed_us();
+        self.parts.teller.group_committed(&group, committed_us, &self.parts.input_names);
         for (write, receipt) in &group.batches {
             let sent = self.sent.pop_front();
             assert!(
@@ -101,15 +138,15 @@ impl Run<'_> {
             metrics.write_us = receipt.write_us;
             metrics.bytes_out = receipt.bytes_out;
             metrics.commit_us = group.commit.as_micros() as u64;
-            let sample = BatchSample::new(write.number.0, &receipt.counts, &metrics, self.parts.teller.elapsed_us());
+            let sample = BatchSample::new(write.number.0, &receipt.counts, &metrics, committed_us);
             self.parts.signals.committed(sample);
+            self.swapper.committed(&write.batch);
+            self.start_queued();
             if let Some(observer) = &mut self.parts.observer {
                 observer(write.batch.first_ordinal, &write.decisions);
             }
         }
-        if let Some(left) = self.parts.teller.items_left() {
-            self.parts.signals.items_left = Some(left);
-        }
+        self.build_indexes_after(&group);
         if group.crossed {
             self.writer_closed = true;
             self.outcome = Some(Ended::Crossed);

@@ -148,7 +148,9 @@ pub fn batch(number: u64, items: usize) -> BatchWrite {
         batch: Arc::new(Batch { records: vec![record; items], ..Batch::default() }),
         decisions: vec![Decision::Drop; items],
         metrics: BatchMetrics::default(),
+        chunks: Vec::new(),
         plan: None,
+        chain: None,
         plugins: Vec::new(),
         retries: 0,
         blank_lines: 0,
@@ -186,7 +188,13 @@ impl Bench {
         for write in batches {
             let (handle, reply) = (Arc::new(handle()), reply.clone());
             let name = Name::parse("items").expect("a legal name");
-            let policy = Arc::new(WritePolicy { target: name, on_existing: OnExisting::Replace, sort: true });
+            let policy = Arc::new(WritePolicy {
+                target: name,
+                on_existing: OnExisting::Replace,
+                sort: true,
+                remove_rejected: false,
+                over_newer: false,
+            });
             self.service.write(WriteRequest { key, handle, policy, write, budget, reply }).expect("a writer");
         }
         Told(told)
@@ -227,6 +235,7 @@ impl Told {
             }
             Written::RolledBack { error, .. } | Written::Failed(error) => panic!("the group failed: {error}"),
             Written::InDoubt => panic!("the group is in doubt"),
+            Written::IndexesBuilt(_) => panic!("no index was asked for"),
         }
     }
 
@@ -237,7 +246,7 @@ impl Told {
         loop {
             match self.0.recv().expect("an answer") {
                 Written::Committed(_) => panic!("the group was committed"),
-                Written::InDoubt => {}
+                Written::InDoubt | Written::IndexesBuilt(_) => {}
                 Written::RolledBack { first, last, .. } => undone = Some((first.0, last.0)),
                 Written::Failed(error) => return (undone, error),
             }

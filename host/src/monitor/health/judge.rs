@@ -8,7 +8,7 @@ use super::Sample;
 use crate::event::HealthStatus;
 use crate::limits;
 use crate::monitor::words;
-use crate::strategy::WAL_BYTES_MAX;
+use crate::strategy::{EARLY_MEMORY, Tolerance};
 
 /// Above these values (of disk space: below) the host is unhealthy; above the stated part of them it is degraded.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -30,19 +30,28 @@ pub struct Thresholds {
 impl Default for Thresholds {
     /// 90 % of memory, 10 % of errors, 5 s of response time, 95 % of CPU, the log at which plans give way, 256 MiB of space.
     fn default() -> Self {
+        let Tolerance { memory_share, error_share, wal_bytes } = Tolerance::default();
         Self {
-            memory_share: 0.90,
-            error_share: 0.10,
+            memory_share,
+            error_share,
             response: Duration::from_secs(5),
             cpu_share: 0.95,
-            wal_bytes: WAL_BYTES_MAX,
+            wal_bytes,
             disk_free_bytes: limits::DISK_FREE_BYTES_MIN,
         }
     }
 }
 
+impl Thresholds {
+    /// What of it plans heed themselves: smaller ones take less memory, and risk fewer items at a time.
+    pub fn tolerance(&self) -> Tolerance {
+        let Self { memory_share, error_share, wal_bytes, .. } = *self;
+        Tolerance { memory_share, error_share, wal_bytes }
+    }
+}
+
 /// Degraded begins at this part of the way to unhealthy: for memory at 80 % (of 90), for errors, response and log at half.
-const DEGRADED_MEMORY: f64 = 8.0 / 9.0;
+const DEGRADED_MEMORY: f64 = EARLY_MEMORY.0 / EARLY_MEMORY.1;
 /// See [`DEGRADED_MEMORY`]. Of disk space it is twice the threshold.
 const DEGRADED_OTHER: f64 = 0.5;
 

@@ -1,5 +1,6 @@
 //! The sensor of the machine that the program runs on.
 
+use std::num::NonZeroUsize;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -22,6 +23,11 @@ struct Readings {
     system: System,
     process: Option<Pid>,
     cpu: Option<CpuReading>,
+    /// CPU time of this process at the reading before, in milliseconds.
+    cpu_ms: u64,
+    /// Cores of the machine, and those that this process may use: fewer where it has a quota or is pinned.
+    cores: Option<usize>,
+    allowed: Option<usize>,
 }
 
 /// When CPU use was read, and what part of it was in use since the reading before; none for the first.
@@ -52,7 +58,9 @@ impl SystemSensor {
     /// Nothing is read yet. On a system that cannot be read, every sample is empty.
     pub fn new() -> Self {
         let process = sysinfo::get_current_pid().ok();
-        Self { readings: System::new().ok().map(|system| Readings { system, process, cpu: None }), store: None }
+        let allowed = std::thread::available_parallelism().ok().map(NonZeroUsize::get);
+        let readings = |system| Readings { system, process, cpu: None, cpu_ms: 0, cores: None, allowed };
+        Self { readings: System::new().ok().map(readings), store: None }
     }
 
     /// Reads the log of this store and the space that is left to it, too.
@@ -83,7 +91,7 @@ impl Readings {
     fn sample(&mut self) -> Sample {
         self.system.refresh_memory_specifics(MemoryRefreshKind::nothing().with_ram());
         if let Some(pid) = self.process {
-            let kind = ProcessRefreshKind::nothing().with_memory();
+            let kind = ProcessRefreshKind::nothing().with_memory().with_cpu();
             self.system.refresh_processes_specifics(ProcessesToUpdate::Some(&[pid]), false, kind);
         }
         Sample {
@@ -95,28 +103,49 @@ impl Readings {
     }
 
     fn cpu_share(&mut self) -> Option<f64> {
-        let system = &mut self.system;
-        let reading = CpuReading::after(self.cpu, Instant::now(), MINIMUM_CPU_UPDATE_INTERVAL, || {
+        let (system, now) = (&mut self.system, Instant::now());
+        let own_ms = self.process.and_then(|pid| Some(system.process(pid)?.accumulated_cpu_time()));
+        let since = self.cpu.map(|last| now.saturating_duration_since(last.at));
+        let (before_ms, cores, allowed) = (&mut self.cpu_ms, &mut self.cores, self.allowed);
+        let reading = CpuReading::after(self.cpu, now, MINIMUM_CPU_UPDATE_INTERVAL, || {
             system.refresh_cpu_specifics(CpuRefreshKind::nothing().with_usage());
-            f64::from(system.global_cpu_usage()) / 100.0
+            let machine = f64::from(system.global_cpu_usage()) / 100.0;
+            let cores = *cores.get_or_insert(system.cpus().len());
+            let used_ms = own_ms.map(|own_ms| own_ms.saturating_sub(std::mem::replace(before_ms, own_ms)));
+            let used = used_ms.zip(since).map(|(used_ms, since)| used_ms as f64 / (since.as_secs_f64() * 1e3));
+            cpu_share(machine, used, cores, allowed.unwrap_or(cores))
         });
         self.cpu = Some(reading);
         reading.share
     }
 
-    /// The larger of two shares: the machine's memory that is not available, and what the processes of the memory group
-    /// (a container, for example) hold of its limit. Page cache counts in neither, as the kernel gives it back.
     fn memory_share(&self) -> Option<f64> {
-        let machine = share(self.system.used_memory(), self.system.total_memory());
-        let group = self
-            .process
-            .and_then(|pid| self.system.process(pid)?.cgroup_limits())
-            .filter(|limits| limits.total_memory < self.system.total_memory())
-            .and_then(|limits| share(limits.rss, limits.total_memory));
-        match (machine, group) {
-            (Some(machine), Some(group)) => Some(machine.max(group)),
-            (machine, group) => machine.or(group),
-        }
+        let machine = (self.system.used_memory(), self.system.total_memory());
+        let group = self.process.and_then(|pid| self.system.process(pid)?.cgroup_limits());
+        memory_share(machine, group.map(|limits| (limits.rss, limits.total_memory)))
+    }
+}
+
+/// The larger of two shares: the machine's memory that is not available, and what the processes of the memory group (a
+/// container, for example) hold of its limit. Page cache counts in neither, as the kernel gives it back. A group without a
+/// limit is told with that of the machine, or with more.
+///
+/// Both as bytes in use and bytes in all.
+fn memory_share((used, total): (u64, u64), group: Option<(u64, u64)>) -> Option<f64> {
+    let machine = share(used, total);
+    let group = group.filter(|(_, limit)| total == 0 || *limit < total).and_then(|(held, limit)| share(held, limit));
+    match (machine, group) {
+        (Some(machine), Some(group)) => Some(machine.max(group)),
+        (machine, group) => machine.or(group),
+    }
+}
+
+/// The larger of two shares: the machine's CPU in use, and what this process uses (in cores) of the cores that it may.
+/// Where it may use all of them, the machine's is the whole truth.
+fn cpu_share(machine: f64, used: Option<f64>, cores: usize, allowed: usize) -> f64 {
+    match used {
+        Some(used) if 0 < allowed && allowed < cores => machine.max(used / allowed as f64),
+        _ => machine,
     }
 }
 
@@ -144,6 +173,55 @@ mod tests {
         assert_eq!(sample.cpu_share, None, "one reading is no difference");
         assert!(sample.memory_share.is_some_and(|s| (0.0..=1.0).contains(&s)), "{sample:?}");
         assert!(sample.process_bytes.is_some_and(|b| b > 100_000), "{sample:?}");
+    }
+
+    #[test]
+    fn memory_in_use_is_that_of_the_machine_or_of_the_group_where_that_is_tighter() {
+        const GIB: u64 = 1 << 30;
+        let cases = [
+            ((4 * GIB, 16 * GIB), None, Some(0.25)),
+            // A container of 2 GiB.
+            ((4 * GIB, 16 * GIB), Some((GIB, 2 * GIB)), Some(0.5)),
+            ((12 * GIB, 16 * GIB), Some((GIB, 2 * GIB)), Some(0.75)),
+            ((4 * GIB, 16 * GIB), Some((3 * GIB, 2 * GIB)), Some(1.5)),
+            // A group without a limit of its own.
+            ((4 * GIB, 16 * GIB), Some((15 * GIB, 16 * GIB)), Some(0.25)),
+            ((4 * GIB, 16 * GIB), Some((15 * GIB, u64::MAX)), Some(0.25)),
+            // Sensors that say nothing.
+            ((0, 0), None, None),
+            ((0, 0), Some((GIB, 2 * GIB)), Some(0.5)),
+            ((4 * GIB, 16 * GIB), Some((GIB, 0)), Some(0.25)),
+        ];
+        for (machine, group, wanted) in cases {
+            assert_eq!(memory_share(machine, group), wanted, "{machine:?}, {group:?}");
+        }
+    }
+
+    #[test]
+    fn cpu_in_use_is_that_of_the_machine_or_of_the_quota_where_that_is_tighter() {
+        for (machine, used, cores, allowed, wanted) in [
+            (0.5, Some(4.0), 8, 8, 0.5),
+            // Two of 64 cores, both at work, on an idle machine; and one of them, on a busy one.
+            (0.03, Some(2.0), 64, 2, 1.0),
+            (0.9, Some(1.0), 64, 2, 0.9),
+            (0.1, None, 64, 2, 0.1),
+            (0.1, Some(1.0), 0, 2, 0.1),
+            (0.1, Some(1.0), 2, 0, 0.1),
+        ] {
+            assert_eq!(cpu_share(machine, used, cores, allowed), wanted, "{used:?} of {allowed}, {cores} cores");
+        }
+    }
+
+    #[test]
+    fn the_machine_tells_cpu_use_from_the_second_reading_on() {
+        let mut sensor = SystemSensor::new();
+        sensor.sample();
+        let until = Instant::now() + MINIMUM_CPU_UPDATE_INTERVAL + Duration::from_millis(20);
+        while Instant::now() < until {
+            std::hint::black_box(0);
+        }
+        let sample = sensor.sample();
+        assert!(sample.cpu_share.is_some_and(|share| share > 0.0 && share <= 1.0), "{sample:?}");
     }
 
     #[test]

@@ -28,7 +28,7 @@ impl MetricsFile {
     /// # Errors
     /// `CONFIG_3001` if it cannot.
     pub fn create(path: &Path) -> Result<Self> {
-        let file = Self { path: path.to_owned(), metrics: Metrics::default(), next_us: 0, failed: false };
+        let file = Self { path: path.to_owned(), metrics: Metrics::here(), next_us: 0, failed: false };
         let tried = match path.is_dir() || path.file_name().is_none() {
             true => Err(io::Error::from(io::ErrorKind::IsADirectory)),
             false => file.draft(b"").map(drop),

@@ -1,6 +1,7 @@
 //! What the metrics say, from events.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use hdrhistogram::Histogram;
 
@@ -60,6 +61,8 @@ const OTHER: &str = "other";
 /// The metrics of one execution of a run. The same events give the same text; memory does not grow with the run.
 #[derive(Debug, Default)]
 pub struct Metrics {
+    /// Where the path of the store begins, if it does not say so itself.
+    folder: PathBuf,
     started: RunStarted,
     run: u64,
     started_ms: i64,
@@ -149,9 +152,20 @@ impl Metrics {
         }
     }
 
-    /// The metrics of now.
+    /// Nothing yet, of a run in this process: its store is called by its whole path, so that stores of the same name in
+    /// other folders are told apart.
+    pub fn here() -> Self {
+        Self { folder: std::env::current_dir().unwrap_or_default(), ..Self::default() }
+    }
+
+    /// The metrics of now. Every sample carries the store and the collection: the texts of runs that go on at the same time
+    /// can lie side by side, since a store is written by one run at a time.
     pub fn text(&self) -> String {
-        let mut text = Text::default();
+        let mut store = self.started.store.clone();
+        if !store.is_empty() {
+            store = self.folder.join(store).display().to_string();
+        }
+        let mut text = Text::new(&[("store", &store), ("collection", &self.started.collection)]);
         let report = self.performance.report();
         self.about(&mut text);
         self.items(&mut text, &report);
@@ -159,6 +173,12 @@ impl Metrics {
         self.times(&mut text, &report);
         plugins(&mut text, &self.started, &report);
         self.host(&mut text);
+        let peak = match report.process_bytes_peak {
+            0 => f64::NAN,
+            bytes => bytes as f64,
+        };
+        let help = "Largest memory that the process was seen to have; NaN where unknown.";
+        text.one("atlas_process_memory_peak_bytes", Kind::Gauge, help, peak);
         text.into_string()
     }
 
@@ -168,10 +188,8 @@ impl Metrics {
         let labels = [
             ("run", number.as_str()),
             ("uuid", &s.uuid),
-            ("collection", &s.collection),
             ("strategy", &s.strategy),
             ("processor", &s.processor),
-            ("store", &s.store),
             ("version", env!("CARGO_PKG_VERSION")),
         ];
         text.family("atlas_run_info", Kind::Gauge, "What run this is.").sample(&labels, 1.0);
@@ -265,6 +283,19 @@ impl Metrics {
         ] {
             family.sample(&[("phase", phase)], seconds(us));
         }
+        let help = "Time in which a part of the host had nothing to do; of lanes summed over those that the plan had.";
+        let mut family = text.family("atlas_idle_seconds_total", Kind::Counter, help);
+        for (part, us) in
+            [("reader", report.idle.reader_us), ("lanes", report.idle.lanes_us), ("writer", report.idle.writer_us)]
+        {
+            family.sample(&[("part", part)], seconds(us));
+        }
+        let busy = seconds(report.idle.lanes_busy_us);
+        text.one("atlas_lanes_busy_seconds_total", Kind::Counter, "Time of lanes at work, summed over them.", busy);
+        let help = "Indexes that were put off and built.";
+        text.one("atlas_index_builds_total", Kind::Counter, help, report.indexes_built as f64);
+        let help = "Time of building them.";
+        text.one("atlas_index_build_seconds_total", Kind::Counter, help, seconds(report.index_build_us));
         let up_to =
             |bound: u64| report.item_ns_buckets.iter().filter(|b| b.0 <= bound + bound / 100).map(|b| b.1).sum();
         let cumulative: Vec<(f64, u64)> = ITEM_NS.iter().map(|bound| (*bound as f64 / 1e9, up_to(*bound))).collect();
@@ -321,6 +352,19 @@ fn plugins(text: &mut Text, started: &RunStarted, report: &PerformanceReport) {
     counter("atlas_plugin_items_total", "Items given to a plugin, those of repeated calls again.", |p| p.items as f64);
     counter("atlas_plugin_faults_total", "Calls of a plugin that ended in a fault.", |p| p.faults as f64);
     counter("atlas_plugin_seconds_total", "Time in a plugin, summed over lanes.", |p| seconds(p.time_us));
+    let help = "CPU time in a plugin, summed over lanes; less than the time where it waits.";
+    counter("atlas_plugin_cpu_seconds_total", help, |p| seconds(p.cpu_us));
+    let help = "Part of the time in a plugin that its calls of the host took: reads of the store, lines for the log.";
+    counter("atlas_plugin_host_seconds_total", help, |p| seconds(p.host_us));
+    let help = "Largest linear memory of a sandbox of a plugin; 0 for native code.";
+    let mut family = text.family("atlas_plugin_memory_peak_bytes", Kind::Gauge, help);
+    report.plugins.iter().for_each(|p| family.sample(&[("slot", &p.slot)], p.memory_peak_bytes as f64));
+    let help = "Time that it took to make a plugin ready: checked and compiled, or taken from the cache.";
+    let mut family = text.family("atlas_plugin_prepare_seconds", Kind::Gauge, help);
+    for p in &started.plugins {
+        let cache = if p.from_cache { "hit" } else { "miss" };
+        family.sample(&[("slot", &p.slot), ("cache", cache)], seconds(p.prepare_us));
+    }
 }
 
 /// Durations, in buckets of 1 % width.

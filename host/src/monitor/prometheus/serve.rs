@@ -59,7 +59,7 @@ impl MetricsServer {
         };
         let listener = TcpListener::bind(address).map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
-        let (metrics, stop) = (Watched::<Metrics>::default(), Arc::new(AtomicBool::new(false)));
+        let (metrics, stop) = (Watched::from(Metrics::here()), Arc::new(AtomicBool::new(false)));
         let (watched, stopped) = (metrics.clone(), Arc::clone(&stop));
         let thread = std::thread::Builder::new()
             .name("atlas-metrics".to_owned())

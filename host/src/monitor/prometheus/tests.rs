@@ -9,15 +9,27 @@ use crate::limits::{METRIC_CODES_MAX, METRICS_CONNECTIONS_MAX, METRICS_REQUEST_B
 use crate::monitor::{Fold, Monitor, testing};
 
 fn text_of(events: &[crate::event::Envelope]) -> String {
-    let mut metrics = Metrics::default();
+    let mut metrics = Metrics::here();
     events.iter().for_each(|event| metrics.observe(event));
     metrics.text()
+}
+
+/// A line without the labels that every sample has.
+fn without_common(line: &str) -> String {
+    let Some(((name, labels), value)) = line.rsplit_once(' ').and_then(|(s, v)| Some((s.split_once('{')?, v))) else {
+        return line.to_owned();
+    };
+    let mut labels: Vec<&str> = labels.trim_end_matches('}').split(',').collect();
+    assert!(labels[0].starts_with("store=\"") && labels[1].starts_with("collection=\""), "{line}");
+    labels.drain(..2);
+    if labels.is_empty() { format!("{name} {value}") } else { format!("{name}{{{}}} {value}", labels.join(",")) }
 }
 
 /// Value of the sample that is written like this.
 #[track_caller]
 fn value(text: &str, sample: &str) -> f64 {
-    let line = text.lines().find_map(|line| line.strip_prefix(sample)?.strip_prefix(' '));
+    let line =
+        text.lines().find_map(|line| without_common(line).strip_prefix(sample)?.strip_prefix(' ').map(str::to_owned));
     line.unwrap_or_else(|| panic!("no {sample} in\n{text}")).parse().expect("a number")
 }
 
@@ -39,6 +51,9 @@ fn the_metrics_of_a_run_are_what_its_events_say() {
         ("atlas_phase_seconds_total{phase=\"operate\"}", 0.3),
         ("atlas_plugin_calls_total{slot=\"price\"}", 200.0),
         ("atlas_plugin_seconds_total{slot=\"price\"}", 0.45),
+        ("atlas_plugin_cpu_seconds_total{slot=\"price\"}", 0.4),
+        ("atlas_plugin_memory_peak_bytes{slot=\"price\"}", 0.0),
+        ("atlas_index_builds_total", 0.0),
         ("atlas_transaction_duration_seconds_bucket{le=\"0.001\"}", 0.0),
         ("atlas_transaction_duration_seconds_bucket{le=\"0.0025\"}", 100.0),
         ("atlas_transaction_duration_seconds_sum", 0.2),
@@ -68,12 +83,35 @@ fn buckets_grow_with_their_bounds_up_to_the_count() {
 }
 
 #[test]
+fn texts_of_two_stores_and_of_two_collections_have_no_sample_in_common() {
+    let text = |store: &str, collection: &str| {
+        let mut events = testing::run(5, 10);
+        let Event::RunStarted(started) = &mut events[0].event else { panic!("the first event") };
+        (started.store, started.collection) = (store.to_owned(), collection.to_owned());
+        text_of(&events)
+    };
+    let texts = [text("a.db", "items"), text("b.db", "items"), text("a.db", "others"), text("", "items")];
+    let mut samples: Vec<&str> = texts
+        .iter()
+        .flat_map(|text| text.lines())
+        .filter(|line| !line.starts_with('#'))
+        .map(|line| line.rsplit_once(' ').unwrap().0)
+        .collect();
+    let all = samples.len();
+    samples.sort_unstable();
+    samples.dedup();
+    assert_eq!(samples.len(), all);
+    let here = std::env::current_dir().unwrap().join("a.db");
+    assert!(texts[0].contains(&format!("atlas_lanes{{store=\"{}\",collection=\"items\"}} 2", here.display())));
+}
+
+#[test]
 fn hostile_names_stay_within_their_label() {
     let plugin = PluginUsed {
         slot: "s".to_owned(),
         role: "operation".to_owned(),
         name: "a\"b\\c\nd} 7".to_owned(),
-        digest: String::new(),
+        ..PluginUsed::default()
     };
     let started = RunStarted { plugins: vec![plugin], ..RunStarted::default() };
     let text = text_of(&testing::stream([Event::RunStarted(Box::new(started))]));
@@ -100,7 +138,7 @@ fn a_file_is_whole_after_every_event_and_nothing_else_is_left() {
     for event in &events {
         file.observe(event);
         let text = std::fs::read_to_string(&path).unwrap();
-        assert!(text.ends_with('\n') && text.contains("atlas_error_ratio "), "{text}");
+        assert!(text.ends_with('\n') && text.contains("\natlas_error_ratio{"), "{text}");
         let stored = value(&text, "atlas_items_total{fate=\"stored\"}") as u64;
         assert!(stored >= seen);
         seen = stored;

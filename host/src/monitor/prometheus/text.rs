@@ -14,16 +14,26 @@ pub(super) enum Kind {
 }
 
 /// A text under way.
-#[derive(Debug, Default)]
-pub(super) struct Text(String);
+#[derive(Debug)]
+pub(super) struct Text {
+    out: String,
+    /// Labels of every sample, as they are written.
+    common: Vec<String>,
+}
 
 /// One family of it, whose samples follow.
 pub(super) struct Family<'a> {
     text: &'a mut String,
+    common: &'a [String],
     name: &'static str,
 }
 
 impl Text {
+    /// A text whose samples all have these labels.
+    pub fn new(common: &[(&str, &str)]) -> Self {
+        Self { out: String::new(), common: common.iter().map(label).collect() }
+    }
+
     /// Begins a family; `help` is one line.
     pub fn family(&mut self, name: &'static str, kind: Kind, help: &str) -> Family<'_> {
         let kind = match kind {
@@ -31,18 +41,18 @@ impl Text {
             Kind::Gauge => "gauge",
             Kind::Histogram => "histogram",
         };
-        self.0.push_str(&format!("# HELP {name} {}\n# TYPE {name} {kind}\n", escaped(help, false)));
-        Family { text: &mut self.0, name }
+        self.out.push_str(&format!("# HELP {name} {}\n# TYPE {name} {kind}\n", escaped(help, false)));
+        Family { text: &mut self.out, common: &self.common, name }
     }
 
-    /// A family of one sample without labels.
+    /// A family of one sample without labels of its own.
     pub fn one(&mut self, name: &'static str, kind: Kind, help: &str, value: f64) {
         self.family(name, kind, help).sample(&[], value);
     }
 
     /// All of it.
     pub fn into_string(self) -> String {
-        self.0
+        self.out
     }
 }
 
@@ -65,14 +75,17 @@ impl Family<'_> {
     fn line(&mut self, ending: &str, labels: &[(&str, &str)], value: f64) {
         self.text.push_str(self.name);
         self.text.push_str(ending);
+        let labels: Vec<String> = self.common.iter().cloned().chain(labels.iter().map(label)).collect();
         if !labels.is_empty() {
-            let labels: Vec<String> =
-                labels.iter().map(|(name, value)| format!("{name}=\"{}\"", escaped(value, true))).collect();
             // Writing to a text cannot fail.
             let _ = write!(self.text, "{{{}}}", labels.join(","));
         }
         let _ = writeln!(self.text, " {}", number(value));
     }
+}
+
+fn label((name, value): &(&str, &str)) -> String {
+    format!("{name}=\"{}\"", escaped(value, true))
 }
 
 /// As the format wants numbers: never with an exponent, and with names for what is no number.

@@ -42,11 +42,14 @@ fn add(batches: &mut Vec<BatchRow>, many: u64, size: u64, lanes: u64, us: u64) {
             run: RunNumber(1),
             number: BatchNumber(batches.len() as u64),
             first_ordinal: 0,
+            first: Default::default(),
+            last: Default::default(),
             epoch: 1,
             counts: Counts { read: size, stored: size, ..Counts::default() },
             blank_lines: 0,
             input_digest: Digest::of(b""),
             written_ms: 0,
+            chunks: Vec::new(),
             metrics: Some(BatchMetrics {
                 cut_us,
                 plan_size: size,
@@ -54,6 +57,7 @@ fn add(batches: &mut Vec<BatchRow>, many: u64, size: u64, lanes: u64, us: u64) {
                 compute_us: us,
                 ..BatchMetrics::default()
             }),
+            plugins: Vec::new(),
         });
     }
 }
@@ -180,6 +184,7 @@ fn lanes_tell_how_busy_they_were() {
             batches_in_flight: 3,
             old_batch_size: None,
             old_lanes: None,
+            old_batches_in_flight: None,
             reason: String::new(),
             signals_json: serde_json::to_string(&signals).unwrap(),
         });

@@ -81,7 +81,9 @@ fn one_of_each(number: u64, first: u64) -> BatchWrite {
         batch: Arc::new(batch),
         decisions: vec![Decision::Keep, Decision::Drop, Decision::Refuse(Box::new(refusal))],
         metrics: BatchMetrics::default(),
+        chunks: Vec::new(),
         plan: None,
+        chain: None,
         plugins: Vec::new(),
         retries: 0,
         blank_lines: 0,
@@ -93,7 +95,13 @@ fn one_of_each(number: u64, first: u64) -> BatchWrite {
 }
 
 fn policy() -> WritePolicy {
-    WritePolicy { target: name("items"), on_existing: OnExisting::Replace, sort: true }
+    WritePolicy {
+        target: name("items"),
+        on_existing: OnExisting::Replace,
+        sort: true,
+        remove_rejected: false,
+        over_newer: false,
+    }
 }
 
 /// What a reader sees: rows, index entries, letters by item, batches of the history, and where the run would go on.

@@ -6,7 +6,7 @@ use super::scale::{Scale, short, ticks};
 use super::svg::{Svg, n};
 use super::throughput::{grid, heading, time_axis};
 use super::{LEFT, RIGHT, WIDTH, micros};
-use crate::report::data::{Controller, PlanStep, Step, Throughput};
+use crate::report::data::{BestFixed, Controller, PlanStep, Step, Throughput};
 
 /// Rows of numbers above the panels, so that neighbours do not cover each other.
 const MARK_ROWS: usize = 3;
@@ -31,8 +31,10 @@ pub fn controller(data: &Controller, time: &Throughput) -> Option<Markup> {
         true => "from cut to commit, s: 95 of 100 batches are faster",
         false => "from cut to commit, ms: 95 of 100 batches are faster",
     };
-    let p95: Vec<(u64, f64)> =
-        p95.into_iter().map(|(us, ms)| (us, if in_seconds { ms / 1000.0 } else { ms })).collect();
+    let shown_as = |ms: f64| if in_seconds { ms / 1000.0 } else { ms };
+    let p95: Vec<(u64, f64)> = p95.into_iter().map(|(us, ms)| (us, shown_as(ms))).collect();
+    let bound = data.batch_time_max_us.map(|us| shown_as(us as f64 / 1000.0));
+    let best = |of: fn(&BestFixed) -> u64| data.best_fixed.as_ref().map(of);
     let panels = [
         ("batch size, items", 110.0, true),
         (if data.lanes_in_use.is_empty() { "lanes" } else { "lanes planned, and at work (shaded)" }, 64.0, true),
@@ -57,11 +59,14 @@ pub fn controller(data: &Controller, time: &Throughput) -> Option<Markup> {
         heading(&mut svg, top, title);
         let range = (top, top + height);
         match i {
-            0 => plan(&mut svg, &x, range, time.end_us, &placed, |plan| plan.batch_size, &[]),
-            1 => plan(&mut svg, &x, range, time.end_us, &placed, |plan| plan.lanes, &data.lanes_in_use),
+            0 => plan(&mut svg, &x, range, &placed, |plan| plan.batch_size, (best(|best| best.batch_size), None)),
+            1 => {
+                let in_use = Some((data.lanes_in_use.as_slice(), time.end_us));
+                plan(&mut svg, &x, range, &placed, |plan| plan.lanes, (best(|best| best.lanes), in_use));
+            }
             2 => share(&mut svg, &x, range, &cpu),
             3 => share(&mut svg, &x, range, &memory),
-            _ => slow(&mut svg, &x, range, &p95),
+            _ => slow(&mut svg, &x, range, &p95, bound),
         }
         top += height + GAP;
     }
@@ -73,6 +78,13 @@ pub fn controller(data: &Controller, time: &Throughput) -> Option<Markup> {
         least(&placed, |plan| plan.lanes),
         most(&placed, |plan| plan.lanes),
     );
+    let description = match data.best_fixed {
+        Some(best) => format!(
+            "{description} Dashed: the best fixed setting of the history, {} items on {} lanes.",
+            best.batch_size, best.lanes
+        ),
+        None => description,
+    };
     Some(svg.finish("What was planned, and what the plans rested on", &description))
 }
 
@@ -113,17 +125,20 @@ fn mark_rows(x: &Scale, plans: &[&PlanStep]) -> Vec<Option<usize>> {
     plans.iter().map(place).collect()
 }
 
+/// How much was in use from which time on, and the end of the axis.
+type InUse<'a> = (&'a [(u64, u64)], u64);
+
 /// A planned number as steps; how much of it was in use behind it.
 fn plan(
     svg: &mut Svg,
     x: &Scale,
     (top, bottom): (f64, f64),
-    end_us: u64,
     plans: &[&PlanStep],
     of: fn(&PlanStep) -> u64,
-    in_use: &[(u64, u64)],
+    (best, in_use): (Option<u64>, Option<InUse<'_>>),
 ) {
-    let most = plans.iter().map(|plan| of(plan)).chain(in_use.iter().map(|(_, n)| *n)).max().unwrap_or(1);
+    let (in_use, end_us) = in_use.unwrap_or_default();
+    let most = plans.iter().map(|plan| of(plan)).chain(best).chain(in_use.iter().map(|(_, n)| *n)).max().unwrap_or(1);
     let whole: Vec<f64> = ticks(most as f64, 3.0).into_iter().filter(|tick| tick.fract() == 0.0).collect();
     let y = Scale { from: 0.0, to: whole.last().map_or(1.0, |last| last.max(most as f64)), start: bottom, end: top };
     whole.iter().for_each(|tick| grid(svg, y.at(*tick), &short(*tick)));
@@ -139,6 +154,14 @@ fn plan(
             })
             .collect();
         svg.path(&used, "area");
+    }
+    if let Some(best) = best {
+        let level = y.at(best as f64);
+        svg.told(&format!("best fixed setting of the history: {best}"), |svg| {
+            svg.line((LEFT, level), (WIDTH - RIGHT, level), "dash");
+            let at = if level < top + 14.0 { level + 13.0 } else { level - 4.0 };
+            svg.text(WIDTH - RIGHT - 4.0, at, "t halo e", &format!("best fixed {best}"));
+        });
     }
     let mut d = String::new();
     for step in plans {
@@ -188,11 +211,16 @@ fn share(svg: &mut Svg, x: &Scale, (top, bottom): (f64, f64), samples: &[(u64, f
     }
 }
 
-fn slow(svg: &mut Svg, x: &Scale, (top, bottom): (f64, f64), steps: &[(u64, f64)]) {
-    let most = steps.iter().map(|step| step.1).fold(0.0, f64::max);
+fn slow(svg: &mut Svg, x: &Scale, (top, bottom): (f64, f64), steps: &[(u64, f64)], bound: Option<f64>) {
+    let most = steps.iter().map(|step| step.1).chain(bound).fold(0.0, f64::max);
     let marks = ticks(most, 2.0);
     let y = Scale { from: 0.0, to: marks.last().copied().unwrap_or(1.0), start: bottom, end: top };
     marks.iter().for_each(|tick| grid(svg, y.at(*tick), &short(*tick)));
+    if let Some(bound) = bound {
+        svg.line((LEFT, y.at(bound)), (WIDTH - RIGHT, y.at(bound)), "dash");
+        let at = if y.at(bound) < top + 14.0 { y.at(bound) + 13.0 } else { y.at(bound) - 4.0 };
+        svg.text(WIDTH - RIGHT - 4.0, at, "t halo e", &format!("bound {}", short(bound)));
+    }
     svg.path(&joined(steps.iter().map(|(us, ms)| (x.at(*us as f64), y.at(*ms)))), "line third");
     for (us, ms) in steps {
         svg.circle(x.at(*us as f64), y.at(*ms), 2.2, "dot plum");

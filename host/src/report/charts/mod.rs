@@ -15,9 +15,9 @@ pub use controller::controller;
 pub use fates::fates;
 pub use heat::heat;
 pub use multiples::{multiples, told};
-pub use stack::{Piece, Texture, stack, swatch};
-pub use throughput::throughput;
-pub use timeline::timeline;
+pub use stack::{Piece, Texture, stack, swatch, swatch_of};
+pub use throughput::{letter, throughput};
+pub use timeline::{PHASE_SIGNS, timeline};
 
 use crate::monitor::words;
 

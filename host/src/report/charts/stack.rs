@@ -80,13 +80,19 @@ fn wide(text: &str) -> f64 {
 
 /// The sign of a part, for a legend.
 pub fn swatch(class: &str, texture: Texture) -> Markup {
-    let mut svg = Svg::new(18.0, 14.0);
-    svg.rect(0.0, 0.0, 18.0, 14.0, &format!("f-{class}"));
-    textured(&mut svg, (0.0, 0.0, 18.0, 14.0), texture);
+    swatch_of(class, texture, 1.0)
+}
+
+/// The sign of a part that is drawn at this part of the full height.
+pub fn swatch_of(class: &str, texture: Texture, height: f64) -> Markup {
+    let (mut svg, high) = (Svg::new(18.0, 14.0), 14.0 * height);
+    svg.rect(0.0, 14.0 - high, 18.0, high, &format!("f-{class}"));
+    textured(&mut svg, (0.0, 14.0 - high, 18.0, high), texture);
     svg.finish(class, "")
 }
 
-fn textured(svg: &mut Svg, (x, y, width, height): (f64, f64, f64, f64), texture: Texture) {
+/// Draws a texture over a rectangle.
+pub fn textured(svg: &mut Svg, (x, y, width, height): (f64, f64, f64, f64), texture: Texture) {
     /// More shapes than this make no texture better.
     const SHAPES: usize = 600;
     match texture {

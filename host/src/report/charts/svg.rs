@@ -58,8 +58,18 @@ impl Svg {
 
     /// What `draw` draws, with a text that shows when the pointer rests on it.
     pub fn told(&mut self, title: &str, draw: impl FnOnce(&mut Self)) {
-        self.put(format_args!("<g><title>{}</title>", escaped(title)));
+        self.open(title);
         draw(self);
+        self.close();
+    }
+
+    /// What is drawn from now on belongs together and has this text, until it is closed.
+    pub fn open(&mut self, title: &str) {
+        self.put(format_args!("<g><title>{}</title>", escaped(title)));
+    }
+
+    /// See [`Svg::open`].
+    pub fn close(&mut self) {
         self.put(format_args!("</g>"));
     }
 

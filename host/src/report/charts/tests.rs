@@ -20,13 +20,30 @@ fn golden(name: &str, drawing: &Markup) {
     assert!(wanted == text, "{} is another; UPDATE=1 writes it. First difference: {different:?}", path.display());
 }
 
+/// A part of each texture.
+fn every_texture() -> Vec<Piece> {
+    let textures = [Texture::Plain, Texture::Lines, Texture::Cross, Texture::Bars, Texture::Dots];
+    let classes = ["read", "g1", "commit", "write", "wait"];
+    let piece = |(i, (texture, class))| Piece {
+        name: format!("part {i}"),
+        value: (i + 1) as f64,
+        told: format!("{i} s"),
+        class,
+        texture,
+    };
+    textures.into_iter().zip(classes).enumerate().map(piece).collect()
+}
+
 #[test]
 fn drawings_are_as_they_were() {
     let report = report(7, "because");
     golden("fates", &fates(&report.run.counts).1);
     golden("throughput", &throughput(&report.run, &report.throughput).expect("a chart"));
     golden("controller", &controller(&report.controller, &report.throughput).expect("a chart"));
-    golden("timeline", &timeline(&report.timeline.parts[0], &report.timeline.abandoned));
+    golden("timeline", &timeline(&report.timeline.parts[0], &report.timeline.abandoned, true));
+    let many = super::timeline(&report.timeline.parts[0], &report.timeline.abandoned, false);
+    golden("timeline-many", &many);
+    golden("stack", &stack("Where the time went", &every_texture()));
     let end = report.throughput.end_us;
     golden("heat", &heat("batches", "batches", &report.latency.batches, end, micros).expect("a chart"));
     let multiples = multiples(5, &report.history.runs, &report.history.departures);
@@ -40,7 +57,7 @@ fn every_drawing_says_in_words_what_it_shows() {
         fates(&report.run.counts).1,
         throughput(&report.run, &report.throughput).expect("a chart"),
         controller(&report.controller, &report.throughput).expect("a chart"),
-        timeline(&report.timeline.parts[0], &report.timeline.abandoned),
+        timeline(&report.timeline.parts[0], &report.timeline.abandoned, true),
     ];
     for chart in charts {
         let (text, name) = (&chart.0, chart.0.split("aria-label=\"").nth(1).unwrap_or_default());

@@ -7,6 +7,7 @@ use super::svg::{Svg, n};
 use super::{LEFT, RIGHT, WIDTH, micros};
 use crate::monitor::words;
 use crate::report::data::{Head, Throughput};
+use crate::report::swaps::Swap;
 
 /// Heights and places of the panels.
 const RATE: (f64, f64) = (34.0, 214.0);
@@ -106,6 +107,7 @@ fn happened(svg: &mut Svg, x: &Scale, data: &Throughput) {
         svg.line((at, RATE.0), (at, ERRORS.1), "border");
         svg.text(at + 5.0, RATE.0 + 12.0, "t halo", &format!("execution {}", execution.number));
     }
+    exchanged(svg, x, &data.swaps);
     let mut free = 0.0;
     for (i, alert) in data.alerts.iter().enumerate() {
         let at = x.at(alert.from_us as f64);
@@ -121,6 +123,35 @@ fn happened(svg: &mut Svg, x: &Scale, data: &Throughput) {
                 free = flag + 22.0;
             }
         });
+    }
+}
+
+/// Plugins that were exchanged, or were to be: diamonds with letters between the panels, hollow where it came to nothing.
+fn exchanged(svg: &mut Svg, x: &Scale, swaps: &[Swap]) {
+    let mut free = 0.0;
+    for (i, swap) in swaps.iter().enumerate() {
+        let Some(at_us) = swap.at_us else { continue };
+        let at = x.at(at_us as f64).min(WIDTH - RIGHT - 10.0);
+        let title = format!("{} at {}: slot {} {}, {}", letter(i), micros(at_us), swap.slot, swap.step, swap.reason);
+        svg.told(&title, |svg| {
+            svg.line((at, RATE.0), (at, ERRORS.1), "swap");
+            let sign = if swap.ok { "swap-sign" } else { "swap-sign hollow" };
+            svg.path(&format!("M{} {}l9 9l-9 9l-9 -9Z", n(at), n(MARKS - 14.0)), sign);
+            // Where many come at once, the first of them has its letter.
+            if at >= free {
+                svg.text(at, MARKS - 1.0, if swap.ok { "t m inv" } else { "t m small" }, &letter(i));
+                free = at + 20.0;
+            }
+        });
+    }
+}
+
+/// `A`, `B`, … `Z`, `AA`: the name of a mark that is explained below its chart.
+pub fn letter(number: usize) -> String {
+    let one = |n: usize| char::from(b'A' + (n % 26) as u8);
+    match number {
+        0..26 => one(number).to_string(),
+        _ => format!("{}{}", letter(number / 26 - 1), one(number)),
     }
 }
 

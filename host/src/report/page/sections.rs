@@ -5,19 +5,19 @@ use maud::{Markup, html};
 use super::super::charts::{self, Piece, Texture, micros, nanos, percent};
 use super::super::data::{PlanStep, Problem, Report};
 use super::super::history::MEASURES;
-use super::super::timeline::{Abandoned, Part};
-use super::{Section, batches, numbers, table};
+use super::super::swaps::Swap;
+use super::{Section, numbers, table, timeline};
 use crate::limits::{ALERTS_KEPT_MAX, REPORT_TEXT_MAX};
 use crate::monitor::{Evidence, words};
 
 /// All of them.
 pub fn all(report: &Report) -> Vec<Section> {
     let section = |anchor, heading, says, body| Section { anchor, heading, says, body };
-    vec![
+    let mut sections = vec![
         section(
             "throughput",
             "Throughput",
-            "Items committed per second, those of a transaction spread over the time since the one before. Ticks beneath are retries, numbered flags are alerts.",
+            "Items committed per second, those of a transaction spread over the time since the one before. Ticks beneath are retries, numbered flags are alerts, lettered diamonds are plugins that were exchanged or were to be.",
             throughput(report),
         ),
         section(
@@ -26,7 +26,7 @@ pub fn all(report: &Report) -> Vec<Section> {
             "Each number is a change of plan; the list says why. Beneath, what the plans rested on.",
             controller(report),
         ),
-        section("timeline", "Batches", "", timeline(report)),
+        section("timeline", "Batches", "", timeline::section(report)),
         section(
             "latency",
             "Latency",
@@ -42,13 +42,16 @@ pub fn all(report: &Report) -> Vec<Section> {
         section("problems", "Problems", "", problems(report)),
         section("plugins", "Plugins", "", plugins(report)),
         section("history", "Beside other runs", "", history(report)),
-        section(
-            "recommendations",
-            "For the next run",
-            "What the runs of the same plugins into the same collection suggest; the flag --recommended of run takes it over.",
-            recommendations(report),
-        ),
-    ]
+    ];
+    let there: Vec<&str> = sections.iter().filter(|one| one.body.is_some()).map(|one| one.anchor).collect();
+    let body = recommendations(report, &there);
+    sections.push(section(
+        "recommendations",
+        "For the next run",
+        "What the runs of the same plugins into the same collection suggest; the flag --recommended of run takes it over.",
+        body,
+    ));
+    sections
 }
 
 fn throughput(report: &Report) -> Option<Markup> {
@@ -66,6 +69,10 @@ fn throughput(report: &Report) -> Option<Markup> {
     let headers = ["from", "items/s", "errors", "retries", "95 of 100 batches faster than"];
     Some(html! {
         div.chart { (chart) }
+        @if !data.swaps.is_empty() {
+            h3 { "Plugins exchanged" }
+            ol.reasons.one { @for (i, swap) in data.swaps.iter().enumerate() { li { span.no.swap { (charts::letter(i)) } span { (swapped(swap)) } } } }
+        }
         @if !data.alerts.is_empty() {
             h3 { "Alerts" }
             ol.reasons.one {
@@ -86,6 +93,31 @@ fn throughput(report: &Report) -> Option<Markup> {
     })
 }
 
+/// What became of a candidate, and why.
+fn swapped(swap: &Swap) -> Markup {
+    let what = match swap.step.as_str() {
+        "took-effect" => "took effect",
+        "settled" => "stays: its probation is over",
+        "put-back" => "failed its probation: the one before is back",
+        "refused" => "was refused: the one before goes on",
+        "skipped" => "was skipped",
+        other => other,
+    };
+    let digest = |digest: &str| words::one_line(&digest.chars().take(19).collect::<String>(), 24);
+    html! {
+        b { "slot " (words::one_line(&swap.slot, 80)) ": " (file_name(&swap.name)) " " (what) }
+        @if !swap.reason.is_empty() { ": " (words::one_line(&swap.reason, REPORT_TEXT_MAX)) }
+        @if let Some(code) = &swap.code { " (" (words::one_line(code, 80)) ")" }
+        span.dim {
+            @if let Some(at) = swap.at_us { (micros(at)) ", " }
+            @if let Some(batch) = swap.batch { "batch " (batch) ", " }
+            "by " (swap.source) " · "
+            @if let Some(old) = &swap.old_digest { code { (digest(old)) "…" } " → " }
+            code { (digest(&swap.new_digest)) "…" }
+        }
+    }
+}
+
 fn controller(report: &Report) -> Option<Markup> {
     let data = &report.controller;
     if data.plans.is_empty() {
@@ -102,6 +134,12 @@ fn controller(report: &Report) -> Option<Markup> {
     let half = data.plans.len() / 2;
     Some(html! {
         @if let Some(chart) = chart { div.chart { (chart) } }
+        @if let Some(best) = data.best_fixed {
+            p.dim { "Dashed: the fixed setting that the history of these plugins speaks for, batches of " (best.batch_size) " on " (words::counted(best.lanes, "lane")) "; see " a href="#recommendations" { "For the next run" } "." }
+        }
+        @if let Some(bound) = data.batch_time_max_us {
+            p.dim { "95 of 100 batches were to take no longer than " (micros(bound)) " from cut to commit: the dashed line in the last panel." }
+        }
         @if data.plans_left_out == 0 { (reasons(&data.plans)) } @else {
             (reasons(&data.plans[..half]))
             p.dim { (words::count(data.plans_left_out as u64)) " changes of plan in between are left out: the list has the first and the last." }
@@ -140,93 +178,6 @@ fn reason(plan: &PlanStep) -> Markup {
             @if !seen.is_empty() { " · " (seen.join(", ")) }
         }
     }
-}
-
-fn timeline(report: &Report) -> Option<Markup> {
-    let data = &report.timeline;
-    if data.parts.is_empty() && data.abandoned.is_empty() {
-        return None;
-    }
-    let parts = with_abandoned(&data.parts, &data.abandoned);
-    let drawn: usize = data.parts.iter().map(|part| part.batches.len()).sum();
-    let rows = data.parts.iter().flat_map(|part| &part.batches).map(|batch| {
-        vec![
-            batch.batch.to_string(),
-            words::count(batch.items),
-            words::count(batch.failed),
-            micros(batch.cut_us),
-            micros(batch.computed_us - batch.cut_us),
-            micros(batch.write_us.1 - batch.write_us.0),
-            micros(batch.commit_us.1 - batch.commit_us.0),
-            micros(batch.lasted_us()),
-        ]
-    });
-    let headers = ["batch", "items", "failed", "cut at", "computing", "writing", "commit", "cut to commit"];
-    let sign = |class, name: &str| html! { li { (charts::swatch(class, Texture::Plain)) (name) } };
-    Some(html! {
-        p.says {
-            "A row is a place for one batch under way, from reading to COMMIT. When it was written is worked out from the times of its transaction. "
-            @if data.left_out > 0 {
-                "Drawn are " (batches(drawn as u64)) "; the other " (batches(data.left_out as u64)) " are left out."
-            }
-        }
-        ul.legend {
-            (sign("read", "reading")) (sign("compute", "computing, full height")) (sign("wait", "waiting for its turn or its transaction, a thin line"))
-            (sign("write", "writing, half height")) (sign("commit", "commit of its transaction"))
-            @if !data.abandoned.is_empty() { li { b { "▨" } "hatched: not committed" } }
-        }
-        @for (part, abandoned) in &parts {
-            @if parts.len() > 1 { h3 { (part.title) } }
-            div.chart { (charts::timeline(part, abandoned)) }
-        }
-        @if !data.abandoned.is_empty() {
-            h3 { "Not committed" }
-            ul.reasons.one {
-                @for (batches, reason) in by_reason(&data.abandoned) {
-                    li { span { b { (batches) } ": " (words::one_line(&reason, REPORT_TEXT_MAX)) } }
-                }
-                @if data.abandoned_left_out > 0 { li { "and " (batches(data.abandoned_left_out)) " more" } }
-            }
-        }
-        (numbers("Numbers of the batches drawn", table(&headers, 0, rows)))
-    })
-}
-
-/// The batches of each reason, in words.
-fn by_reason(abandoned: &[Abandoned]) -> Vec<(String, String)> {
-    let mut reasons: Vec<(&str, Vec<u64>)> = Vec::new();
-    for batch in abandoned {
-        match reasons.iter_mut().find(|(reason, _)| *reason == batch.reason) {
-            Some((_, numbers)) => numbers.push(batch.batch),
-            None => reasons.push((&batch.reason, vec![batch.batch])),
-        }
-    }
-    let told = |numbers: &[u64]| match (numbers.iter().min(), numbers.iter().max()) {
-        (Some(one), Some(same)) if one == same => format!("batch {one}"),
-        (Some(first), Some(last)) => format!("{} from {first} to {last}", batches(numbers.len() as u64)),
-        _ => String::new(),
-    };
-    reasons.into_iter().map(|(reason, numbers)| (told(&numbers), reason.to_owned())).collect()
-}
-
-/// Each part with the batches that were given up in its time; those of other times stand alone.
-fn with_abandoned(parts: &[Part], abandoned: &[Abandoned]) -> Vec<(Part, Vec<Abandoned>)> {
-    let mut left: Vec<Abandoned> = abandoned.to_vec();
-    let mut with: Vec<(Part, Vec<Abandoned>)> = Vec::new();
-    for (i, part) in parts.iter().enumerate() {
-        let from = part.batches.first().map_or(0, |batch| batch.from_us);
-        let to = part.batches.iter().map(|batch| batch.commit_us.1).max().unwrap_or(0);
-        // Nothing follows the last part.
-        let to = if i + 1 == parts.len() { u64::MAX } else { to };
-        let inside = |batch: &Abandoned| (from..=to).contains(&batch.from_us);
-        with.push((part.clone(), left.iter().filter(|batch| inside(batch)).cloned().collect()));
-        left.retain(|batch| !inside(batch));
-    }
-    if !left.is_empty() {
-        let alone = Part { title: "Batches that were not committed".to_owned(), batches: Vec::new() };
-        with.push((alone, left));
-    }
-    with
 }
 
 fn latency(report: &Report) -> Option<Markup> {
@@ -288,6 +239,8 @@ fn time(report: &Report) -> Option<Markup> {
         .map(|share| {
             let (class, texture) = match share.kind {
                 "read" => ("read", Texture::Plain),
+                "host" => ("host", Texture::Lines),
+                "idle" => ("idle", Texture::Plain),
                 "wait" => ("wait", Texture::Dots),
                 "write" => ("write", Texture::Bars),
                 "commit" => ("commit", Texture::Cross),
@@ -307,7 +260,30 @@ fn time(report: &Report) -> Option<Markup> {
         ul.legend {
             @for piece in &pieces { li { (charts::swatch(piece.class, piece.texture)) (piece.name) " " b { (piece.told) } } }
         }
+        dl { @for (name, value) in facts(report) { dt { (name) } dd { (value) } } }
     })
+}
+
+/// What stands beside the bar: who waited for whom, memory, indexes.
+fn facts(report: &Report) -> Vec<(&'static str, String)> {
+    let mut facts = Vec::new();
+    if let Some(idle) = &report.idle {
+        let lanes = idle.lanes_us + idle.lanes_busy_us;
+        let share = if lanes > 0 { percent(idle.lanes_us as f64 / lanes as f64) } else { "–".to_owned() };
+        facts.extend([
+            ("reader idle", format!("{}, since enough was under way (back-pressure)", micros(idle.reader_us))),
+            ("lanes idle", format!("{} of {} planned ({share})", micros(idle.lanes_us), micros(lanes))),
+            ("writer idle", micros(idle.writer_us)),
+        ]);
+    }
+    if let Some(bytes) = report.process_bytes_peak {
+        facts.push(("memory", format!("{} of the process at the most, when it was sampled", words::bytes(bytes))));
+    }
+    if report.indexes_built > 0 {
+        let time = micros(report.index_build_us);
+        facts.push(("indexes", format!("{} built at the end of the load, in {time}", report.indexes_built)));
+    }
+    facts
 }
 
 fn problems(report: &Report) -> Option<Markup> {
@@ -350,11 +326,15 @@ fn sample(problem: &Problem) -> Markup {
     }
 }
 
+/// Codes of faults that the table of plugins names.
+const FAULT_CODES_SHOWN: usize = 6;
+
 fn plugins(report: &Report) -> Option<Markup> {
     if report.plugins.is_empty() {
         return None;
     }
-    let headers = ["plugin", "role", "calls", "items", "per item", "faults", "time in all"];
+    let headers =
+        ["plugin", "role", "calls", "items", "per item", "time in all", "of it CPU", "memory", "faults", "made ready"];
     let known = report.plugins.iter().any(|plugin| plugin.did.is_some());
     Some(html! {
         @if !known { p.says { "What each plugin did is known once the run has ended, or from recorded events." } }
@@ -373,9 +353,18 @@ fn plugins(report: &Report) -> Option<Markup> {
                                 td.n { (words::count(did.calls)) }
                                 td.n { (words::count(did.items)) }
                                 td.n { (did.time_us.saturating_mul(1000).checked_div(did.items).map_or("–".to_owned(), nanos)) }
-                                td.n { (words::count(did.faults)) }
                                 td.n { (micros(did.time_us)) }
-                            } @else { @for _ in 0..5 { td.n { "–" } } }
+                                td.n { (micros(did.cpu_us)) }
+                                td.n { @if did.memory_peak_bytes > 0 { (words::bytes(did.memory_peak_bytes)) } @else { "–" } }
+                                td.n {
+                                    (words::count(did.faults))
+                                    @for (code, faults) in did.faults_by_code.iter().take(FAULT_CODES_SHOWN) { div.dim { (faults) " × " (words::one_line(code, 40)) } }
+                                }
+                            } @else { @for _ in 0..7 { td.n { "–" } } }
+                            td.n {
+                                @match plugin.prepare_us { Some(us) if us > 0 => { (micros(us)) } _ => { "–" } }
+                                @match plugin.from_cache { Some(true) => { div.dim { "from the cache" } } Some(false) if plugin.digest.is_some() => { div.dim { "compiled" } } _ => {} }
+                            }
                         }
                     }
                 }
@@ -406,6 +395,9 @@ fn history(report: &Report) -> Option<Markup> {
     Some(html! {
         p.says { "The last " (words::counted(data.runs.len() as u64, "run")) " " (data.basis) "; this one is run " (report.run.run) ", in full colour." }
         div.three { @for chart in charts { div { (chart) } } }
+        @if let Some(times) = &data.item_times {
+            p { "In plugins an item took " b { (nanos(times.p50_ns)) } " (p50), " b { (nanos(times.p95_ns)) } " (p95), " b { (nanos(times.p99_ns)) } " (p99), over all " (words::counted(times.items, "item")) " of the " (words::counted(times.runs, "run")) " that kept it." }
+        }
         @if !data.departures.is_empty() {
             ul.reasons.one {
                 @for departure in &data.departures {
@@ -428,7 +420,31 @@ fn measured(evidence: &Evidence) -> String {
     }
 }
 
-fn recommendations(report: &Report) -> Option<Markup> {
+/// The parts of the page that show what a recommendation rests on.
+fn evidence_of(setting: &str) -> &'static [(&'static str, &'static str)] {
+    match setting {
+        "batch-size" => &[("controller", "the plans"), ("latency", "the time of batches"), ("history", "other runs")],
+        "lanes" => &[("controller", "the plans"), ("timeline", "the lanes"), ("time", "where the time went")],
+        _ => &[("throughput", "retries over time"), ("problems", "the problems"), ("history", "other runs")],
+    }
+}
+
+fn evidence_links(setting: &str, there: &[&str]) -> Markup {
+    let links: Vec<_> = evidence_of(setting).iter().filter(|(anchor, _)| there.contains(anchor)).collect();
+    html! {
+        @if !links.is_empty() {
+            div.dim {
+                "See "
+                @for (i, (anchor, what)) in links.into_iter().enumerate() {
+                    @if i > 0 { ", " } a href={ "#" (anchor) } { (what) }
+                }
+            }
+        }
+    }
+}
+
+/// `there`: the other parts of the page.
+fn recommendations(report: &Report, there: &[&str]) -> Option<Markup> {
     let recommended = report.recommendations.as_ref()?;
     Some(html! {
         div.scroll {
@@ -444,6 +460,7 @@ fn recommendations(report: &Report) -> Option<Markup> {
                                 @for evidence in &one.evidence {
                                     div.dim { (evidence.what) ": " (measured(evidence)) }
                                 }
+                                (evidence_links(one.setting, there))
                             }
                         }
                     }

@@ -28,13 +28,99 @@ fn the_page_asks_for_nothing() {
     }
 }
 
+/// The parts after the tiles, in their order.
+const PARTS: [&str; 9] =
+    ["throughput", "controller", "timeline", "latency", "time", "problems", "plugins", "history", "recommendations"];
+
+fn page_without_recommendations() -> String {
+    page(&Report::of(Sources { recommendations: None, ..sources(7, "because") }))
+}
+
+#[test]
+fn every_link_leads_to_a_part_of_the_page() {
+    for page in [page(&report(7, "because")), page_without_recommendations(), page(&report(0, ""))] {
+        for link in page.split("href=\"#").skip(1) {
+            let anchor = link.split('"').next().expect("an end");
+            assert!(page.contains(&format!("id=\"{anchor}\"")), "{anchor}");
+        }
+    }
+}
+
+#[test]
+fn plugins_that_were_exchanged_are_marked_and_listed_with_their_reasons() {
+    let page = page(&report(7, "because"));
+    for said in [
+        "Plugins exchanged",
+        "slot tidy: tidy-2.wasm took effect",
+        "was refused: the one before goes on</b>: 3 of 200 items fail with it (GUEST_10001)",
+        "class=\"swap-sign\"",
+        "class=\"swap-sign hollow\"",
+    ] {
+        assert!(page.contains(said), "{said}");
+    }
+}
+
+#[test]
+fn what_the_run_measured_of_itself_is_told() {
+    let page = page(&report(7, "because"));
+    for said in [
+        "lanes without work",
+        "host calls of plugins",
+        "back-pressure",
+        "96.0 MiB of the process at the most",
+        "2 × GUEST_10001",
+        "from the cache",
+        "4.0 MiB",
+        "best fixed 300",
+        "bound 20",
+        "2 built at the end of the load",
+        "over all 1,000 items of the 2 runs",
+        "<a href=\"#controller\">the plans</a>",
+    ] {
+        assert!(page.contains(said), "{said}");
+    }
+}
+
+#[test]
+fn colour_is_never_the_only_sign() {
+    let page = page(&report(7, "because"));
+    let timeline = page.split("<section id=\"timeline\">").nth(1).and_then(|rest| rest.split("</section>").next());
+    let timeline = timeline.expect("the part");
+    let legend = timeline.split("<ul class=\"legend\">").nth(1).and_then(|rest| rest.split("</ul>").next());
+    let entries: Vec<String> = legend
+        .expect("a legend")
+        .split("<li>")
+        .filter(|entry| entry.contains("<rect"))
+        // Without the colour, and without the words: what is left are heights and textures.
+        .map(|entry| {
+            let drawn = entry.split("</desc>").nth(1).and_then(|rest| rest.split("</svg>").next()).expect("a drawing");
+            drawn
+                .split('"')
+                .enumerate()
+                .filter(|(i, part)| i % 2 == 0 || !part.starts_with("f-"))
+                .map(|(_, p)| p)
+                .collect()
+        })
+        .collect();
+    assert_eq!(entries.len(), 5);
+    for (i, one) in entries.iter().enumerate() {
+        assert!(!entries[i + 1..].contains(one), "{one}");
+    }
+    // What the words of the drawing say of the signs is what is drawn.
+    assert!(timeline.contains("validators with lines at 70 %") && timeline.contains("commit crossed at full height"));
+    assert!(!page.contains("COMMIT outlined"));
+}
+
 #[test]
 fn every_part_is_there_in_its_order() {
     let page = page(&report(7, "because"));
-    let parts = ["throughput", "controller", "timeline", "latency", "time", "problems", "plugins", "history"];
-    let places: Vec<Option<usize>> = parts.iter().map(|part| page.find(&format!("<section id=\"{part}\">"))).collect();
+    // Tiles first, then the parts as they are listed in the issue of the report.
+    let mut places = vec![page.find("<div class=\"tiles\">")];
+    places.extend(PARTS.iter().map(|part| page.find(&format!("<section id=\"{part}\">"))));
     assert!(places.iter().all(Option::is_some) && places.is_sorted(), "{places:?}");
-    assert!(!page.contains("id=\"recommendations\""), "left out where there are none");
+    assert_eq!(page.matches("<section").count(), PARTS.len() + 1, "and no other");
+    let without = page_without_recommendations();
+    assert!(!without.contains("id=\"recommendations\""), "left out where there are none");
     for said in [
         "partial",
         "630",

@@ -1,5 +1,6 @@
 -- Version 1. Times are integer milliseconds since the Unix epoch (UTC); durations say their unit.
--- The rows of a collection live in a table of its own name, created when it is declared.
+-- The rows of a collection live in a table of its own name, created when it is declared: `batch` and `ordinal` say which
+-- record of which batch made the row; null where no run did.
 
 CREATE TABLE atlas_collections (
     name       TEXT PRIMARY KEY NOT NULL,
@@ -11,6 +12,7 @@ CREATE TABLE atlas_indexes (
     name        TEXT NOT NULL,
     pointer     TEXT NOT NULL,
     is_unique   INTEGER NOT NULL CHECK (is_unique IN (0, 1)),
+    built       INTEGER NOT NULL CHECK (built IN (0, 1)), -- 0 while a run fills the collection that was empty
     created_ms  INTEGER NOT NULL,
     verified_ms INTEGER,
     PRIMARY KEY (collection, name)
@@ -72,6 +74,25 @@ CREATE TABLE atlas_run_plugins (
     PRIMARY KEY (run, from_batch, position)
 ) STRICT, WITHOUT ROWID;
 
+-- Steps of plugins on their way into a slot while a run goes on.
+CREATE TABLE atlas_swaps (
+    id         INTEGER PRIMARY KEY,
+    run        INTEGER NOT NULL REFERENCES atlas_runs (id),
+    slot       TEXT NOT NULL,
+    step       TEXT NOT NULL, -- as the events say it, without `swap-`
+    source     TEXT NOT NULL, -- watch, command, rollback, library
+    name       TEXT NOT NULL,
+    old_digest TEXT, -- null for native code
+    new_digest TEXT NOT NULL,
+    batch      INTEGER, -- number of the first batch that the step is about; null where it is about none
+    at_ms      INTEGER NOT NULL,
+    ok         INTEGER NOT NULL CHECK (ok IN (0, 1)),
+    code       TEXT,
+    reason     TEXT NOT NULL,
+    figures    TEXT -- JSON
+) STRICT;
+CREATE INDEX atlas_swaps_slot ON atlas_swaps (slot);
+
 -- `next` is the first ordinal that is not yet accounted for. A batch moves it by compare-and-set on (epoch, next).
 CREATE TABLE atlas_checkpoints (
     run          INTEGER NOT NULL REFERENCES atlas_runs (id),
@@ -92,6 +113,10 @@ CREATE TABLE atlas_batches (
     run           INTEGER NOT NULL REFERENCES atlas_runs (id),
     number        INTEGER NOT NULL,
     first_ordinal INTEGER NOT NULL,
+    input         INTEGER NOT NULL, -- of its first record: which of the run's inputs, from 0
+    line          INTEGER NOT NULL, -- and the line in it, from 1
+    last_input    INTEGER NOT NULL, -- the same of its last record
+    last_line     INTEGER NOT NULL,
     epoch         INTEGER NOT NULL,
     read          INTEGER NOT NULL,
     stored        INTEGER NOT NULL,
@@ -126,8 +151,9 @@ CREATE TABLE atlas_dead_letters (
     problems        TEXT NOT NULL, -- JSON
     slot            TEXT,
     plugin          TEXT, -- digest
-    attempts        INTEGER NOT NULL,
-    input           TEXT NOT NULL,
+    attempts        INTEGER NOT NULL, -- with those of the letters before
+    retry_of        INTEGER REFERENCES atlas_dead_letters (id), -- the letter before, where its item was tried again
+    input           TEXT NOT NULL, -- as of the first letter: where the record stood that nothing came of yet
     line            INTEGER NOT NULL,
     byte_offset     INTEGER NOT NULL,
     original        BLOB, -- null once discarded
@@ -137,12 +163,15 @@ CREATE TABLE atlas_dead_letters (
     state           TEXT NOT NULL DEFAULT 'open' CHECK (state IN ('open', 'retried', 'discarded')),
     resolved_ms     INTEGER,
     resolved_run    INTEGER REFERENCES atlas_runs (id),
+    resolved_ordinal INTEGER, -- which record of that run tried it again
     UNIQUE (run, ordinal)
 ) STRICT;
 CREATE INDEX atlas_dead_letters_code ON atlas_dead_letters (code);
 CREATE INDEX atlas_dead_letters_phase ON atlas_dead_letters (phase);
 CREATE INDEX atlas_dead_letters_plugin ON atlas_dead_letters (plugin);
 CREATE INDEX atlas_dead_letters_batch ON atlas_dead_letters (batch);
+CREATE INDEX atlas_dead_letters_retry_of ON atlas_dead_letters (retry_of) WHERE retry_of IS NOT NULL;
+CREATE INDEX atlas_dead_letters_resolved ON atlas_dead_letters (resolved_run, resolved_ordinal) WHERE resolved_run IS NOT NULL;
 
 -- One row per plan that differs from the one before it, written with the first batch that was cut by it.
 CREATE TABLE atlas_plans (
@@ -153,6 +182,7 @@ CREATE TABLE atlas_plans (
     batches_in_flight INTEGER NOT NULL,
     old_batch_size    INTEGER, -- null for the first plan of an execution
     old_lanes         INTEGER,
+    old_batches_in_flight INTEGER,
     reason            TEXT NOT NULL,
     signals           TEXT NOT NULL, -- JSON: all that the strategy saw
     PRIMARY KEY (run, batch)

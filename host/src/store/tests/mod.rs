@@ -3,9 +3,11 @@
 mod failures;
 mod giving_up;
 mod letters;
+mod log_size;
 mod migrating;
 mod opening;
 mod reading;
+mod putting_off;
 mod recovering;
 mod scans;
 mod serial;
@@ -65,7 +67,7 @@ pub(super) fn index(text: &str, unique: bool) -> IndexSpec {
 }
 
 pub(super) fn policy(on_existing: OnExisting, sort: bool) -> WritePolicy {
-    WritePolicy { target: name("items"), on_existing, sort }
+    WritePolicy { target: name("items"), on_existing, sort, remove_rejected: false, over_newer: false }
 }
 
 pub(super) fn replacing() -> WritePolicy {
@@ -139,7 +141,9 @@ pub(super) fn decided(number: u64, first: u64, items: &[(&str, &str)], decisions
         batch: Arc::new(batch),
         decisions,
         metrics: BatchMetrics::default(),
+        chunks: Vec::new(),
         plan: None,
+        chain: None,
         plugins: Vec::new(),
         retries: 0,
         blank_lines: 0,

@@ -137,7 +137,7 @@ fn a_damaged_store_is_found_at_the_next_start_and_not_written() {
     commit(&mut writer, &run, &[kept(0, 0, &items)], &replacing());
     drop(writer);
     let mut bytes = fs::read(&place.path).unwrap();
-    let page = bytes.len() - 4096;
+    let page = bytes.len() - crate::limits::STORE_PAGE_BYTES as usize;
     bytes[page..page + 64].fill(0xAA);
     fs::write(&place.path, &bytes).unwrap();
     let error = Writer::open(&place.options()).map(|_| ()).unwrap_err();

@@ -28,7 +28,7 @@ fn damage(place: &Place, tree: &str) {
     assert!(!pages.is_empty(), "{tree} has no leaves");
     let mut bytes = std::fs::read(&place.path).unwrap();
     for page in pages {
-        bytes[(page as usize - 1) * 4096..][..200].fill(0xFF);
+        bytes[(page as usize - 1) * crate::limits::STORE_PAGE_BYTES as usize..][..200].fill(0xFF);
     }
     std::fs::write(&place.path, bytes).unwrap();
 }

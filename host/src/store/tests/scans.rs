@@ -7,13 +7,13 @@ use super::*;
 const ROWS: usize = 10_000;
 
 /// The statements of `items` that read rows, as they are sent to SQLite for the collection `items` and the index `n`.
-const BY_ID: &str = r#"SELECT id, body, batch FROM "items" WHERE id = ?1"#;
+const BY_ID: &str = r#"SELECT id, body, batch, ordinal FROM "items" WHERE id = ?1"#;
 const BY_VALUE: &str = concat!(
-    r#"SELECT id, body, batch FROM "items" INDEXED BY "idx_items_n" WHERE "n" = ?1"#,
+    r#"SELECT id, body, batch, ordinal FROM "items" INDEXED BY "idx_items_n" WHERE "n" = ?1"#,
     " AND (?2 IS NULL OR id > ?2) ORDER BY id LIMIT ?3"
 );
 const BY_NULL: &str = concat!(
-    r#"SELECT id, body, batch FROM "items" INDEXED BY "idx_items_n" WHERE "n" IS NULL AND ?1 IS NULL"#,
+    r#"SELECT id, body, batch, ordinal FROM "items" INDEXED BY "idx_items_n" WHERE "n" IS NULL AND ?1 IS NULL"#,
     " AND (?2 IS NULL OR id > ?2) ORDER BY id LIMIT ?3"
 );
 const COUNT: &str = r#"SELECT count(*) FROM (SELECT 1 FROM "items" INDEXED BY "idx_items_n" WHERE "n" = ?1 LIMIT ?2)"#;

@@ -162,7 +162,7 @@ fn damaged_pages_are_found() {
         .unwrap();
     drop(raw);
     let mut bytes = std::fs::read(&place.path).unwrap();
-    let at = (page as usize - 1) * 4096;
+    let at = (page as usize - 1) * crate::limits::STORE_PAGE_BYTES as usize;
     bytes[at..at + 200].fill(0xFF);
     std::fs::write(&place.path, bytes).unwrap();
     assert!(findings(&place, Level::Quick).contains("STORAGE_2004"));
@@ -193,7 +193,7 @@ fn an_index_can_be_added_later_listed_and_dropped() {
         .indexes(None)
         .unwrap()
         .into_iter()
-        .map(|i| (i.name.to_string(), i.unique, i.entries, i.bytes >= 4096))
+        .map(|i| (i.name.to_string(), i.unique, i.entries, i.bytes >= u64::from(crate::limits::STORE_PAGE_BYTES)))
         .collect();
     assert_eq!(
         listed,

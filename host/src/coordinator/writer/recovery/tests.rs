@@ -70,7 +70,7 @@ fn damage(store: &Path) {
         .expect("a page");
     drop(raw);
     let mut bytes = std::fs::read(store).expect("a file");
-    bytes[(page as usize - 1) * 4096..][..200].fill(0xFF);
+    bytes[(page as usize - 1) * crate::limits::STORE_PAGE_BYTES as usize..][..200].fill(0xFF);
     std::fs::write(store, bytes).expect("a file");
 }
 
@@ -244,7 +244,7 @@ impl Ran {
         let alerts = events
             .iter()
             .filter(|told| matches!(&told.event, Event::AlertRaised { alert, .. } if alert == TRANSACTION_ROLLED_BACK));
-        assert_eq!(alerts.count(), told.len(), "each is alerted");
+        assert_eq!(alerts.count(), told.len().min(1), "there is one alert for all of them");
         told
     }
 
@@ -458,7 +458,13 @@ fn a_run_beside_one_that_the_store_failed_goes_on() {
         .expect("two runs");
     let (reply, told) = crossbeam_channel::unbounded();
     let write = |key, handle: &RunHandle, number| {
-        let policy = WritePolicy { target: items.clone(), on_existing: crate::model::OnExisting::Replace, sort: true };
+        let policy = WritePolicy {
+            target: items.clone(),
+            on_existing: crate::model::OnExisting::Replace,
+            sort: true,
+            remove_rejected: false,
+            over_newer: false,
+        };
         let write = crate::coordinator::writer::tests::batch(number, 1);
         let (handle, policy, reply) = (Arc::new(handle.clone()), Arc::new(policy), reply.clone());
         service.write(WriteRequest { key, handle, policy, write, budget: None, reply }).expect("a writer");

@@ -1,0 +1,342 @@
+//! Fixtures: items, and the answers that are wanted for them, in JSON files that people write and `test --update` mends.
+//!
+//! A file is changed in place: what stands around an answer stays, byte for byte.
+
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::exact::Json;
+use super::expect::{OUTCOMES, VERDICTS, judge_wanted};
+use super::rows::{Rows, Table};
+use crate::error::{Code, Error, Result};
+use crate::limits;
+use crate::model::{Name, Pointer};
+use crate::plugin::Grants;
+use crate::source::judge_body;
+
+/// The clock that plugins under test see where the file sets none: the beginning of 2026.
+const CLOCK_MS: u64 = 1_767_225_600_000;
+
+/// One file of fixtures.
+#[derive(Debug)]
+pub struct Fixture {
+    /// Where it lies.
+    pub path: PathBuf,
+    /// Its cases, in their order.
+    pub cases: Vec<Case>,
+    /// The plugin's own settings.
+    pub(super) config: BTreeMap<String, String>,
+    /// What the plugin is granted.
+    pub(super) grants: Grants,
+    /// What is stored before each case.
+    pub(super) store: Rows,
+    /// The run's clock, in milliseconds since the Unix epoch.
+    pub(super) clock_ms: u64,
+    /// The run's seed.
+    pub(super) seed: u64,
+    /// Which attempt each call is, from 1.
+    pub(super) attempt: u32,
+    text: String,
+}
+
+/// Items that come in one call.
+#[derive(Debug)]
+pub struct Case {
+    /// What it shows.
+    pub name: String,
+    pub(super) items: Vec<Given>,
+}
+
+/// An item and what is wanted for it.
+#[derive(Debug)]
+pub(super) struct Given {
+    pub id: String,
+    /// As it stands in the file, line breaks between tokens included.
+    pub body: String,
+    pub verdict: Option<Wanted>,
+    pub outcome: Option<Wanted>,
+    /// Where a further answer can be put into the file.
+    end: usize,
+}
+
+/// An answer that is wanted.
+#[derive(Debug)]
+pub(super) struct Wanted {
+    pub value: Json,
+    place: Range<usize>,
+}
+
+/// An answer to be put into a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Edit {
+    place: Range<usize>,
+    text: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct RawFixture<'a> {
+    #[serde(default)]
+    config: BTreeMap<String, String>,
+    #[serde(default)]
+    grant_dir: Vec<String>,
+    #[serde(default)]
+    grant_env: Vec<String>,
+    #[serde(default)]
+    grant_host: Vec<String>,
+    #[serde(default)]
+    grant_collection: Vec<String>,
+    clock_ms: Option<u64>,
+    #[serde(default)]
+    seed: u64,
+    attempt: Option<u32>,
+    #[serde(default, borrow)]
+    store: BTreeMap<String, RawTable<'a>>,
+    #[serde(borrow)]
+    cases: Vec<RawCase<'a>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawTable<'a> {
+    #[serde(default)]
+    indexes: BTreeMap<String, String>,
+    #[serde(default, borrow)]
+    rows: BTreeMap<String, &'a RawValue>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawCase<'a> {
+    name: String,
+    #[serde(borrow)]
+    items: Vec<RawItem<'a>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawItem<'a> {
+    id: String,
+    #[serde(borrow)]
+    body: &'a RawValue,
+    #[serde(default, borrow)]
+    verdict: Option<&'a RawValue>,
+    #[serde(default, borrow)]
+    outcome: Option<&'a RawValue>,
+}
+
+impl Fixture {
+    /// The fixtures at `path`: one file, or all `*.json` of a folder, by name.
+    ///
+    /// Errors: AUTHOR_11004, naming the file, and the line where there is one.
+    pub fn all(path: &Path) -> Result<Vec<Self>> {
+        let unreadable = |why: String| {
+            Error::new(Code::FixtureInvalid, format!("{}: {why}", path.display()))
+                .hint("fixtures are JSON files in the folder `fixtures/` of a project; `atlas-host new` makes one")
+        };
+        if path.is_file() {
+            return Ok(vec![Self::read(path)?]);
+        }
+        let entries = std::fs::read_dir(path).map_err(|error| unreadable(error.to_string()))?;
+        let mut files: Vec<PathBuf> = entries
+            .flatten()
+            .map(|entry| entry.path())
+            .filter(|p| p.extension().is_some_and(|e| e == "json"))
+            .collect();
+        files.sort();
+        if files.is_empty() {
+            return Err(unreadable("no *.json in it".to_owned()));
+        }
+        files.iter().map(|file| Self::read(file)).collect()
+    }
+
+    fn read(path: &Path) -> Result<Self> {
+        let unreadable = |why: String| Error::new(Code::FixtureInvalid, format!("{}: {why}", path.display()));
+        let file = std::fs::File::open(path).map_err(|error| unreadable(error.to_string()))?;
+        let mut text = String::new();
+        let bound = limits::FIXTURE_BYTES_MAX;
+        file.take(bound + 1).read_to_string(&mut text).map_err(|error| unreadable(error.to_string()))?;
+        if text.len() as u64 > bound {
+            return Err(unreadable(format!("it has more than {bound} bytes")).hint("write several files"));
+        }
+        Self::parse(path, text)
+    }
+
+    fn parse(path: &Path, text: String) -> Result<Self> {
+        let place = |at: usize| format!("{}:{}", path.display(), 1 + text[..at].matches('\n').count());
+        let raw: RawFixture<'_> = serde_json::from_str(&text).map_err(|error| {
+            let told = error.to_string();
+            let what = told.split(" at line ").next().unwrap_or(&told);
+            Error::new(Code::FixtureInvalid, format!("{}:{}: {what}", path.display(), error.line()))
+        })?;
+        let refused = |at: usize, why: String| Error::new(Code::FixtureInvalid, format!("{}: {why}", place(at)));
+        let mut grants = Grants::default();
+        let folder = path.parent().unwrap_or(Path::new(""));
+        for (key, texts) in [
+            ("grant-dir", &raw.grant_dir),
+            ("grant-env", &raw.grant_env),
+            ("grant-host", &raw.grant_host),
+            ("grant-collection", &raw.grant_collection),
+        ] {
+            for text in texts {
+                let told = |error: Error| refused(0, error.to_string()).hint(error.hint_text());
+                grants.add(key, text, folder).map_err(told)?;
+            }
+        }
+        let mut cases = Vec::new();
+        for case in &raw.cases {
+            let at = case.items.first().map_or(0, |item| offset(&text, item.body.get()));
+            if !(1..=limits::CHUNK_ITEMS_MAX).contains(&case.items.len()) {
+                let (found, most) = (case.items.len(), limits::CHUNK_ITEMS_MAX);
+                return Err(refused(at, format!("case {:?} has {found} items, wanted 1 to {most}", case.name)));
+            }
+            let given = |item| given(&text, item).map_err(|(at, why)| refused(at, why));
+            cases.push(Case { name: case.name.clone(), items: case.items.iter().map(given).collect::<Result<_>>()? });
+        }
+        let mut store = Rows::default();
+        for (name, table) in &raw.store {
+            let wrong = || refused(0, format!("{name:?} cannot name a collection"));
+            let name = Name::parse(name).ok_or_else(wrong)?;
+            let mut indexes = BTreeMap::new();
+            for (index, pointer) in &table.indexes {
+                let wrong = || refused(0, format!("{pointer:?} of index {index:?} is no JSON pointer"));
+                indexes.insert(index.clone(), Pointer::parse(pointer).ok_or_else(wrong)?);
+            }
+            let rows = table.rows.iter().map(|(id, body)| (id.clone(), body.get().to_owned())).collect();
+            store.put_table(name, Table { indexes, rows });
+        }
+        let attempt = raw.attempt.unwrap_or(1);
+        if !(1..=limits::ATTEMPTS_LIMIT).contains(&attempt) {
+            return Err(refused(0, format!("attempt is {attempt}, wanted 1 to {}", limits::ATTEMPTS_LIMIT)));
+        }
+        let (clock_ms, seed) = (raw.clock_ms.unwrap_or(CLOCK_MS), raw.seed);
+        let config = raw.config.clone();
+        Ok(Self { path: path.to_owned(), cases, config, grants, store, clock_ms, seed, attempt, text })
+    }
+
+    /// Puts answers into the file.
+    ///
+    /// Errors: AUTHOR_11004 if it cannot be written, or was changed meanwhile.
+    pub(super) fn write(&self, edits: &[Edit]) -> Result<()> {
+        let failed = |why: String| Error::new(Code::FixtureInvalid, format!("{}: {why}", self.path.display()));
+        let now = std::fs::read_to_string(&self.path).map_err(|error| failed(error.to_string()))?;
+        if now != self.text {
+            return Err(failed("it was changed while its cases ran".to_owned()).hint("run it again"));
+        }
+        std::fs::write(&self.path, edited(&self.text, edits)).map_err(|error| failed(error.to_string()))
+    }
+}
+
+impl Given {
+    /// What has to be written so that the item wants this answer; none where nothing is to be wanted and nothing is.
+    pub fn edit(&self, key: &str, wanted: Option<&Wanted>, answer: Option<&str>) -> Option<Edit> {
+        match (wanted, answer) {
+            (Some(wanted), answer) => {
+                Some(Edit { place: wanted.place.clone(), text: answer.unwrap_or("null").to_owned() })
+            }
+            (None, Some(answer)) => Some(Edit { place: self.end..self.end, text: format!(", \"{key}\": {answer}") }),
+            (None, None) => None,
+        }
+    }
+}
+
+fn given(text: &str, item: &RawItem<'_>) -> Result<Given, (usize, String)> {
+    let at = offset(text, item.body.get());
+    let body = item.body.get();
+    if item.id.is_empty() || item.id.len() > limits::ID_BYTES_MAX || item.id.contains('\0') {
+        return Err((at, format!("an id has 1 to {} bytes and no NUL", limits::ID_BYTES_MAX)));
+    }
+    judge_body(body).map_err(|problem| (at, format!("item {:?}: {}", item.id, problem.message)))?;
+    let wanted = |raw: Option<&RawValue>, kinds: &[&str]| {
+        let Some(raw) = raw else { return Ok(None) };
+        let at = offset(text, raw.get());
+        let value = Json::parse(raw.get()).map_err(|why| (at, why))?;
+        judge_wanted(&value, kinds).map_err(|why| (at, format!("item {:?}: {why}", item.id)))?;
+        Ok(Some(Wanted { value, place: at..at + raw.get().len() }))
+    };
+    let (verdict, outcome) = (wanted(item.verdict, VERDICTS)?, wanted(item.outcome, OUTCOMES)?);
+    let ends = [Some(item.body), item.verdict, item.outcome].into_iter().flatten();
+    let end = ends.map(|raw| offset(text, raw.get()) + raw.get().len()).max().unwrap_or(at);
+    Ok(Given { id: item.id.clone(), body: body.to_owned(), verdict, outcome, end })
+}
+
+/// Where a part of a text begins in it.
+fn offset(text: &str, part: &str) -> usize {
+    part.as_ptr().addr() - text.as_ptr().addr()
+}
+
+fn edited(text: &str, edits: &[Edit]) -> String {
+    let mut edits: Vec<&Edit> = edits.iter().collect();
+    // Stable: two answers put at one place keep their order.
+    edits.sort_by_key(|edit| edit.place.start);
+    let mut out = String::new();
+    let mut from = 0;
+    for edit in edits {
+        out.push_str(&text[from..edit.place.start]);
+        out.push_str(&edit.text);
+        from = edit.place.end;
+    }
+    out.push_str(&text[from..]);
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(text: &str) -> Result<Fixture> {
+        Fixture::parse(Path::new("f/a.json"), text.to_owned())
+    }
+
+    const ONE: &str = "{\n \"cases\": [{\"name\": \"n\", \"items\": [\n  {\"id\": \"a\", \"body\": {\"x\": 1.0}, \"outcome\": \"keep\"}\n]}]}";
+
+    #[test]
+    fn a_body_is_what_stands_in_the_file() {
+        let fixture = parsed(ONE).unwrap();
+        assert_eq!(fixture.cases[0].items[0].body, "{\"x\": 1.0}");
+        assert!(fixture.cases[0].items[0].verdict.is_none());
+    }
+
+    #[test]
+    fn answers_are_put_in_place_and_all_else_stays() {
+        let fixture = parsed(ONE).unwrap();
+        let item = &fixture.cases[0].items[0];
+        let edits = [
+            item.edit("verdict", None, Some("\"accept\"")).unwrap(),
+            item.edit("outcome", item.outcome.as_ref(), Some("\"drop\"")).unwrap(),
+        ];
+        let wanted = ONE.replace("\"keep\"", "\"drop\", \"verdict\": \"accept\"");
+        assert_eq!(edited(&fixture.text, &edits), wanted);
+        assert_eq!(item.edit("verdict", None, None), None);
+        let none = item.edit("outcome", item.outcome.as_ref(), None).unwrap();
+        assert!(parsed(&edited(&fixture.text, &[none])).unwrap().cases[0].items[0].outcome.is_none());
+    }
+
+    #[test]
+    fn a_mistake_is_refused_with_its_line() {
+        for (from, to, words) in [
+            ("\"keep\"", "\"kept\"", &["f/a.json:3", "kept", "replace"][..]),
+            ("\"keep\"", "{\"keep\": 1}", &["f/a.json:3", "keep"]),
+            ("\"outcome\"", "\"outcom\"", &["f/a.json:3", "outcom"]),
+            ("\"a\"", "\"\"", &["f/a.json:3", "id"]),
+            ("{\"x\": 1.0}", "{\"x\": 01}", &["f/a.json:3"]),
+            ("\"cases\"", "\"config\": {\"a\": 1}, \"cases\"", &["f/a.json:2"]),
+            ("\"cases\"", "\"grant-host\": [\"a\"], \"cases\"", &["f/a.json", "HOST:PORT"]),
+            ("\"cases\"", "\"attempt\": 0, \"cases\"", &["f/a.json", "attempt is 0"]),
+            ("\"cases\"", "\"clock-ms\": -1, \"cases\"", &["f/a.json:2"]),
+            ("{\"id\": \"a\", \"body\": {\"x\": 1.0}, \"outcome\": \"keep\"}", "", &["\"n\"", "0 items"]),
+        ] {
+            let error = parsed(&ONE.replace(from, to)).unwrap_err();
+            assert_eq!(error.code(), Code::FixtureInvalid);
+            let told = format!("{error} {}", error.hint_text());
+            for word in words {
+                assert!(told.contains(word), "{to}: {told} lacks {word:?}");
+            }
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! Python: CPython with the plugin's modules in it, as a component.
+
+use std::path::{Path, PathBuf};
+
+use super::language::{Language, Produced, Template};
+use super::narrowed;
+use super::packages;
+use super::project::{Kind, Project};
+use super::tools::{Tool, Tools};
+use crate::error::{Code, Error, Result};
+use crate::model::Digest;
+
+/// The row of the table.
+pub(super) const LANGUAGE: Language = Language {
+    name: "python",
+    title: "Python",
+    source: "src/plugin.py",
+    needs: include_str!("templates/python/needs.md"),
+    settings: &[],
+    packages: Some(PACKAGES),
+    templates: &[
+        Template { path: PACKAGES, text: include_str!("templates/python/requirements.txt"), kind: None },
+        Template {
+            path: "src/plugin.py",
+            text: include_str!("templates/python/operation.py"),
+            kind: Some(Kind::Operation),
+        },
+        Template {
+            path: "src/plugin.py",
+            text: include_str!("templates/python/validator.py"),
+            kind: Some(Kind::Validator),
+        },
+        Template { path: "src/plugin.py", text: include_str!("templates/python/both.py"), kind: Some(Kind::Both) },
+    ],
+    ignored: &["__pycache__/"],
+    build,
+};
+
+const PYTHON: Tool = Tool {
+    name: "python3",
+    version: &["--version"],
+    install: "see https://www.python.org, or on Debian: apt-get install python3 python3-venv",
+};
+const COMPONENTIZE_PY: Tool = Tool {
+    name: "componentize-py",
+    version: &["--version"],
+    install: "write componentize-py==0.25.1 into requirements.txt",
+};
+
+const PACKAGES: &str = "requirements.txt";
+/// The module that has what the contract asks for, in `src`.
+const ENTRY: &str = "plugin";
+
+fn build(project: &Project, tools: &Tools<'_>) -> Result<Produced> {
+    let home = packages::home(project, PACKAGES)?;
+    let environment = environment(&home, tools);
+    packages::installed(&environment, &[home.join(PACKAGES)], || {
+        let python = tools.find(&PYTHON)?;
+        tools.say(&format!("pip installs what {} asks for.", home.join(PACKAGES).display()));
+        tools.run(python.command().args(["-m", "venv", "--clear"]).arg(&environment))?;
+        let pip = Tool { name: "pip", version: &[], install: PYTHON.install };
+        let mut command = tools.find_in(&environment.join("bin"), &pip)?.command();
+        command.current_dir(&home).args(["install", "--quiet", "--disable-pip-version-check", "-r", PACKAGES]);
+        tools.run(&mut command).map(drop)
+    })?;
+    let program = tools.find_in(&environment.join("bin"), &COMPONENTIZE_PY)?;
+    let folder = std::path::absolute(&project.folder).unwrap_or_else(|_| project.folder.clone());
+    let out = folder.join("build/componentized.wasm");
+    let mut command = program.command();
+    // What it finds in this environment can be imported, and nothing of the one that the user may be in.
+    command.current_dir(&folder).env("VIRTUAL_ENV", &environment).env_remove("PYTHONPATH");
+    command.arg("--wit-path").arg(narrowed::contract(project, "py", imports)?);
+    command.args(["--world", narrowed::WORLD, "--quiet", "componentize", ENTRY]);
+    command.args(["--python-path", "src"]);
+    if home != folder {
+        command.arg("--python-path").arg(&home);
+    }
+    let failed = |error: std::io::Error| {
+        Error::new(Code::ToolFailed, format!("{} made no {}: {error}", program.name, out.display()))
+    };
+    std::fs::create_dir_all(project.build_folder()).map_err(failed)?;
+    tools.run(command.arg("--output").arg(&out))?;
+    let wasm = std::fs::read(&out).map_err(failed)?;
+    // Of no use any more; the next build writes over it.
+    let _ = std::fs::remove_file(&out);
+    Ok(Produced { wasm, tools: vec![program.made()] })
+}
+
+/// Where the packages are: in the host's cache, so that projects which ask for the same share them and the second one needs no
+/// network; beside the list if it names what lies beside it, or another index.
+fn environment(home: &Path, tools: &Tools<'_>) -> PathBuf {
+    let own = home.join("build/python");
+    let Ok(list) = std::fs::read_to_string(home.join(PACKAGES)) else { return own };
+    let lines = list.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+    if lines.into_iter().any(|line| line.starts_with(['-', '.']) || line.contains(['/', '\\'])) {
+        return own;
+    }
+    tools
+        .shared("python")
+        .map_or(own, |shared| shared.join(&Digest::of(list.as_bytes()).to_string()["blake3:".len()..][..16]))
+}
+
+/// True if the text of a module imports that interface: `from wit_world.imports import log, store`, over several lines, too,
+/// `from wit_world.imports.log import …`, or `imports.log` where all of it was imported.
+fn imports(text: &str, interface: &str) -> bool {
+    let is_word = |text: &str| text.split(|c: char| !c.is_alphanumeric() && c != '_').any(|word| word == interface);
+    let statement = |rest: &str| {
+        let line = rest.lines().next().unwrap_or_default();
+        let end = if line.contains('(') { rest.find(')').unwrap_or(rest.len()) } else { line.len() };
+        is_word(&rest[..end])
+    };
+    text.match_indices("wit_world.imports").any(|(at, found)| statement(&text[at + found.len()..]))
+        || text.contains("wit_world")
+            && text.match_indices("imports.").any(|(at, found)| {
+                let rest = &text[at + found.len()..];
+                rest.strip_prefix(interface)
+                    .is_some_and(|rest| !rest.starts_with(|c: char| c.is_alphanumeric() || c == '_'))
+            })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn projects_that_ask_for_the_same_share_an_environment() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = |project: &str, list: &str| {
+            let home = folder.path().join(project);
+            std::fs::create_dir_all(&home).unwrap();
+            std::fs::write(home.join(PACKAGES), list).unwrap();
+            environment(&home, &Tools::new(&|_| {}, Some(folder.path().join("cache"))))
+        };
+        let one = place("one", "componentize-py==0.25.1\n# tools/\n");
+        assert!(one.starts_with(folder.path().join("cache/python")), "{}", one.display());
+        assert_eq!(place("two", "componentize-py==0.25.1\n# tools/\n"), one);
+        assert_ne!(place("three", "componentize-py==0.25.0\n"), one);
+        for own in ["./mine\n", "-e ../mine\n", "a @ mine/a.whl\n", "--index-url x\na\n"] {
+            assert_eq!(place("four", own), folder.path().join("four/build/python"));
+        }
+    }
+
+    #[test]
+    fn what_a_module_imports_is_seen_however_it_is_written() {
+        for (text, wanted) in [
+            ("from wit_world.imports import log, store as rows\nconfig = 1\n", "log store"),
+            ("from wit_world.imports import (\n    context,\n    log,\n)\nstore = 1\n", "context log"),
+            ("from wit_world.imports.store import get\n", "store"),
+            ("import wit_world.imports.config\n", "config"),
+            ("from wit_world import imports\nimports.store.get(None, 'a')\n", "store"),
+            ("import logging\nfrom wit_world.imports.types import Item # imports.storehouse\nlog = 1\n", ""),
+        ] {
+            let found = ["config", "context", "log", "store"].into_iter().filter(|interface| imports(text, interface));
+            assert_eq!(found.collect::<Vec<_>>().join(" "), wanted, "{text}");
+        }
+    }
+}

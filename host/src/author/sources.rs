@@ -1,0 +1,191 @@
+//! The files that go into a component: those of its project, and what it shares with others.
+//!
+//! Shared are the files beside the list of packages that the project takes from a folder above its own (but not the projects
+//! there), and whatever a source names by a relative path in quotes, as `#include`, `import` and `path = ` do.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Component, Path, PathBuf};
+
+use super::packages;
+use super::project::{PROJECT_FILE, Project};
+use crate::limits;
+
+/// What at the top of a project is made, or is not for the component.
+const BESIDE: &[&str] = &["build", "fixtures", "atlas.toml"];
+/// Records, and words for people: a plugin is tried where it is written.
+const DATA: &[&str] = &["md", "ndjson", "jsonl", "csv", "tsv", "gz", "zst"];
+/// The folder that a crate's path leads to is a source as a whole.
+const CRATE_FILE: &str = "Cargo.toml";
+
+/// Gives each file once, with its bytes. False if there are too many to look at, or one cannot be read.
+pub(super) fn each(project: &Project, see: &mut dyn FnMut(&Path, &[u8])) -> bool {
+    let mut walk = Walk { project, seen: BTreeSet::new(), waiting: Vec::new() };
+    let Ok(folder) = std::path::absolute(&project.folder) else { return false };
+    if !walk.folder(&folder, true) {
+        return false;
+    }
+    if let Some(list) = project.language.packages
+        && let Ok(home) = packages::home(project, list)
+        && home != folder
+        && !walk.folder(&home, false)
+    {
+        return false;
+    }
+    while let Some(path) = walk.waiting.pop() {
+        let Ok(bytes) = fs::read(&path) else { return false };
+        see(&path, &bytes);
+        if bytes.len() <= limits::SOURCE_BYTES_MAX && !walk.named_in(&path, &String::from_utf8_lossy(&bytes)) {
+            return false;
+        }
+    }
+    true
+}
+
+struct Walk<'a> {
+    project: &'a Project,
+    seen: BTreeSet<PathBuf>,
+    waiting: Vec<PathBuf>,
+}
+
+impl Walk<'_> {
+    /// Takes in a file that was not yet met; false if they become too many.
+    fn file(&mut self, path: PathBuf) -> bool {
+        if self.seen.insert(path.clone()) {
+            self.waiting.push(path);
+        }
+        self.seen.len() <= limits::PROJECT_FILES_MAX
+    }
+
+    /// Takes in a folder with all below it; of one that is not the project's own without the projects in it.
+    fn folder(&mut self, top: &Path, own: bool) -> bool {
+        let mut folders = vec![(top.to_owned(), 0)];
+        while let Some((folder, depth)) = folders.pop() {
+            let Ok(entries) = fs::read_dir(&folder) else { return false };
+            for path in entries.flatten().map(|entry| entry.path()) {
+                if self.skipped(&path, depth) {
+                    continue;
+                }
+                if path.is_dir() && !path.is_symlink() {
+                    if own || !path.join(PROJECT_FILE).is_file() {
+                        folders.push((path, depth + 1));
+                    }
+                } else if !self.file(path) {
+                    return false;
+                }
+            }
+        }
+        true
+    }
+
+    fn skipped(&self, path: &Path, depth: usize) -> bool {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        name.starts_with('.')
+            || self.project.language.ignored.iter().any(|ignored| ignored.trim_end_matches('/') == name)
+            || path.extension().is_some_and(|extension| DATA.iter().any(|data| extension == *data))
+            || name.ends_with(".db")
+            || name.contains(".db-")
+            || name.contains(".db.")
+            || depth == 0 && BESIDE.contains(&&*name)
+    }
+
+    /// Takes in what a text names by a relative path in quotes, where that is there.
+    fn named_in(&mut self, path: &Path, text: &str) -> bool {
+        let folder = path.parent().unwrap_or(Path::new("/"));
+        for (at, quote) in text.match_indices(['"', '\'']) {
+            let rest = &text[at + 1..];
+            if !rest.starts_with("./") && !rest.starts_with("../") {
+                continue;
+            }
+            let end = rest.find([quote.chars().next().unwrap_or('"'), '\n']).unwrap_or(rest.len());
+            let place = straight(&folder.join(&rest[..end]));
+            if place.is_file() && !self.file(place.clone()) {
+                return false;
+            }
+            if place.join(CRATE_FILE).is_file()
+                && !self.seen.contains(&place.join(CRATE_FILE))
+                && !self.folder(&place, false)
+            {
+                return false;
+            }
+        }
+        true
+    }
+}
+
+/// Without `.` and `..`, so that one file has one name.
+fn straight(path: &Path) -> PathBuf {
+    let mut out = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::CurDir => {}
+            Component::ParentDir => drop(out.pop()),
+            part => out.push(part),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::language::Language;
+    use super::super::project::Kind;
+    use super::super::scaffold::{Plan, scaffold};
+    use super::*;
+
+    fn found(project: &Project, top: &Path) -> Vec<String> {
+        let mut names = Vec::new();
+        assert!(each(project, &mut |path, _| names.push(path.strip_prefix(top).unwrap().display().to_string())));
+        names.sort();
+        names.retain(|name| !name.contains("/wit/") && !name.ends_with("plugin.toml"));
+        names
+    }
+
+    fn made(language: &str, folder: &Path) -> Project {
+        let plan = Plan { name: "p".into(), language: Language::find(language).unwrap(), kind: Kind::Operation };
+        scaffold(&plan, folder).unwrap();
+        Project::open(folder).unwrap()
+    }
+
+    #[test]
+    fn what_projects_share_belongs_to_each_of_them_and_other_projects_do_not() {
+        let home = tempfile::tempdir().unwrap();
+        let (top, one) = (home.path(), home.path().join("one"));
+        let project = made("python", &one);
+        made("python", &top.join("two"));
+        fs::rename(one.join("requirements.txt"), top.join("requirements.txt")).unwrap();
+        fs::create_dir(top.join("shared")).unwrap();
+        fs::write(top.join("shared/__init__.py"), "x = 1").unwrap();
+        fs::write(top.join("README.md"), "words").unwrap();
+        assert_eq!(found(&project, top), ["one/src/plugin.py", "requirements.txt", "shared/__init__.py"]);
+    }
+
+    #[test]
+    fn what_a_source_names_beside_its_project_is_followed() {
+        let home = tempfile::tempdir().unwrap();
+        let (top, one) = (home.path(), home.path().join("c/one"));
+        let project = made("c", &one);
+        fs::create_dir_all(top.join("c/shared")).unwrap();
+        fs::write(one.join("src/more.c"), "#include \"../../shared/a.c\"\n#include \"../../shared/none.c\"\n").unwrap();
+        fs::write(top.join("c/shared/a.c"), "#include \"./b.h\"\n").unwrap();
+        fs::write(top.join("c/shared/b.h"), "").unwrap();
+        fs::write(top.join("c/shared/other.h"), "").unwrap();
+        let files = found(&project, top);
+        assert!(files.contains(&"c/shared/a.c".to_owned()) && files.contains(&"c/shared/b.h".to_owned()), "{files:?}");
+        assert!(!files.contains(&"c/shared/other.h".to_owned()), "{files:?}");
+    }
+
+    #[test]
+    fn a_crate_that_is_named_by_its_path_is_a_source_as_a_whole() {
+        let home = tempfile::tempdir().unwrap();
+        let (top, one) = (home.path(), home.path().join("one"));
+        let project = made("rust", &one);
+        fs::create_dir_all(top.join("common/src")).unwrap();
+        fs::write(top.join("common/Cargo.toml"), "[package]\n").unwrap();
+        fs::write(top.join("common/src/lib.rs"), "").unwrap();
+        let manifest = fs::read_to_string(one.join("Cargo.toml")).unwrap();
+        fs::write(one.join("Cargo.toml"), manifest + "\n[dependencies.common]\npath = \"../common\"\n").unwrap();
+        let files = found(&project, top);
+        assert!(files.contains(&"common/src/lib.rs".to_owned()), "{files:?}");
+    }
+}

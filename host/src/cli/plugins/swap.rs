@@ -1,0 +1,233 @@
+//! `plugins swap` and `plugins rollback`: another plugin for a slot of a run that is at work in another process.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::Args;
+
+use super::{slot, which};
+use crate::cli::Talk;
+use crate::cli::common::{OutputArg, StoreArg};
+use crate::cli::dead_letters::digits;
+use crate::cli::locations::{Locations, Tags};
+use crate::cli::print::Printer;
+use crate::cli::runs::{held, status};
+use crate::cli::units;
+use crate::coordinator::{SwapAnswer, SwapRequest, SwapSource, swap, waiting};
+use crate::error::{Code, Error, Result};
+use crate::event::SwapStep;
+use crate::limits;
+use crate::model::{Digest, Name, RunNumber, RunStatus, printable};
+use crate::plugin::Location;
+use crate::store::{Reader, RunRow};
+
+#[derive(Args, Debug)]
+pub struct SwapArgs {
+    /// Slot to be filled anew
+    #[arg(value_name = "SLOT", value_parser = slot)]
+    slot: Name,
+    /// The component, a file or oci://…
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    #[command(flatten)]
+    which: Which,
+}
+
+#[derive(Args, Debug)]
+pub struct RollbackArgs {
+    /// Slot to be filled as it was before
+    #[arg(value_name = "SLOT", value_parser = slot)]
+    slot: Name,
+    /// Put this one back: its digest, of which the first digits do
+    #[arg(long, value_name = "DIGEST", value_parser = digits)]
+    to: Option<String>,
+    #[command(flatten)]
+    which: Which,
+}
+
+#[derive(Args, Debug)]
+struct Which {
+    /// Number of the run; the one at work if left out
+    #[arg(long, value_name = "RUN")]
+    run: Option<u64>,
+    /// Wait this long for the outcome
+    #[arg(long, value_name = "TIME", default_value = "1m", value_parser = units::duration)]
+    wait: Duration,
+    #[command(flatten)]
+    store: StoreArg,
+    #[command(flatten)]
+    output: OutputArg,
+}
+
+/// Exit code 0 if the plugin is in effect, 4 if it is not.
+pub fn run(args: &SwapArgs, config: Option<&Path>, talk: Talk, printer: &mut Printer) -> Result<u8> {
+    let location = Location::parse(&args.file)?;
+    let to = at_work(&args.which)?;
+    let taken = Locations::new(config, Tags::Lock(talk)).take(&location)?;
+    let request =
+        SwapRequest { slot: args.slot.clone(), name: taken.name, bytes: taken.bytes, source: SwapSource::Command };
+    ask(&to, &request, &args.which, printer)
+}
+
+/// As [`run`], with the version before from the store.
+pub fn rollback(args: &RollbackArgs, printer: &mut Printer) -> Result<u8> {
+    let to = at_work(&args.which)?;
+    let (digest, name) = match &args.to {
+        Some(digits) => {
+            let plugin = which::kept(&to.reader, digits)?;
+            (plugin.digest, plugin.name)
+        }
+        None => before(&to.reader, &to.row, &args.slot)?,
+    };
+    let bytes =
+        which::bytes(&to.reader, &digest, format!("use the file: `atlas-host plugins swap {} FILE`", args.slot))?;
+    let request = SwapRequest { slot: args.slot.clone(), name, bytes: bytes.into(), source: SwapSource::Rollback };
+    ask(&to, &request, &args.which, printer)
+}
+
+/// Who is asked.
+struct To {
+    reader: Reader,
+    /// The run at work, or the last one of a process that waits for its next input.
+    row: RunRow,
+    /// In place of the run's UUID, where it is over and the process stays up.
+    standing: Option<String>,
+}
+
+impl To {
+    fn uuid(&self) -> &str {
+        self.standing.as_deref().unwrap_or(&self.row.uuid)
+    }
+
+    /// The runs whose steps may be about the request: all after the one that is over, where none was at work.
+    fn has(&self, run: RunNumber) -> bool {
+        if self.standing.is_some() { run > self.row.run } else { run == self.row.run }
+    }
+}
+
+/// The run that is meant, which must be at work, or whose process must be waiting for more.
+fn at_work(which: &Which) -> Result<To> {
+    let reader = Reader::open(&which.store.store)?;
+    let held = held(reader.path());
+    let not_at_work = |what: String| {
+        Error::new(Code::ConfigInvalid, what).hint(
+            "a new run takes the plugin itself, with --plugin or --validator; `atlas-host runs list` shows the runs",
+        )
+    };
+    let row = match which.run {
+        Some(number) => reader
+            .run(RunNumber(number))?
+            .ok_or_else(|| Error::new(Code::ConfigInvalid, format!("there is no run {number}")))?,
+        None => {
+            let runs = reader.runs(limits::RECOMMEND_LOOKED_AT_MAX)?;
+            let last = runs.first().cloned();
+            let running = runs.into_iter().find(|run| run.status == RunStatus::Running && held);
+            match (running, last) {
+                (Some(running), _) => running,
+                (None, Some(row)) if let Some(standing) = waiting(reader.path()) => {
+                    return Ok(To { reader, row, standing: Some(standing) });
+                }
+                (None, _) => return Err(not_at_work("no run of this store is at work".to_owned())),
+            }
+        }
+    };
+    if row.status != RunStatus::Running || !held {
+        return Err(not_at_work(format!("run {} is not at work: it is {}", row.run, status(&row, held))));
+    }
+    Ok(To { reader, row, standing: None })
+}
+
+/// The plugin that filled the slot before the present one: in this run, else in an earlier one.
+fn before(reader: &Reader, row: &RunRow, slot: &Name) -> Result<(Digest, String)> {
+    let mut present = None;
+    for run in reader.runs(limits::RECOMMEND_LOOKED_AT_MAX)?.into_iter().filter(|run| run.run <= row.run) {
+        let mut used = reader.plugins(run.run)?;
+        used.retain(|plugin| plugin.slot == slot.as_str());
+        used.sort_by_key(|plugin| std::cmp::Reverse(plugin.from_batch));
+        for plugin in used {
+            match (plugin.digest, present) {
+                (Some(digest), None) if run.run == row.run => present = Some(digest),
+                (Some(digest), Some(now)) if digest != now => return Ok((digest, plugin.name)),
+                _ => {}
+            }
+        }
+        if present.is_none() {
+            return Err(Error::new(
+                Code::ConfigInvalid,
+                format!("run {} has no slot {slot} with a component", row.run),
+            )
+            .hint(format!("`atlas-host runs show {}` lists its slots", row.run)));
+        }
+    }
+    Err(Error::new(Code::ConfigInvalid, format!("slot {slot} has had no other plugin"))
+        .hint("`atlas-host plugins list` shows what is kept"))
+}
+
+fn ask(to: &To, request: &SwapRequest, which: &Which, printer: &mut Printer) -> Result<u8> {
+    let answer = swap(to.reader.path(), to.uuid(), request, which.wait);
+    let answer = match answer {
+        // The run may have ended with its last answer unread; the history has it.
+        Ok(answer) if !answer.ended => noted(to, request)?.unwrap_or(answer),
+        Err(error) if error.code() == Code::StoragePrerequisite => noted(to, request)?.ok_or(error)?,
+        answer => answer?,
+    };
+    if which.output.json() {
+        printer.json(&answer)?;
+    } else {
+        printer.line(&printable(&in_words(to, &answer)))?;
+    }
+    match answer.step.as_str() {
+        "settled" | "took-effect" => Ok(0),
+        "refused" | "put-back" => Ok(Code::PluginWorld.exit()),
+        "skipped" if answer.told.old_digest == answer.told.new_digest => Ok(0),
+        "skipped" => Ok(Code::PluginWorld.exit()),
+        _ => Err(Error::new(
+            Code::StorageLocked,
+            format!("after --wait the candidate had come no further than {:?}", answer.step),
+        )
+        .hint("it goes on; see `atlas-host plugins history`")),
+    }
+}
+
+/// The last step of this candidate that the store knows, if that ended it.
+fn noted(to: &To, request: &SwapRequest) -> Result<Option<SwapAnswer>> {
+    let digest = Digest::of(&request.bytes);
+    let entries = to.reader.swaps(None, Some(&request.slot))?;
+    let last = entries.into_iter().rev().find(|entry| entry.step.new_digest == digest && to.has(entry.run));
+    let ends = |step: &str| matches!(step, "settled" | "refused" | "put-back" | "skipped");
+    Ok(last.map(|entry| entry.step).filter(|step| ends(&step.step)).map(|step| SwapAnswer {
+        schema: crate::coordinator::TUNE_SCHEMA,
+        ended: true,
+        hint: None,
+        told: SwapStep {
+            slot: step.slot,
+            source: step.source,
+            name: step.name,
+            old_digest: step.old_digest.map_or_else(String::new, |digest| digest.to_string()),
+            new_digest: step.new_digest.to_string(),
+            batch: step.batch.map(|batch| batch.0),
+            elapsed_ms: 0,
+            code: step.code,
+            reason: step.reason,
+            figures: step.figures_json.as_deref().and_then(|text| serde_json::from_str(text).ok()),
+        },
+        step: step.step,
+    }))
+}
+
+fn in_words(to: &To, answer: &SwapAnswer) -> String {
+    let SwapStep { slot, reason, code, .. } = &answer.told;
+    let what = match answer.step.as_str() {
+        "settled" => "the plugin is in effect".to_owned(),
+        "took-effect" => "the plugin is in effect, on probation".to_owned(),
+        "refused" => "the plugin was refused".to_owned(),
+        "put-back" => "the old plugin was put back".to_owned(),
+        "skipped" => "nothing was changed".to_owned(),
+        step => format!("the plugin has come as far as {step:?}"),
+    };
+    let code = code.as_deref().map_or_else(String::new, |code| format!("{code}: "));
+    match to.standing {
+        Some(_) => format!("slot {slot}: {what}: {code}{reason}"),
+        None => format!("run {}, slot {slot}: {what}: {code}{reason}", to.row.run),
+    }
+}

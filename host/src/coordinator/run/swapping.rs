@@ -1,0 +1,569 @@
+//! The run's side of exchanging plugins: which candidates there are, when the chain is exchanged, and who comes back.
+//!
+//! Invariants: the chain changes between two cuts alone; a batch that was not sent to the writer when its plugin is put back
+//! is computed again from its beginning; each step is told once, and kept with the batch that it is about.
+
+use std::collections::{HashMap, VecDeque};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
+
+use super::Run;
+use super::carried::Kept;
+use super::steps::{Meta, Step, Words};
+use crate::coordinator::chain::Chain;
+use crate::coordinator::flight::Flight;
+use crate::coordinator::inbox::Ticket;
+use crate::coordinator::resume;
+use crate::coordinator::swap::prepare::{self, Letters, News, Order, What};
+use crate::coordinator::swap::probation::{self, SlotBatch};
+use crate::coordinator::swap::shadow::Shadow;
+use crate::coordinator::swap::watch::{WatchedFile, Watcher};
+use crate::coordinator::swap::{Refused, SwapRequest, SwapSettings, Wish};
+use crate::error::{Code, Result};
+use crate::event::SwapFigures;
+use crate::limits;
+use crate::model::{Batch, BatchNumber, Digest, Name};
+use crate::plugin::{PluginLoader, Slot, SlotSettings};
+use crate::store::{ChainWrite, SwapRow};
+
+/// How the slots of a run can be filled anew.
+pub(in crate::coordinator) struct Swapping {
+    /// None where the run has no component.
+    pub loader: Option<PluginLoader>,
+    pub settings: SwapSettings,
+    /// Grants and settings of each component's slot, and the digest that it is pinned to.
+    pub fillings: HashMap<Name, (SlotSettings, Option<Digest>)>,
+    /// Files to be followed.
+    pub watch: Vec<WatchedFile>,
+    /// Store in which dead letters are looked for; none where none is kept.
+    pub store: Option<PathBuf>,
+    /// Settings that decide results, as the run began or went on with them.
+    pub identity: Vec<(String, String)>,
+}
+
+/// A candidate that is being prepared, or runs beside the old plugin.
+pub(super) struct Candidate {
+    number: u64,
+    pub meta: Meta,
+    pub wish: Wish,
+    pub stop: Arc<AtomicBool>,
+    /// Once it has passed its trial, if it is to run beside live batches: how many were cut with it, and how many are done.
+    pub shadow: Option<(Arc<Shadow>, u64, u64)>,
+}
+
+/// A plugin that took effect and may be put back.
+pub(in crate::coordinator) struct Probation {
+    pub(super) meta: Meta,
+    pub(super) slot: Arc<Slot>,
+    /// What comes back.
+    pub(super) fallback: Arc<Slot>,
+    /// What it did of late.
+    pub(super) base: VecDeque<SlotBatch>,
+    pub(super) seen: Vec<SlotBatch>,
+}
+
+/// See the module.
+pub(in crate::coordinator) struct Swapper {
+    news: (Sender<News>, Receiver<News>),
+    requests: (Sender<Wish>, Receiver<Wish>),
+    pub(super) watcher: Option<Watcher>,
+    next_number: u64,
+    /// One per slot at the most.
+    pub(super) candidates: Vec<Candidate>,
+    /// The newest of each slot, waiting for the thread of an older one to end.
+    pub(super) queued: Vec<(Wish, Meta)>,
+    pub(super) threads: Vec<(u64, Name, JoinHandle<()>)>,
+    /// In the chain, and not yet told, since no batch was cut with them.
+    pub(super) taken: Vec<Meta>,
+    pub(super) probations: Vec<Probation>,
+    /// Batches of late, by slot.
+    history: HashMap<Name, VecDeque<SlotBatch>>,
+    /// Steps to be kept with the first batch whose chain is of this generation or a later one.
+    pub(super) rows: Vec<(u64, SwapRow)>,
+    /// Steps that belong to no batch, not yet kept.
+    pub(super) loose: Vec<SwapRow>,
+    /// The chain as the store knows it.
+    pub(super) noted: Arc<Chain>,
+    /// Committed batches of late, oldest first.
+    recent: VecDeque<Arc<Batch>>,
+    recent_items: usize,
+    /// No batch is cut before this, as long as candidates are being prepared that came between two runs.
+    pub(super) hold: Option<Instant>,
+}
+
+impl Drop for Swapper {
+    fn drop(&mut self) {
+        for candidate in &self.candidates {
+            candidate.stop.store(true, Ordering::Relaxed);
+        }
+        for (_, _, thread) in self.threads.drain(..) {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Swapper {
+    /// As the run before has left it, if it has left anything.
+    ///
+    /// Errors: OPERATION_5003 where files are to be followed and the system gives no thread.
+    pub fn begin(swapping: &mut Swapping, chain: &Arc<Chain>, kept: Option<Kept>) -> Result<Self> {
+        let Some(Kept { mut swapper, .. }) = kept else { return Self::new(swapping, chain) };
+        swapper.noted = Arc::clone(chain);
+        Ok(swapper)
+    }
+
+    fn new(swapping: &mut Swapping, chain: &Arc<Chain>) -> Result<Self> {
+        // What is not yet heard of is handed over again by the watcher.
+        let requests = bounded(limits::PLUGINS_MAX);
+        let files: Vec<_> = std::mem::take(&mut swapping.watch)
+            .into_iter()
+            .map(|file| {
+                let known = chain.find(&file.slot).and_then(|(_, slot)| slot.digest());
+                (file, known)
+            })
+            .collect();
+        let watcher = match files.is_empty() {
+            true => None,
+            false => Some(Watcher::start(files, requests.0.clone())?),
+        };
+        Ok(Self {
+            // A handful for each candidate, and of these there is one per slot.
+            news: unbounded(),
+            requests,
+            watcher,
+            next_number: 0,
+            candidates: Vec::new(),
+            queued: Vec::new(),
+            threads: Vec::new(),
+            taken: Vec::new(),
+            probations: Vec::new(),
+            history: HashMap::new(),
+            rows: Vec::new(),
+            loose: Vec::new(),
+            noted: Arc::clone(chain),
+            recent: VecDeque::new(),
+            recent_items: 0,
+            hold: None,
+        })
+    }
+
+    /// Plugins that are on probation from the beginning.
+    pub fn judge_again(&mut self, probations: Vec<Probation>) {
+        self.probations.extend(probations);
+    }
+
+    pub fn news(&self) -> &Receiver<News> {
+        &self.news.1
+    }
+
+    pub fn requests(&self) -> &Receiver<Wish> {
+        &self.requests.1
+    }
+
+    /// Keeps a committed batch for trials, as long as its items are among the newest.
+    pub fn committed(&mut self, batch: &Arc<Batch>) {
+        self.recent.push_back(Arc::clone(batch));
+        self.recent_items += batch.len();
+        while let Some(oldest) = self.recent.front()
+            && self.recent_items - oldest.len() >= limits::SWAP_TRIAL_ITEMS
+        {
+            self.recent_items -= oldest.len();
+            self.recent.pop_front();
+        }
+    }
+
+    fn candidate(&mut self, number: u64) -> Option<&mut Candidate> {
+        self.candidates.iter_mut().find(|candidate| candidate.number == number)
+    }
+
+    fn take(&mut self, number: u64) -> Option<Candidate> {
+        let at = self.candidates.iter().position(|candidate| candidate.number == number)?;
+        Some(self.candidates.swap_remove(at))
+    }
+}
+
+impl Run<'_> {
+    /// Somebody wants another plugin in a slot.
+    pub(super) fn swap_asked(&mut self, wish: Wish, ticket: Option<Ticket>) {
+        let request = &wish.request;
+        let slot = self.chain.find(&request.slot).map(|(_, slot)| Arc::clone(slot));
+        let meta = Meta {
+            slot: request.slot.clone(),
+            source: request.source.as_str(),
+            name: request.name.clone(),
+            old_digest: slot.as_ref().and_then(|slot| slot.digest()),
+            new_digest: wish.digest,
+            came: Instant::now(),
+            ticket,
+        };
+        let came = match self.swapper.recent.is_empty() {
+            false => format!("{} bytes", request.bytes.len()),
+            true => format!("{} bytes; it is tried with the first items that are committed", request.bytes.len()),
+        };
+        self.tell_swap(Step::Requested, &meta, Words::of(came));
+        if let Err(refused) = self.admitted(request, slot.as_ref(), meta.new_digest) {
+            self.tell_swap(Step::Refused, &meta, Words::refused(refused, None));
+            return;
+        }
+        // The newest wins.
+        let newer = || Words::of("a newer candidate came");
+        if let Some(at) = self.swapper.queued.iter().position(|(waiting, _)| waiting.request.slot == request.slot) {
+            let (_, older) = self.swapper.queued.remove(at);
+            self.tell_swap(Step::Skipped, &older, newer());
+        }
+        if let Some(older) = self.swapper.candidates.iter().find(|candidate| candidate.meta.slot == request.slot) {
+            if older.meta.new_digest == meta.new_digest {
+                self.tell_swap(Step::Skipped, &meta, Words::of("the same plugin is being prepared already"));
+                return;
+            }
+            let number = older.number;
+            self.give_up(number, newer());
+        }
+        if meta.old_digest == Some(meta.new_digest) {
+            self.tell_swap(Step::Skipped, &meta, Words::of("the same plugin is in force already"));
+            return;
+        }
+        self.swapper.queued.push((wish, meta));
+        self.start_queued();
+    }
+
+    fn admitted(&self, request: &SwapRequest, slot: Option<&Arc<Slot>>, digest: Digest) -> Result<(), Refused> {
+        let refuse = |reason: String| Err(Refused::new(Code::ConfigInvalid, reason));
+        if slot.is_none() {
+            let names: Vec<&str> = self.chain.slots().map(|slot| slot.name().as_str()).collect();
+            return refuse(format!("this run has no slot {}; its slots are {}", request.slot, names.join(", ")));
+        }
+        let Some((_, pinned)) = self.parts.swapping.fillings.get(&request.slot) else {
+            return refuse(format!("slot {} is filled with native code, which cannot be exchanged", request.slot));
+        };
+        match pinned {
+            Some(pinned) if *pinned != digest => {
+                refuse(format!("slot {} is pinned to {pinned} by the configuration", request.slot))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Starts what waits, where no older candidate of its slot is still at work.
+    ///
+    /// With no items to try them with they wait for the first ones: nobody would know what they do to a batch.
+    pub(super) fn start_queued(&mut self) {
+        if self.swapper.recent.is_empty() {
+            return;
+        }
+        let busy = |swapper: &Swapper, slot: &Name| swapper.threads.iter().any(|(_, name, _)| name == slot);
+        while let Some(at) = self.swapper.queued.iter().position(|(_, meta)| !busy(&self.swapper, &meta.slot)) {
+            let (wish, meta) = self.swapper.queued.remove(at);
+            self.start_candidate(wish, meta);
+        }
+    }
+
+    fn start_candidate(&mut self, wish: Wish, meta: Meta) {
+        let request = wish.request.clone();
+        let number = self.swapper.next_number;
+        self.swapper.next_number += 1;
+        let swapping = &self.parts.swapping;
+        let (place, _) = self.chain.find(&request.slot).expect("BUG: the slot of a candidate is gone");
+        let (filling, _) = swapping.fillings.get(&request.slot).expect("BUG: a slot of native code has a candidate");
+        let loader = swapping.loader.clone().expect("BUG: a run with components has a loader");
+        let stop = Arc::new(AtomicBool::new(false));
+        let letters =
+            swapping.store.clone().map(|store| Letters { store, collection: self.parts.shared.target.clone() });
+        let order = Order {
+            number,
+            request,
+            loader,
+            filling: filling.clone(),
+            run: Arc::clone(&self.parts.shared),
+            chain: Arc::clone(&self.chain),
+            place,
+            settings: swapping.settings,
+            recent: self.swapper.recent.iter().cloned().collect(),
+            letters,
+            stop: Arc::clone(&stop),
+        };
+        match prepare::start(order, self.swapper.news.0.clone()) {
+            Ok(thread) => {
+                self.swapper.threads.push((number, meta.slot.clone(), thread));
+                self.swapper.candidates.push(Candidate { number, meta, wish, stop, shadow: None });
+            }
+            Err(error) => self.tell_swap(Step::Refused, &meta, Words::refused(error.into(), None)),
+        }
+    }
+
+    /// A candidate that nobody wants any more.
+    fn give_up(&mut self, number: u64, words: Words) {
+        if let Some(candidate) = self.swapper.take(number) {
+            candidate.stop.store(true, Ordering::Relaxed);
+            if let Some((shadow, ..)) = &candidate.shadow {
+                shadow.close();
+            }
+            self.tell_swap(Step::Skipped, &candidate.meta, words);
+        }
+    }
+
+    pub(super) fn swap_news(&mut self, news: News) {
+        let number = news.number;
+        let known = self.swapper.candidate(number).map(|candidate| candidate.meta.clone());
+        match (news.what, known) {
+            (What::Gone, _) => {
+                if let Some(at) = self.swapper.threads.iter().position(|(of, ..)| *of == number) {
+                    let (_, _, thread) = self.swapper.threads.swap_remove(at);
+                    // It has said its last word; a panic was caught in it.
+                    let _ = thread.join();
+                }
+                self.start_queued();
+            }
+            // Given up meanwhile.
+            (_, None) => {}
+            (What::Compiled { reason }, Some(meta)) => self.tell_swap(Step::Compiled, &meta, Words::of(reason)),
+            (What::Probed, Some(meta)) => {
+                self.tell_swap(Step::Probed, &meta, Words::of("it starts in a fresh sandbox"));
+            }
+            (What::Refused { refused, figures }, Some(meta)) => {
+                self.swapper.take(number);
+                self.tell_swap(Step::Refused, &meta, Words::refused(refused, figures));
+            }
+            (What::Tried { slot, figures, reason }, Some(meta)) => {
+                self.tell_swap(Step::Tried, &meta, Words { figures: Some(figures), ..Words::of(reason) });
+                if self.parts.swapping.settings.shadow_batches == 0 {
+                    self.swapper.take(number);
+                    self.take_effect(meta, slot);
+                    return;
+                }
+                let (place, _) = self.chain.find(&meta.slot).expect("BUG: the slot of a candidate is gone");
+                let shadow = Arc::new(Shadow::new(number, place, slot));
+                if let Some(candidate) = self.swapper.candidate(number) {
+                    candidate.shadow = Some((shadow, 0, 0));
+                }
+            }
+        }
+    }
+
+    /// The candidates that the next batch runs beside its plugins.
+    pub(super) fn shadows_of_cut(&mut self) -> Arc<[Arc<Shadow>]> {
+        let wanted = self.parts.swapping.settings.shadow_batches;
+        let mut shadows = Vec::new();
+        for candidate in &mut self.swapper.candidates {
+            if let Some((shadow, cut, _)) = &mut candidate.shadow
+                && *cut < wanted
+            {
+                *cut += 1;
+                shadows.push(Arc::clone(shadow));
+            }
+        }
+        shadows.into()
+    }
+
+    /// A batch that candidates ran beside is on its way to the writer.
+    pub(super) fn shadows_done(&mut self, flight: &Flight) {
+        let settings = self.parts.swapping.settings;
+        for shadow in flight.shadows.iter() {
+            let Some(candidate) = self.swapper.candidate(shadow.number) else { continue };
+            let Some((_, _, done)) = &mut candidate.shadow else { continue };
+            *done += 1;
+            if *done < settings.shadow_batches && !shadow.failed() {
+                continue;
+            }
+            let (figures, judged) = shadow.judge(*done, settings.difference_percent);
+            shadow.close();
+            let Some(candidate) = self.swapper.take(shadow.number) else { continue };
+            match judged {
+                Ok(()) => {
+                    let reason = format!(
+                        "beside {} batches, {} of {} items have another outcome",
+                        figures.batches,
+                        figures.fates_differing + figures.bodies_differing,
+                        figures.items
+                    );
+                    self.tell_swap(
+                        Step::Shadowed,
+                        &candidate.meta,
+                        Words { figures: Some(figures), ..Words::of(reason) },
+                    );
+                    self.take_effect(candidate.meta, Arc::clone(&shadow.candidate));
+                }
+                Err(refused) => {
+                    self.tell_swap(Step::Refused, &candidate.meta, Words::refused(refused, Some(figures)));
+                }
+            }
+        }
+    }
+
+    /// From the next cut on.
+    fn take_effect(&mut self, meta: Meta, slot: Arc<Slot>) {
+        let old = self.chain.find(&meta.slot).map(|(_, slot)| Arc::clone(slot));
+        let old = old.expect("BUG: the slot of a candidate is gone");
+        if old.digest() == slot.digest() {
+            self.tell_swap(Step::Skipped, &meta, Words::of("the same plugin is in force already"));
+            return;
+        }
+        let before = self.swapper.probations.iter().position(|probation| probation.meta.slot == meta.slot);
+        let (fallback, base) = match before.map(|at| self.swapper.probations.swap_remove(at)) {
+            // What has not proved itself is nothing to fall back on.
+            Some(probation) => {
+                let untold = self.swapper.taken.iter().position(|taken| taken.new_digest == probation.meta.new_digest);
+                match untold {
+                    Some(at) => {
+                        self.swapper.taken.remove(at);
+                        self.tell_swap(Step::Skipped, &probation.meta, Words::of("a newer candidate came"));
+                    }
+                    None => {
+                        let words = Words::of("a newer plugin took its place before its probation was over");
+                        self.tell_swap(Step::Settled, &probation.meta, words);
+                    }
+                }
+                (probation.fallback, probation.base)
+            }
+            None => (old, self.swapper.history.get(&meta.slot).cloned().unwrap_or_default()),
+        };
+        self.chain = Arc::new(self.chain.with(&slot));
+        self.swapper.taken.push(meta.clone());
+        self.swapper.probations.push(Probation { meta, slot, fallback, base, seen: Vec::new() });
+    }
+
+    /// A batch is cut with the chain in force: what took effect with it is told.
+    pub(super) fn chain_cut(&mut self, number: BatchNumber) {
+        let generation = Some(self.chain.generation);
+        for meta in std::mem::take(&mut self.swapper.taken) {
+            let reason = format!("from batch {number} on");
+            self.tell_swap(Step::TookEffect, &meta, Words { batch: Some(number), generation, ..Words::of(reason) });
+        }
+    }
+
+    /// Judges what is on probation by the oldest batch, before it is sent. False if a plugin was put back, and the batch
+    /// is computed again.
+    pub(super) fn passes_probation(&mut self) -> bool {
+        let Some(flight) = self.flights.front() else { return true };
+        if self.parts.swapping.loader.is_none() {
+            return true;
+        }
+        let (number, chain) = (flight.number, Arc::clone(&flight.chain));
+        let settings = self.parts.swapping.settings;
+        for (slot, did) in chain.slots().zip(flight.slot_batches()) {
+            let on_probation = self.swapper.probations.iter_mut().position(|one| Arc::ptr_eq(&one.slot, slot));
+            let Some(at) = on_probation else {
+                let history = self.swapper.history.entry(slot.name().clone()).or_default();
+                history.push_back(did);
+                if history.len() > limits::SWAP_BASE_BATCHES {
+                    history.pop_front();
+                }
+                continue;
+            };
+            let probation = &mut self.swapper.probations[at];
+            probation.seen.push(did);
+            let (figures, judged) = probation::judge(probation.base.iter(), &probation.seen, settings);
+            match judged {
+                Err(refused) => {
+                    self.put_back(at, number, refused, figures);
+                    return false;
+                }
+                Ok(()) if probation.seen.len() as u64 >= limits::SWAP_PROBATION_BATCHES => {
+                    let probation = self.swapper.probations.swap_remove(at);
+                    self.swapper.history.insert(probation.meta.slot.clone(), probation.seen.into());
+                    let reason = format!("after {} batches", figures.batches);
+                    let words = Words {
+                        batch: Some(number),
+                        figures: Some(figures),
+                        generation: Some(chain.generation),
+                        ..Words::of(reason)
+                    };
+                    self.tell_swap(Step::Settled, &probation.meta, words);
+                }
+                Ok(()) => {}
+            }
+        }
+        true
+    }
+
+    /// The old plugin works again, also on what was computed and not yet sent.
+    fn put_back(&mut self, at: usize, number: BatchNumber, refused: Refused, figures: SwapFigures) {
+        let probation = self.swapper.probations.swap_remove(at);
+        self.chain = Arc::new(self.chain.with(&probation.fallback));
+        let bad = |flight: &Flight| flight.chain.place_of(&probation.slot).is_some();
+        let again: Vec<usize> = (0..self.flights.len()).filter(|at| bad(&self.flights[*at])).collect();
+        let reason = match again.len() {
+            1 => format!("{}; 1 batch is computed again", refused.reason),
+            count => format!("{}; {count} batches are computed again", refused.reason),
+        };
+        let words = Words {
+            batch: Some(number),
+            code: Some(refused.code),
+            reason,
+            figures: Some(figures),
+            generation: Some(self.chain.generation),
+        };
+        self.tell_swap(Step::PutBack, &probation.meta, words);
+        let numbers: Vec<BatchNumber> = again.iter().map(|at| self.flights[*at].number).collect();
+        self.work.retain(|work| !numbers.contains(&work.number()));
+        for at in again {
+            let flight = &mut self.flights[at];
+            for shadow in flight.shadows.iter() {
+                let candidate = self.swapper.candidate(shadow.number);
+                if let Some((_, cut, _)) = candidate.and_then(|candidate| candidate.shadow.as_mut()) {
+                    *cut -= 1;
+                }
+            }
+            let begun = self.parts.shared.view.is_none() || at == 0;
+            flight.restart(Arc::clone(&self.chain));
+            if begun {
+                self.compute(at);
+            }
+        }
+    }
+
+    /// What the store has to know of the chain with this batch, if anything is new.
+    pub(super) fn chain_write(&mut self, chain: &Arc<Chain>) -> Option<Box<ChainWrite>> {
+        let swapper = &mut self.swapper;
+        let due = |(generation, _): &(u64, SwapRow)| *generation <= chain.generation;
+        let (swaps, later): (Vec<_>, Vec<_>) = std::mem::take(&mut swapper.rows).into_iter().partition(due);
+        swapper.rows = later;
+        let changed = swapper.noted.digests != chain.digests;
+        if swaps.is_empty() && !changed {
+            return None;
+        }
+        let mut write = ChainWrite { swaps: swaps.into_iter().map(|(_, row)| row).collect(), ..ChainWrite::default() };
+        if changed {
+            swapper.noted = Arc::clone(chain);
+            write.plugins = chain.plugin_rows();
+            write.identity = resume::with_chain(&self.parts.swapping.identity, chain);
+        }
+        Some(Box::new(write))
+    }
+
+    /// The run is over: whatever is on its way is given up, and its threads end.
+    pub(super) fn end_swaps(&mut self) {
+        self.swapper.watcher = None;
+        let ended = || Words::of("the run ended before it took effect");
+        for (_, meta) in std::mem::take(&mut self.swapper.queued) {
+            self.tell_swap(Step::Skipped, &meta, ended());
+        }
+        while let Some(candidate) = self.swapper.candidates.first() {
+            let number = candidate.number;
+            self.give_up(number, ended());
+        }
+        let untold = std::mem::take(&mut self.swapper.taken);
+        for probation in std::mem::take(&mut self.swapper.probations) {
+            if untold.iter().any(|meta| meta.new_digest == probation.meta.new_digest) {
+                self.tell_swap(Step::Skipped, &probation.meta, ended());
+            } else {
+                let settings = self.parts.swapping.settings;
+                let (figures, _) = probation::judge(probation.base.iter(), &probation.seen, settings);
+                let reason = format!("the run ended after {} batches of its probation", figures.batches);
+                let words = Words { figures: Some(figures), ..Words::of(reason) };
+                self.tell_swap(Step::Settled, &probation.meta, words);
+            }
+        }
+        for (_, _, thread) in std::mem::take(&mut self.swapper.threads) {
+            let _ = thread.join();
+        }
+        let rows = std::mem::take(&mut self.swapper.rows).into_iter().map(|(_, row)| row);
+        self.swapper.loose.extend(rows);
+        self.keep_loose();
+    }
+}

@@ -1,0 +1,73 @@
+//! `run --watch-input`: a process that stays up and reads what comes into a folder.
+
+use rustix::process::Signal;
+
+use super::sharing::Running;
+use super::{numbered, sql, words};
+use crate::harness::{Folder, guest, guest_arg};
+
+/// Moves a file in whole, as a careful writer does.
+fn put(folder: &Folder, name: &str, content: &str) {
+    let part = folder.write(&format!("in/{name}.part"), content);
+    std::fs::rename(part, folder.at(&format!("in/{name}"))).expect("it is there");
+}
+
+fn folder() -> Folder {
+    let folder = Folder::new();
+    std::fs::create_dir(folder.at("in")).expect("a folder");
+    folder
+}
+
+const WATCH: &str = "run --watch-input in --id id --index n";
+
+#[test]
+fn each_file_that_comes_in_is_read_in_a_run_of_its_own_and_none_twice() {
+    let folder = folder();
+    put(&folder, "a.ndjson", &numbered(30));
+    let mut running = Running::start(&folder, WATCH);
+    running.committed(30);
+    put(&folder, "b.csv", "id,n\nx,1\ny,2\n");
+    put(&folder, "notes.txt", "no items");
+    running.committed(2);
+    running.signal(Signal::INT);
+    let ran = running.end().1.exits(130);
+    assert!(ran.stderr.contains("in/a.ndjson: run 1 succeeded, 30 read, 30 stored"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("in/b.csv: run 2 succeeded, 2 read, 2 stored"), "{}", ran.stderr);
+    put(&folder, "c.ndjson", "{\"id\":\"z\",\"n\":3}\n");
+    let mut running = Running::start(&folder, WATCH);
+    running.committed(1);
+    running.signal(Signal::TERM);
+    running.end().1.exits(143);
+    assert_eq!(sql(&folder, "SELECT count(*) FROM items"), ["33"]);
+    assert_eq!(sql(&folder, "SELECT count(*) FROM atlas_runs"), ["3"]);
+    words(&folder, "verify").exits(0);
+}
+
+#[test]
+fn a_file_that_cannot_be_read_costs_itself_and_a_broken_plugin_leaves_the_one_before() {
+    let folder = folder();
+    std::fs::copy(guest("identity"), folder.at("op.wasm")).expect("a copy");
+    let mut running = Running::start(&folder, &format!("{WATCH} --plugin op.wasm"));
+    put(&folder, "a.ndjson.gz", "this is not compressed");
+    put(&folder, "b.ndjson", &numbered(10));
+    running.committed(10);
+    folder.write("op.wasm", "no component");
+    put(&folder, "c.ndjson", "{\"id\":\"z\",\"n\":3}\n");
+    running.committed(1);
+    running.signal(Signal::INT);
+    let ran = running.end().1.exits(130).says("its content is plain").says("GUEST_10011").says("op.wasm");
+    assert!(ran.stderr.contains("A new plugin is refused; the old one goes on."), "{}", ran.stderr);
+    assert_eq!(sql(&folder, "SELECT count(*) FROM items"), ["11"]);
+}
+
+#[test]
+fn what_cannot_be_watched_is_refused() {
+    let folder = folder();
+    folder.write("in.ndjson", "{}\n");
+    words(&folder, "run --watch-input nowhere").exits(2).says("--watch-input nowhere: no such folder");
+    words(&folder, "run --watch-input in --input in.ndjson").exits(2).says("together with --input");
+    words(&folder, "run --watch-input in --follow in.ndjson").exits(2).says("together with --follow");
+    let faulty = guest_arg("faulty");
+    words(&folder, &format!("run --watch-input in --plugin {faulty}.wasm")).exits(4).says("cannot be read");
+    assert!(!folder.at("atlas.db").exists());
+}

@@ -1,0 +1,141 @@
+//! `revalidate`, and stored items as input.
+
+use super::{Redact, golden, sql, words};
+use crate::harness::{Folder, Ran, guest_arg};
+
+/// Five items, one that the guest `faulty` rejects and one that it traps on.
+const ITEMS: &str = r#"{"id":"a","n":1}
+{"id":"b","n":2,"fault":"validator-reject(2)"}
+{"id":"c","n":3}
+{"id":"d","n":4,"fault":"validator-trap"}
+{"id":"e","n":5}
+"#;
+
+fn stored() -> Folder {
+    let folder = Folder::new();
+    folder.write("in.ndjson", ITEMS);
+    words(&folder, "run -q --input in.ndjson --id id --index n").exits(0);
+    folder
+}
+
+fn revalidate(folder: &Folder, more: &str) -> Ran {
+    words(folder, &format!("revalidate --validator rules={} {more}", guest_arg("faulty")))
+}
+
+#[test]
+fn stored_items_that_another_validator_rejects_are_told_and_nothing_is_changed() {
+    let folder = stored();
+    let before = words(&folder, "export --with-id").exits(0).stdout;
+    let ran = revalidate(&folder, "").exits(3);
+    let redact = Redact::new(folder.path());
+    golden("revalidate.txt", &format!("{}--- stderr\n{}", redact.text(&ran.stdout), redact.text(&ran.stderr)));
+    let lines = revalidate(&folder, "--output json -q").exits(3);
+    assert_eq!(lines.stderr, "");
+    let lines = lines.json_lines();
+    assert_eq!(
+        (&lines[0]["id"], &lines[0]["fate"], &lines[0]["slot"]),
+        (&"b".into(), &"rejected".into(), &"rules".into())
+    );
+    assert_eq!((&lines[1]["id"], &lines[1]["fate"]), (&"d".into(), &"dead-lettered".into()));
+    assert_eq!(words(&folder, "export --with-id").exits(0).stdout, before);
+    assert_eq!(sql(&folder, "SELECT count(*) FROM atlas_runs"), ["1"]);
+    words(&folder, "verify").exits(0);
+}
+
+#[test]
+fn rejected_items_move_to_the_dead_letters_whole_and_can_be_brought_back() {
+    for size in [1, 2, 1000] {
+        let folder = stored();
+        let ran = revalidate(&folder, &format!("--dead-letter --batch-size {size}")).exits(3);
+        ran.says("5 items of `items` checked: 3 passed, 1 rejected, 1 without a verdict. 1 moved to the dead letters, by run 2");
+        assert_eq!(sql(&folder, "SELECT id FROM items ORDER BY id"), ["a", "c", "d", "e"]);
+        assert_eq!(sql(&folder, "SELECT deleted, unchanged, rejected FROM atlas_runs WHERE id = 2"), ["1,3,1"]);
+        words(&folder, "verify").exits(0);
+        let why = words(&folder, "why b").exits(0).stdout;
+        assert!(why.contains("rejected by rules") && why.contains("collection items"), "{why}");
+        // What passes keeps where it came from.
+        let why = words(&folder, "why a").exits(0).stdout;
+        assert!(why.contains("line 1 of ") && why.contains("of run 1,"), "{why}");
+        let letter = sql(&folder, "SELECT id FROM atlas_dead_letters WHERE item_id = 'b'").remove(0);
+        let identity = guest_arg("identity");
+        words(&folder, &format!("dead-letters retry {letter} --plugin {identity}")).exits(3);
+        assert_eq!(
+            sql(&folder, "SELECT id FROM items ORDER BY id"),
+            ["a", "c", "d", "e"],
+            "the validator still says no"
+        );
+        // One that accepts it brings it back, with its body as it was.
+        words(&folder, &format!("dead-letters retry -q --validator rules={}", guest_arg("stamp"))).exits(0);
+        assert_eq!(sql(&folder, "SELECT id FROM items ORDER BY id"), ["a", "b", "c", "d", "e"]);
+        let whole =
+            "SELECT body = '{\"id\":\"b\",\"n\":2,\"fault\":\"validator-reject(2)\"}' FROM items WHERE id = 'b'";
+        assert_eq!(sql(&folder, whole), ["1"]);
+        words(&folder, "verify").exits(0);
+    }
+}
+
+#[test]
+fn with_stale_only_what_an_older_validator_judged_is_judged_again() {
+    let folder = Folder::new();
+    let (faulty, stamp) = (guest_arg("faulty"), guest_arg("stamp"));
+    // By no validator, by another one, and by the one in question, in the order of their ids all mixed.
+    for (run, flags) in [
+        ("plain", String::new()),
+        ("old", format!("--validator rules={stamp}")),
+        ("new", format!("--validator rules={faulty}")),
+    ] {
+        let items: String = (0..40)
+            .map(|n| {
+                format!("{{\"id\":\"{n:02}-{run}\",\"fault\":\"{}\"}}\n", if n == 7 { "validator-reject" } else { "" })
+            })
+            .collect();
+        folder.write(&format!("{run}.ndjson"), items);
+        words(&folder, &format!("run -q --input {run}.ndjson --id id --batch-size 9 {flags}"));
+    }
+    assert_eq!(sql(&folder, "SELECT count(*) FROM items"), ["119"]);
+    let ran = revalidate(&folder, "--stale").exits(3);
+    ran.says("80 items not judged so far of `items` checked: 78 passed, 2 rejected");
+    // The slot counts, not the component alone.
+    let ran = words(&folder, &format!("revalidate --stale --validator other={faulty}")).exits(3);
+    ran.says("119 items not judged so far");
+    let ran = revalidate(&folder, "--stale --dead-letter").exits(3);
+    ran.says("80 items not judged so far").says("2 moved to the dead letters");
+    assert_eq!(sql(&folder, "SELECT count(*) FROM items"), ["117"]);
+    words(&folder, "verify").exits(0);
+}
+
+#[test]
+fn what_revalidate_cannot_do_is_refused() {
+    let folder = stored();
+    words(&folder, "revalidate").exits(2).says("no validator is given").says("hint: ");
+    revalidate(&folder, "--input in.ndjson").exits(2).says("stored items are the input");
+    let identity = guest_arg("identity");
+    revalidate(&folder, &format!("--plugin {identity}")).exits(2).says("judged, not transformed");
+    revalidate(&folder, "--into nothing").exits(2).says("`nothing`");
+    revalidate(&folder, "--store nothing.db").exits(5).says("nothing.db");
+    assert!(!folder.at("nothing.db").exists());
+}
+
+#[test]
+fn the_items_of_a_collection_are_read_once_each_though_the_run_adds_to_it() {
+    let folder = Folder::new();
+    let items: String = (0..1200).map(|n| format!("{{\"id\":\"i-{n:04}\",\"n\":{n}}}\n")).collect();
+    folder.write("in.ndjson", items);
+    words(&folder, "run -q --input in.ndjson --id id --into one").exits(0);
+    words(&folder, "run -q --from one --into two --index n").exits(0);
+    let both = |name: &str| words(&folder, &format!("export --with-id {name}")).exits(0).stdout.replace(name, "");
+    assert_eq!(
+        sql(&folder, "SELECT count(*) FROM one JOIN two USING (id, body)"),
+        ["1200"],
+        "{} {}",
+        both("one").len(),
+        both("two").len()
+    );
+    // Into itself: what is put is not read again.
+    let ran = words(&folder, "run --from one --into one").exits(0);
+    assert!(ran.stderr.contains("all 1,200 items"), "{}", ran.stderr);
+    assert_eq!(sql(&folder, "SELECT read, unchanged FROM atlas_runs ORDER BY id DESC LIMIT 1"), ["1200,1200"]);
+    words(&folder, "run --from one --input in.ndjson").exits(2).says("--from reads stored items");
+    words(&folder, "run --from nothing").exits(2).says("`nothing`");
+    words(&folder, "verify").exits(0);
+}

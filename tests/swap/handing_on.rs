@@ -1,0 +1,160 @@
+//! `run --watch-input`: what one file's run knows of plugins, the next one's knows too.
+
+use rustix::process::Signal;
+use serde_json::Value;
+
+use super::stamp;
+use crate::cli::sharing::Running;
+use crate::cli::words;
+use crate::harness::Folder;
+use crate::library::{rows, sound};
+
+const WATCH: &str = "run --watch-input in --id id --plugin work=work.wasm --strategy sequential --batch-size 10";
+
+/// A process that waits for files.
+struct Waiting<'a> {
+    folder: &'a Folder,
+    running: Running,
+    files: u64,
+}
+
+impl<'a> Waiting<'a> {
+    fn start(folder: &'a Folder, plugin: &str, further: &str) -> Self {
+        std::fs::create_dir(folder.at("in")).expect("a folder");
+        folder.write("work.wasm", stamp(plugin));
+        Self { folder, running: Running::start(folder, &format!("{WATCH} {further}")), files: 0 }
+    }
+
+    /// Moves a file of so many items in; they are numbered on from file to file by thousands.
+    fn put(&mut self, items: u64) {
+        let from = self.files * 1000;
+        let text: String = (from..from + items).map(|n| format!("{{\"id\":\"{n:08}\",\"n\":{n}}}\n")).collect();
+        let part = self.folder.write(&format!("in/f{}.ndjson.part", self.files), text);
+        std::fs::rename(part, self.folder.at(&format!("in/f{}.ndjson", self.files))).expect("it is there");
+        self.files += 1;
+    }
+
+    /// Reads a file to its end. Gives the steps of candidates meanwhile.
+    #[track_caller]
+    fn file(&mut self, items: u64) -> Vec<Value> {
+        self.put(items);
+        self.ended()
+    }
+
+    #[track_caller]
+    fn ended(&mut self) -> Vec<Value> {
+        let mut steps = Vec::new();
+        self.running.until(240, |event| {
+            let name = event["event"].as_str().unwrap_or("");
+            if name.starts_with("swap-") {
+                steps.push(event.clone());
+            }
+            name == "run-ended"
+        });
+        steps
+    }
+
+    fn end(self) -> crate::harness::Ran {
+        self.running.signal(Signal::INT);
+        let ran = self.running.end().1.exits(130);
+        words(self.folder, "verify").exits(0);
+        sound(&self.folder.at("atlas.db"));
+        ran
+    }
+
+    /// Which version has made the items of a file, in order, each once.
+    fn versions(&self, file: u64) -> Vec<String> {
+        let mut versions: Vec<String> = Vec::new();
+        for (id, body) in rows(&self.folder.at("atlas.db"), "items") {
+            let body: Value = serde_json::from_str(&body).expect("JSON");
+            let by = body["by"].as_str().unwrap_or("nobody").to_owned();
+            if id.parse::<u64>().expect("a number") / 1000 == file && versions.last() != Some(&by) {
+                versions.push(by);
+            }
+        }
+        versions
+    }
+}
+
+fn names(steps: &[Value]) -> Vec<&str> {
+    steps.iter().map(|step| step["event"].as_str().unwrap_or("").trim_start_matches("swap-")).collect()
+}
+
+const WELL: [&str; 5] = ["requested", "compiled", "probed", "tried", "took-effect"];
+
+#[test]
+fn a_file_that_changes_between_two_inputs_is_tried_like_any_other_candidate() {
+    let folder = Folder::new();
+    let mut waiting = Waiting::start(&folder, "v1", "");
+    assert_eq!(names(&waiting.file(50)), [""; 0]);
+    // It fails on what was read before: the next run refuses it, and those after that do not even try it.
+    folder.write("work.wasm", stamp("v2 trap"));
+    let steps = waiting.file(30);
+    assert_eq!(names(&steps), ["requested", "compiled", "probed", "refused"]);
+    assert_eq!(steps[3]["code"], "GUEST_10014");
+    assert_eq!(names(&waiting.file(30)), [""; 0], "it is not tried again");
+    // A sound one works from the first batch of the next run on, and its probation goes on over short ones.
+    folder.write("work.wasm", stamp("v3"));
+    let steps = waiting.file(30);
+    assert_eq!(names(&steps), WELL);
+    assert_eq!(steps[4]["batch"], 0);
+    assert_eq!(names(&waiting.file(30)), [""; 0]);
+    assert_eq!(names(&waiting.file(30)), ["settled"], "after 8 batches of three runs");
+    let versions: Vec<Vec<String>> = (0..6).map(|file| waiting.versions(file)).collect();
+    assert_eq!(versions, [["v1"], ["v1"], ["v1"], ["v3"], ["v3"], ["v3"]]);
+    waiting.end();
+    assert_eq!(rows(&folder.at("atlas.db"), "items").len(), 50 + 5 * 30);
+    let history = words(&folder, "plugins history --output json").exits(0).json_lines();
+    let kept: Vec<(u64, &str)> =
+        history.iter().map(|row| (row["run"].as_u64().unwrap_or(0), row["step"].as_str().unwrap_or(""))).collect();
+    for wanted in [(2, "refused"), (4, "tried"), (4, "took-effect"), (6, "settled")] {
+        assert!(kept.contains(&wanted), "{wanted:?} is not in {kept:?}");
+    }
+}
+
+#[test]
+fn a_plugin_that_fails_on_a_later_input_is_put_back_and_stays_away() {
+    let folder = Folder::new();
+    let mut waiting = Waiting::start(&folder, "v1", "");
+    waiting.file(50);
+    folder.write("work.wasm", stamp("v2 trap@2000"));
+    assert_eq!(names(&waiting.file(20)), WELL);
+    assert_eq!(names(&waiting.file(30)), ["put-back"], "it fails on the numbers of the third file");
+    assert_eq!(names(&waiting.file(30)), [""; 0]);
+    let versions: Vec<Vec<String>> = (0..4).map(|file| waiting.versions(file)).collect();
+    assert_eq!(versions, [["v1"], ["v2"], ["v1"], ["v1"]]);
+    waiting.end();
+    assert_eq!(rows(&folder.at("atlas.db"), "items").len(), 130);
+    assert!(words(&folder, "dead-letters list --output json").exits(0).stdout.is_empty());
+}
+
+#[test]
+fn a_plugin_that_came_by_command_stays_over_the_files_and_may_come_between_two() {
+    let folder = Folder::new();
+    folder.write("v2.wasm", stamp("v2"));
+    let mut waiting = Waiting::start(&folder, "v1", "");
+    waiting.file(50);
+    // Nobody is at work just now: the next run obeys.
+    let ran = std::thread::scope(|scope| {
+        let command = scope.spawn(|| words(&folder, "plugins swap work v2.wasm --wait 5m"));
+        while std::fs::read_dir(folder.at("atlas.db.inbox")).is_ok_and(|all| {
+            !all.flatten().any(|entry| {
+                std::fs::read_dir(entry.path()).is_ok_and(|files| {
+                    files.flatten().any(|file| file.path().extension().is_some_and(|end| end == "command"))
+                })
+            })
+        }) {
+            std::thread::yield_now();
+        }
+        let steps = waiting.file(90);
+        assert_eq!(names(&steps), [&WELL[..], &["settled"]].concat());
+        command.join().expect("no panic")
+    });
+    assert!(ran.exits(0).stdout.contains("slot work: the plugin is in effect: after 8 batches"));
+    assert_eq!(names(&waiting.file(30)), [""; 0]);
+    assert_eq!(names(&waiting.file(30)), [""; 0]);
+    let versions: Vec<Vec<String>> = (0..4).map(|file| waiting.versions(file)).collect();
+    assert_eq!(versions, [["v1"], ["v2"], ["v2"], ["v2"]], "the file still holds v1, and nobody has touched it");
+    waiting.end();
+    words(&folder, "plugins swap work v2.wasm").exits(2).says("no run of this store is at work");
+}

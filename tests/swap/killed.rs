@@ -1,0 +1,160 @@
+//! Runs that are killed around a swap, and what the next one knows of it.
+
+use rustix::process::Signal;
+use serde_json::Value;
+
+use super::stamp;
+use crate::cli::sharing::Running;
+use crate::cli::words;
+use crate::harness::Folder;
+use crate::library::{rows, sound};
+
+const FOLLOW: &str = "run --follow in.ndjson --id id --plugin work=work.wasm --watch --strategy sequential --batch-size 10 \
+                      --batch-wait 10ms";
+
+/// A file that grows, and a run that follows it and its plugin.
+struct Following<'a> {
+    folder: &'a Folder,
+    running: Running,
+    sent: u64,
+}
+
+impl<'a> Following<'a> {
+    fn start(folder: &'a Folder, sent: u64) -> Self {
+        Self { folder, running: Running::start(folder, FOLLOW), sent }
+    }
+
+    fn grow(&mut self, items: u64) {
+        use std::io::Write;
+        let text: String =
+            (self.sent..self.sent + items).map(|n| format!("{{\"id\":\"{n:08}\",\"n\":{n}}}\n")).collect();
+        let file = std::fs::File::options().append(true).create(true).open(self.folder.at("in.ndjson"));
+        file.and_then(|mut file| file.write_all(text.as_bytes())).expect("a file");
+        self.sent += items;
+    }
+
+    /// More items, and their batches committed. Gives the steps of candidates that were told meanwhile.
+    #[track_caller]
+    fn batches(&mut self, count: u64) -> Vec<Value> {
+        let mut steps = Vec::new();
+        for _ in 0..count {
+            self.grow(10);
+            steps.extend(self.reaches_the_end());
+        }
+        steps
+    }
+
+    /// Waits until all that was written is committed.
+    #[track_caller]
+    fn reaches_the_end(&mut self) -> Vec<Value> {
+        let last = self.sent - 1;
+        let mut steps = Vec::new();
+        self.running.until(240, |event| {
+            if event["event"].as_str().is_some_and(|name| name.starts_with("swap-")) {
+                steps.push(event.clone());
+            }
+            event["event"] == "batch-committed" && event["last_ordinal"] == last
+        });
+        steps
+    }
+
+    fn end(self) -> u64 {
+        self.running.signal(Signal::INT);
+        self.running.end().1.exits(130);
+        self.sent
+    }
+
+    #[track_caller]
+    fn until(&mut self, step: &str) -> Value {
+        let name = format!("swap-{step}");
+        self.running.until(240, |event| event["event"] == name.as_str())
+    }
+
+    fn kill(self) -> u64 {
+        self.running.signal(Signal::KILL);
+        drop(self.running.end());
+        self.sent
+    }
+}
+
+/// What made the items, in order, each once.
+fn versions(folder: &Folder, items: u64) -> Vec<String> {
+    let stored = rows(&folder.at("atlas.db"), "items");
+    assert_eq!(stored.len() as u64, items, "nothing is lost and nothing is doubled");
+    let mut versions: Vec<String> = Vec::new();
+    for (_, body) in stored {
+        let body: Value = serde_json::from_str(&body).expect("JSON");
+        let by = body["by"].as_str().unwrap_or("nobody").to_owned();
+        if versions.last() != Some(&by) {
+            versions.push(by);
+        }
+    }
+    versions
+}
+
+#[test]
+fn a_probation_goes_on_after_a_kill_and_the_plugin_before_comes_back() {
+    let folder = Folder::new();
+    folder.write("work.wasm", stamp("v1"));
+    folder.write("in.ndjson", "");
+    let mut following = Following::start(&folder, 0);
+    following.batches(5);
+    folder.write("work.wasm", stamp("v2 trap@100"));
+    following.until("tried");
+    following.batches(3);
+    let sent = following.kill();
+    assert_eq!(versions(&folder, sent), ["v1", "v2"]);
+    let mut following = Following::start(&folder, sent);
+    following.grow(30);
+    let back = following.until("put-back");
+    assert!(back["reason"].as_str().is_some_and(|why| why.contains("it fails on ")), "{back}");
+    following.reaches_the_end();
+    following.batches(1);
+    let sent = following.end();
+    let found = versions(&folder, sent);
+    assert_eq!((found.first(), found.last()), (Some(&"v1".to_owned()), Some(&"v1".to_owned())), "{found:?}");
+    assert!(words(&folder, "dead-letters list --output json").exits(0).stdout.is_empty(), "no item is lost to it");
+    sound(&folder.at("atlas.db"));
+    words(&folder, "verify").exits(0);
+}
+
+#[test]
+fn a_plugin_that_proves_itself_after_a_kill_is_settled() {
+    let folder = Folder::new();
+    folder.write("work.wasm", stamp("v1"));
+    folder.write("in.ndjson", "");
+    let mut following = Following::start(&folder, 0);
+    following.batches(5);
+    folder.write("work.wasm", stamp("v2"));
+    following.until("tried");
+    following.batches(2);
+    let sent = following.kill();
+    let mut following = Following::start(&folder, sent);
+    let steps = following.batches(8);
+    assert!(steps.iter().any(|step| step["event"] == "swap-settled"), "{steps:?}");
+    let sent = following.kill();
+    assert_eq!(versions(&folder, sent), ["v1", "v2"]);
+    // Now it is: what fails later is a matter of its own.
+    let mut following = Following::start(&folder, sent);
+    let steps = following.batches(9);
+    assert_eq!(steps, [Value::Null; 0]);
+    let sent = following.end();
+    assert_eq!(versions(&folder, sent), ["v1", "v2"]);
+}
+
+#[test]
+fn a_candidate_that_comes_before_the_first_items_is_tried_with_them() {
+    let folder = Folder::new();
+    folder.write("work.wasm", stamp("v1"));
+    folder.write("in.ndjson", "");
+    let mut following = Following::start(&folder, 0);
+    following.running.until(240, |event| event["event"] == "run-started");
+    folder.write("work.wasm", stamp("v2 trap"));
+    let requested = following.until("requested");
+    assert!(requested["reason"].as_str().is_some_and(|why| why.contains("tried with the first items")), "{requested}");
+    following.grow(10);
+    let refused = following.until("refused");
+    assert_eq!(refused["code"], "GUEST_10014");
+    following.end();
+    assert_eq!(versions(&folder, 10), ["v1"]);
+}
