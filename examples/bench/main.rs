@@ -80,8 +80,8 @@ fn main() -> Result<()> {
     if arguments.tuning {
         arguments.sections = vec![Kind::Tuning];
     }
-    let peers = Peers::find()?;
     let wanted = |kind: &Kind| arguments.sections.is_empty() || arguments.sections.contains(kind);
+    let peers = Peers::find(wanted(&Kind::Main) || wanted(&Kind::Plain))?;
     let (smallest, largest) = (arguments.items.iter().min(), arguments.items.iter().max());
     let (smallest, largest) = (*smallest.context("no size")?, *largest.context("no size")?);
 

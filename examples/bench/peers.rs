@@ -21,6 +21,8 @@ pub struct Peers {
     target: PathBuf,
     /// Everything that is written lies in here.
     pub work: PathBuf,
+    /// The loaders in other languages take part.
+    others: bool,
 }
 
 /// What the figures were taken on and with.
@@ -34,13 +36,16 @@ pub struct Machine {
 }
 
 impl Peers {
+    /// `others`: the loaders in other languages take part.
+    ///
     /// Errors: this program lies in no target folder, or something is missing that `examples/bench/run` sets up.
-    pub fn find() -> Result<Self> {
+    pub fn find(others: bool) -> Result<Self> {
         let program = std::env::current_exe()?;
         // TARGET/release/examples/bench.
         let target = program.ancestors().nth(3).context("this program lies in no target folder")?.to_owned();
-        let peers = Self { work: target.join("bench"), target };
+        let peers = Self { work: target.join("bench"), target, others };
         fs::create_dir_all(&peers.work)?;
+        let of_others = [peers.sqlite_utils(), peers.work.join("node/node_modules/better-sqlite3")];
         let needed = [
             PathBuf::from(TIME),
             peers.program("atlas-host"),
@@ -50,10 +55,8 @@ impl Peers {
             peers.guest("ticket-tidy"),
             peers.guest("identity"),
             peers.guest("faulty"),
-            peers.sqlite_utils(),
-            peers.work.join("node/node_modules/better-sqlite3"),
         ];
-        for path in needed {
+        for path in needed.into_iter().chain(of_others.into_iter().filter(|_| others)) {
             ensure!(path.exists(), "there is no {}. hint: run examples/bench/run, which sets it up", path.display());
         }
         Ok(peers)
@@ -217,18 +220,22 @@ impl Peers {
             require('better-sqlite3/package.json').version, 'on SQLite', \
             new D(':memory:').prepare('SELECT sqlite_version()').pluck().get())";
         let modules = self.work.join("node/node_modules");
-        let software = [
-            format!("atlas-host {} and native on SQLite {}", env!("CARGO_PKG_VERSION"), rusqlite::version()),
-            format!("Node.js {}", answer(Command::new("node").env("NODE_PATH", modules).args(["-e", version]))?),
-            format!(
+        let mut software =
+            vec![format!("atlas-host {} and native on SQLite {}", env!("CARGO_PKG_VERSION"), rusqlite::version())];
+        if self.others {
+            software.push(format!(
+                "Node.js {}",
+                answer(Command::new("node").env("NODE_PATH", modules).args(["-e", version]))?
+            ));
+            software.push(format!(
                 "{} on SQLite {}",
                 answer(Command::new(self.sqlite_utils()).arg("--version"))?.replace(", version", ""),
                 answer(
                     Command::new(self.work.join("venv/bin/python3"))
                         .args(["-c", "import sqlite3; print(sqlite3.sqlite_version)"])
                 )?
-            ),
-        ];
+            ));
+        }
         Ok(Machine { hardware: hardware(), software: software.join("; "), date: today() })
     }
 }

@@ -68,6 +68,25 @@ fn the_tables_of_parts_are_documented() {
     assert_part(REFERENCE, "monitors", &table(["monitor", "what it does"], monitors));
 }
 
+/// Tables that programs publish and tests write: a page without its figures says nothing.
+#[test]
+fn no_part_that_is_written_by_a_program_is_empty() {
+    let (mut complaints, mut parts) = (Vec::new(), 0);
+    for file in files("", ".md") {
+        for (at, _) in file.text.match_indices("<!-- /") {
+            let name = file.text[at + 6..].split(" -->").next().expect("the end of a comment");
+            let open = format!("<!-- {name} -->");
+            let part = file.text[..at].rsplit_once(&open).map(|(_, part)| part.trim());
+            parts += 1;
+            if part.is_none_or(str::is_empty) {
+                complaints.push(format!("{}: the part {name:?} is empty", file.path));
+            }
+        }
+    }
+    none(&complaints);
+    assert!(parts >= 10, "{parts} parts were found");
+}
+
 #[test]
 fn the_exit_codes_are_documented() {
     let lines = EXIT_CODES.lines().skip(1).map(|line| {
