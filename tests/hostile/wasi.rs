@@ -188,14 +188,14 @@ fn reading(path: &str) -> Vec<u8> {
     opening(path, 0, 1, &read)
 }
 
-/// A folder with the plugin, one item, and a folder `shared` beside which there is a secret.
+/// A folder with the plugin, one item, and a folder `given` beside which there is a secret.
 fn with_files(plugin: &[u8]) -> Folder {
     let folder = folder(plugin, &items(1, &[]));
-    std::fs::create_dir(folder.at("shared")).expect("a folder");
-    folder.write("shared/open.json", "\"shared\"");
+    std::fs::create_dir(folder.at("given")).expect("a folder");
+    folder.write("given/open.json", "\"given\"");
     folder.write("secret.json", "\"secret\"");
-    std::os::unix::fs::symlink("../secret.json", folder.at("shared/link.json")).expect("a link");
-    std::os::unix::fs::symlink(folder.at("secret.json"), folder.at("shared/absolute.json")).expect("a link");
+    std::os::unix::fs::symlink("../secret.json", folder.at("given/link.json")).expect("a link");
+    std::os::unix::fs::symlink(folder.at("secret.json"), folder.at("given/absolute.json")).expect("a link");
     folder
 }
 
@@ -215,7 +215,7 @@ fn what_a_fixture_grants_can_be_reached_and_nothing_else() {
         format!(r#"{{{grants} "cases": [{{"name": "n", "items": [{item}]}}]}}"#)
     };
     folder.write("fixtures/none.json", fixture("", r#"{"reject": {"code": "NONE"}}"#));
-    folder.write("fixtures/dir.json", fixture(r#""grant-dir": ["../shared::data"],"#, r#"{"replace": "shared"}"#));
+    folder.write("fixtures/dir.json", fixture(r#""grant-dir": ["../given::data"],"#, r#"{"replace": "given"}"#));
     let ran = folder.atlas(["test", "--plugin", "plugin.wasm", "--fixtures", "fixtures"]).run().exits(0);
     assert!(ran.stdout.contains("2 cases: 2 passed"), "{}", ran.stdout);
     folder.write("plugin.wasm", environment());
@@ -226,9 +226,9 @@ fn what_a_fixture_grants_can_be_reached_and_nothing_else() {
 
 #[test]
 fn a_granted_directory_can_be_read_and_nothing_beside_it() {
-    let grant = ["--plugin", "plugin.wasm", "--grant-dir", "shared::data"];
+    let grant = ["--plugin", "plugin.wasm", "--grant-dir", "given::data"];
     let left = run(&with_files(&reading("open.json")), "atlas.db", &grant);
-    assert_eq!(left.stored.values().collect::<Vec<_>>(), ["\"shared\""], "{:?}", left.letters);
+    assert_eq!(left.stored.values().collect::<Vec<_>>(), ["\"given\""], "{:?}", left.letters);
     for path in ["../secret.json", "link.json", "absolute.json", "/etc/passwd", "a/../../secret.json", "//etc/passwd"] {
         let left = run(&with_files(&reading(path)), "atlas.db", &grant);
         assert!(left.stored.is_empty(), "{path} was read: {:?}", left.stored);
@@ -242,12 +242,12 @@ fn a_granted_directory_can_be_written_only_if_that_was_granted() {
     let (create, read_write) = (1, 2);
     let plugin = opening("made.txt", create, read_write, write);
     let folder = with_files(&plugin);
-    let left = run(&folder, "read.db", &["--plugin", "plugin.wasm", "--grant-dir", "shared::data"]);
+    let left = run(&folder, "read.db", &["--plugin", "plugin.wasm", "--grant-dir", "given::data"]);
     assert!(text(&left.letters[0], "code").starts_with('O'), "{:?}", left.letters);
-    assert!(!folder.at("shared/made.txt").exists());
-    let left = run(&folder, "write.db", &["--plugin", "plugin.wasm", "--grant-dir", "shared::data:rw"]);
+    assert!(!folder.at("given/made.txt").exists());
+    let left = run(&folder, "write.db", &["--plugin", "plugin.wasm", "--grant-dir", "given::data:rw"]);
     assert_eq!(left.stored.len(), 1, "{:?}", left.letters);
-    assert_eq!(folder.read("shared/made.txt"), "NONE");
+    assert_eq!(folder.read("given/made.txt"), "NONE");
 }
 
 #[test]

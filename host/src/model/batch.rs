@@ -70,6 +70,7 @@ pub struct Item<'a> {
 
 impl Batch {
     /// The item at `index`; none if that record is broken.
+    #[inline]
     pub fn item(&self, index: usize) -> Option<Item<'_>> {
         match &self.records[index].kind {
             RecordKind::Item { id, body } => Some(Item {
