@@ -154,10 +154,10 @@ mod tests {
         let project = made("python", &one);
         made("python", &top.join("two"));
         fs::rename(one.join("requirements.txt"), top.join("requirements.txt")).unwrap();
-        fs::create_dir(top.join("shared")).unwrap();
-        fs::write(top.join("shared/__init__.py"), "x = 1").unwrap();
+        fs::create_dir(top.join("together")).unwrap();
+        fs::write(top.join("together/__init__.py"), "x = 1").unwrap();
         fs::write(top.join("README.md"), "words").unwrap();
-        assert_eq!(found(&project, top), ["one/src/plugin.py", "requirements.txt", "shared/__init__.py"]);
+        assert_eq!(found(&project, top), ["one/src/plugin.py", "requirements.txt", "together/__init__.py"]);
     }
 
     #[test]
@@ -165,14 +165,14 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let (top, one) = (home.path(), home.path().join("c/one"));
         let project = made("c", &one);
-        fs::create_dir_all(top.join("c/shared")).unwrap();
-        fs::write(one.join("src/more.c"), "#include \"../../shared/a.c\"\n#include \"../../shared/none.c\"\n").unwrap();
-        fs::write(top.join("c/shared/a.c"), "#include \"./b.h\"\n").unwrap();
-        fs::write(top.join("c/shared/b.h"), "").unwrap();
-        fs::write(top.join("c/shared/other.h"), "").unwrap();
+        fs::create_dir_all(top.join("c/common")).unwrap();
+        fs::write(one.join("src/more.c"), "#include \"../../common/a.c\"\n#include \"../../common/none.c\"\n").unwrap();
+        fs::write(top.join("c/common/a.c"), "#include \"./b.h\"\n").unwrap();
+        fs::write(top.join("c/common/b.h"), "").unwrap();
+        fs::write(top.join("c/common/other.h"), "").unwrap();
         let files = found(&project, top);
-        assert!(files.contains(&"c/shared/a.c".to_owned()) && files.contains(&"c/shared/b.h".to_owned()), "{files:?}");
-        assert!(!files.contains(&"c/shared/other.h".to_owned()), "{files:?}");
+        assert!(files.contains(&"c/common/a.c".to_owned()) && files.contains(&"c/common/b.h".to_owned()), "{files:?}");
+        assert!(!files.contains(&"c/common/other.h".to_owned()), "{files:?}");
     }
 
     #[test]

@@ -218,22 +218,29 @@ fn slots(args: &JobArgs, layers: &Layers, host: &Host, tags: Tags, job: &mut Job
     Ok(())
 }
 
-/// The files of the slots, to be followed. What an image is never changes, so that its slot is told.
+/// The files of the slots, to be followed. An image never changes, and has none.
 pub fn watched(args: &JobArgs, layers: &Layers) -> Result<Vec<WatchedFile>> {
     if processor(&args.processor)? == ProcessorKind::Index {
         return Ok(Vec::new());
     }
-    let mut files = Vec::new();
+    let file = |Wanted { name, location, .. }| match location {
+        Location::File(path) => Some(WatchedFile { slot: name, path }),
+        Location::Image(_) => None,
+    };
+    Ok(wanted(args, layers)?.into_iter().filter_map(file).collect())
+}
+
+/// Says of which plugins there is no file that `--watch` could follow.
+pub fn warn_of_unwatched(args: &JobArgs, layers: &Layers) -> Result<()> {
     for Wanted { name, location, .. } in wanted(args, layers)? {
-        match location {
-            Location::File(path) => files.push(WatchedFile { slot: name, path }),
-            Location::Image(reference) => tracing::warn!(
+        if let Location::Image(reference) = location {
+            tracing::warn!(
                 code = Code::ConfigInert.as_str(),
                 "--watch does nothing for slot {name}: {reference} is no file. `atlas-host plugins swap` exchanges it."
-            ),
+            );
         }
     }
-    Ok(files)
+    Ok(())
 }
 
 fn wanted(args: &JobArgs, layers: &Layers) -> Result<Vec<Wanted>> {

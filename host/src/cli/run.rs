@@ -105,6 +105,9 @@ pub fn run(mut args: RunArgs, mut layers: Layers, talk: Talk, printer: &mut Prin
     job.dry_run = args.dry_run;
     job.again = args.again;
     job.accept_change = args.accept_change;
+    if args.watch {
+        plan::warn_of_unwatched(&args.job, &layers)?;
+    }
     swapping(&mut job, &args, &layers)?;
     if args.job.durability == DurabilityArg::Normal && !talk.quiet {
         print::talk("Durability is normal: a power cut may take the last batches that were acknowledged.");

@@ -29,6 +29,9 @@ const INPUT_UNREADABLE: u8 = 7;
 /// Errors: those that are not about one file: settings, plugins at the start, the store.
 pub fn run(folder: &Path, mut args: RunArgs, told: (&Layers, Talk), printer: &mut Printer) -> Result<u8> {
     check(folder, &args)?;
+    if args.watch {
+        plan::warn_of_unwatched(&args.job, told.0)?;
+    }
     // Whoever stays up is expected to take what is new.
     args.watch = !plan::watched(&args.job, told.0)?.is_empty();
     let host = plan::host(&args.job)?;

@@ -5,6 +5,7 @@
 
 mod carried;
 mod computing;
+mod proving;
 mod resumed;
 mod steps;
 mod swapping;

@@ -29,6 +29,8 @@ struct Inner {
 
 /// How many sandboxes the pool has room for.
 const POOL_SANDBOXES: u32 = 512;
+/// Sandboxes that may be in a call at a time: one on each lane, and candidates on trial. Each takes time when the engine is made.
+const POOL_STACKS: u32 = (limits::LANES_LIMIT + limits::PLUGINS_MAX) as u32;
 
 impl PluginEngine {
     /// An engine whose sandboxes may use `memory_bytes_max` bytes of memory each.
@@ -119,7 +121,7 @@ fn base_config(limited: bool, memory_bytes_max: usize) -> Config {
 fn pooled_config(memory_bytes_max: usize) -> Config {
     let mut pool = PoolingAllocationConfig::default();
     pool.total_component_instances(POOL_SANDBOXES)
-        .total_stacks(POOL_SANDBOXES)
+        .total_stacks(POOL_STACKS)
         .total_memories(POOL_SANDBOXES)
         .total_tables(POOL_SANDBOXES * 2)
         .total_core_instances(POOL_SANDBOXES * 8)

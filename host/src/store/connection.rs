@@ -128,12 +128,8 @@ fn writing(path: &Path, durability: Durability, create: OpenFlags) -> Result<Con
     let mode: String = conn
         .pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0))
         .or_fail(&conn, "turn on the write-ahead log")?;
-    let level = match durability {
-        Durability::Full => 2,
-        Durability::Normal => 1,
-    };
+    set_durability(&conn, durability)?;
     for (name, value) in [
-        ("synchronous", level),
         ("wal_autocheckpoint", limits::WAL_CHECKPOINT_BYTES as i64 / page.max(1)),
         // What a reader of long ago made the log grow to is given back once it begins anew, so that its size says how far
         // the checkpoints lag behind now.
@@ -145,6 +141,7 @@ fn writing(path: &Path, durability: Durability, create: OpenFlags) -> Result<Con
         // Some of these answer with a row and some do not.
         conn.pragma(None, name, value, |_| Ok(())).or_fail(&conn, "set a pragma")?;
     }
+    let level = synchronous_of(durability);
     let synchronous: i64 =
         conn.pragma_query_value(None, "synchronous", |row| row.get(0)).or_fail(&conn, "read a pragma")?;
     if mode != "wal" || synchronous != level {
@@ -158,6 +155,18 @@ fn writing(path: &Path, durability: Durability, create: OpenFlags) -> Result<Con
         .hint("put the store on a local disk: the write-ahead log needs shared memory"));
     }
     Ok(conn)
+}
+
+/// From the next transaction on; SQLite refuses it inside of one.
+pub(super) fn set_durability(conn: &Connection, durability: Durability) -> Result<()> {
+    conn.pragma_update(None, "synchronous", synchronous_of(durability)).or_fail(conn, "set a pragma")
+}
+
+fn synchronous_of(durability: Durability) -> i64 {
+    match durability {
+        Durability::Full => 2,
+        Durability::Normal => 1,
+    }
 }
 
 /// Says so where the file system cannot keep what the durability promises; the store works all the same.

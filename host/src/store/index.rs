@@ -53,7 +53,7 @@ impl Writer {
     /// ones. Rows are found by them all the same, by a look at each. Whoever declares the collection the next time builds
     /// what was put off and never built. Gives how many were put off: none where there are rows.
     pub fn put_off_indexes(&mut self, collection: &Name) -> Result<usize> {
-        self.within(|w| catalog::put_off(&w.conn, &mut w.catalog, collection))
+        self.within_unsynced(|w| catalog::put_off(&w.conn, &mut w.catalog, collection))
     }
 
     /// Builds what was put off, each index in a transaction of its own.
@@ -67,7 +67,7 @@ impl Writer {
         self.set_cache(limits::INDEX_SORT_KIB)?;
         let built = names.into_iter().map(|name| {
             let begun = Instant::now();
-            self.within(|w| catalog::build(&w.conn, &mut w.catalog, collection, &name))?;
+            self.within_unsynced(|w| catalog::build(&w.conn, &mut w.catalog, collection, &name))?;
             Ok(BuiltIndex { name, duration: begun.elapsed() })
         });
         let built = built.collect();

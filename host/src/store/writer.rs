@@ -83,8 +83,17 @@ impl Writer {
         let lock = Lock::take(&path)?;
         connection::warn_of_file_system(&path);
         let conn = connection::open_writing(&path, options.durability)?;
-        schema::migrate(&conn)?;
-        let mut writer = Self::from_parts(conn, path, options.durability, Some(lock), None)?;
+        let catalog = if let There::Nothing = there {
+            // What is new and stays without tables, because the power went, is made anew.
+            connection::set_durability(&conn, Durability::Normal)?;
+            schema::migrate(&conn)?;
+            connection::set_durability(&conn, options.durability)?;
+            Catalog::default()
+        } else {
+            schema::migrate(&conn)?;
+            recovery::known(&conn, &path)?
+        };
+        let mut writer = Self::from_parts(conn, catalog, path, options.durability, Some(lock), None)?;
         if writer.ended_uncleanly()? {
             writer.mend(false, Code::StorageGeneral)?;
         }
@@ -108,7 +117,7 @@ impl Writer {
             let path = folder.path().join("atlas.db");
             let conn = connection::open_writing(&path, options.durability)?;
             schema::migrate(&conn)?;
-            Self::from_parts(conn, path, options.durability, None, Some(folder))?
+            Self::from_parts(conn, Catalog::default(), path, options.durability, None, Some(folder))?
         } else {
             let lock = Lock::take(&path)?;
             let left_over = std::fs::metadata(sibling(&path, "-wal")).is_ok_and(|m| m.len() > 0);
@@ -117,7 +126,8 @@ impl Writer {
                 // Work of a process that was killed waits in the log. Closing would move it into the database file.
                 conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).or_fail(&conn, "keep the log")?;
             }
-            let writer = Self::from_parts(conn, path, options.durability, Some(lock), None)?;
+            let catalog = recovery::known(&conn, &path)?;
+            let writer = Self::from_parts(conn, catalog, path, options.durability, Some(lock), None)?;
             if writer.ended_uncleanly()? {
                 writer.refuse_damage(Code::StorageGeneral)?;
             }
@@ -131,12 +141,12 @@ impl Writer {
 
     fn from_parts(
         conn: Connection,
+        catalog: Catalog,
         path: PathBuf,
         durability: Durability,
         lock: Option<Lock>,
         folder: Option<TempDir>,
     ) -> Result<Self> {
-        let catalog = recovery::known(&conn, &path)?;
         let file = recovery::identity(&path)?;
         Ok(Self {
             conn,
@@ -171,7 +181,7 @@ impl Writer {
     /// Errors: CONFIG_3001 for reserved names and for an index that is there over another pointer or uniqueness;
     /// INDEX_7004 where the stored rows do not allow an index.
     pub fn declare(&mut self, collections: &[Name], indexes: &[IndexSpec], target: &Name) -> Result<()> {
-        self.catalog = self.within(|w| catalog::declare(&w.conn, collections, indexes, target))?;
+        self.catalog = self.within_unsynced(|w| catalog::declare(&w.conn, collections, indexes, target))?;
         Ok(())
     }
 
@@ -189,7 +199,7 @@ impl Writer {
 
     /// Notes a new run; its epoch is 1.
     pub fn begin_run(&mut self, start: &RunStart) -> Result<RunHandle> {
-        self.within(|w| history::begin_run(&w.conn, start))
+        self.within_unsynced(|w| history::begin_run(&w.conn, start))
     }
 
     /// Takes up a run where its checkpoint stands, under a higher epoch. Another chain of plugins than before is noted
@@ -250,6 +260,23 @@ impl Writer {
         match self.rollback() {
             Ok(()) => Err(first),
             Err(second) => Err(first.followed_by("its rollback failed too", &second)),
+        }
+    }
+
+    /// As [`Self::within`], for what nobody was told of when a power cut takes it: the next commit that is synced takes all
+    /// before it along. Without this a small run would wait for the disk mostly for its own set-up.
+    pub(super) fn within_unsynced<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+        if !self.frames.is_empty() {
+            return self.within(work);
+        }
+        connection::set_durability(&self.conn, Durability::Normal)?;
+        let done = self.within(work);
+        let Err(error) = connection::set_durability(&self.conn, self.durability) else { return done };
+        // What is committed from here on would not be as durable as was promised.
+        self.broken = Some(error.to_string());
+        match done {
+            Ok(_) => Err(error),
+            Err(first) => Err(first.followed_by("the durability cannot be set again", &error)),
         }
     }
 

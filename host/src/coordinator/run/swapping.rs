@@ -1,7 +1,7 @@
-//! The run's side of exchanging plugins: which candidates there are, when the chain is exchanged, and who comes back.
+//! The run's side of exchanging plugins: which candidates there are, and when the chain is exchanged. How a candidate does on
+//! live batches, before it takes effect and after, is `proving`.
 //!
-//! Invariants: the chain changes between two cuts alone; a batch that was not sent to the writer when its plugin is put back
-//! is computed again from its beginning; each step is told once, and kept with the batch that it is about.
+//! Invariants: the chain changes between two cuts alone; each step is told once, and kept with the batch that it is about.
 
 use std::collections::{HashMap, VecDeque};
 use std::path::PathBuf;
@@ -16,7 +16,6 @@ use super::Run;
 use super::carried::Kept;
 use super::steps::{Meta, Step, Words};
 use crate::coordinator::chain::Chain;
-use crate::coordinator::flight::Flight;
 use crate::coordinator::inbox::Ticket;
 use crate::coordinator::resume;
 use crate::coordinator::swap::prepare::{self, Letters, News, Order, What};
@@ -25,7 +24,6 @@ use crate::coordinator::swap::shadow::Shadow;
 use crate::coordinator::swap::watch::{WatchedFile, Watcher};
 use crate::coordinator::swap::{Refused, SwapRequest, SwapSettings, Wish};
 use crate::error::{Code, Result};
-use crate::event::SwapFigures;
 use crate::limits;
 use crate::model::{Batch, BatchNumber, Digest, Name};
 use crate::plugin::{PluginLoader, Slot, SlotSettings};
@@ -82,7 +80,7 @@ pub(in crate::coordinator) struct Swapper {
     pub(super) taken: Vec<Meta>,
     pub(super) probations: Vec<Probation>,
     /// Batches of late, by slot.
-    history: HashMap<Name, VecDeque<SlotBatch>>,
+    pub(super) history: HashMap<Name, VecDeque<SlotBatch>>,
     /// Steps to be kept with the first batch whose chain is of this generation or a later one.
     pub(super) rows: Vec<(u64, SwapRow)>,
     /// Steps that belong to no batch, not yet kept.
@@ -177,11 +175,11 @@ impl Swapper {
         }
     }
 
-    fn candidate(&mut self, number: u64) -> Option<&mut Candidate> {
+    pub(super) fn candidate(&mut self, number: u64) -> Option<&mut Candidate> {
         self.candidates.iter_mut().find(|candidate| candidate.number == number)
     }
 
-    fn take(&mut self, number: u64) -> Option<Candidate> {
+    pub(super) fn take(&mut self, number: u64) -> Option<Candidate> {
         let at = self.candidates.iter().position(|candidate| candidate.number == number)?;
         Some(self.candidates.swap_remove(at))
     }
@@ -345,58 +343,8 @@ impl Run<'_> {
         }
     }
 
-    /// The candidates that the next batch runs beside its plugins.
-    pub(super) fn shadows_of_cut(&mut self) -> Arc<[Arc<Shadow>]> {
-        let wanted = self.parts.swapping.settings.shadow_batches;
-        let mut shadows = Vec::new();
-        for candidate in &mut self.swapper.candidates {
-            if let Some((shadow, cut, _)) = &mut candidate.shadow
-                && *cut < wanted
-            {
-                *cut += 1;
-                shadows.push(Arc::clone(shadow));
-            }
-        }
-        shadows.into()
-    }
-
-    /// A batch that candidates ran beside is on its way to the writer.
-    pub(super) fn shadows_done(&mut self, flight: &Flight) {
-        let settings = self.parts.swapping.settings;
-        for shadow in flight.shadows.iter() {
-            let Some(candidate) = self.swapper.candidate(shadow.number) else { continue };
-            let Some((_, _, done)) = &mut candidate.shadow else { continue };
-            *done += 1;
-            if *done < settings.shadow_batches && !shadow.failed() {
-                continue;
-            }
-            let (figures, judged) = shadow.judge(*done, settings.difference_percent);
-            shadow.close();
-            let Some(candidate) = self.swapper.take(shadow.number) else { continue };
-            match judged {
-                Ok(()) => {
-                    let reason = format!(
-                        "beside {} batches, {} of {} items have another outcome",
-                        figures.batches,
-                        figures.fates_differing + figures.bodies_differing,
-                        figures.items
-                    );
-                    self.tell_swap(
-                        Step::Shadowed,
-                        &candidate.meta,
-                        Words { figures: Some(figures), ..Words::of(reason) },
-                    );
-                    self.take_effect(candidate.meta, Arc::clone(&shadow.candidate));
-                }
-                Err(refused) => {
-                    self.tell_swap(Step::Refused, &candidate.meta, Words::refused(refused, Some(figures)));
-                }
-            }
-        }
-    }
-
     /// From the next cut on.
-    fn take_effect(&mut self, meta: Meta, slot: Arc<Slot>) {
+    pub(super) fn take_effect(&mut self, meta: Meta, slot: Arc<Slot>) {
         let old = self.chain.find(&meta.slot).map(|(_, slot)| Arc::clone(slot));
         let old = old.expect("BUG: the slot of a candidate is gone");
         if old.digest() == slot.digest() {
@@ -433,87 +381,6 @@ impl Run<'_> {
         for meta in std::mem::take(&mut self.swapper.taken) {
             let reason = format!("from batch {number} on");
             self.tell_swap(Step::TookEffect, &meta, Words { batch: Some(number), generation, ..Words::of(reason) });
-        }
-    }
-
-    /// Judges what is on probation by the oldest batch, before it is sent. False if a plugin was put back, and the batch
-    /// is computed again.
-    pub(super) fn passes_probation(&mut self) -> bool {
-        let Some(flight) = self.flights.front() else { return true };
-        if self.parts.swapping.loader.is_none() {
-            return true;
-        }
-        let (number, chain) = (flight.number, Arc::clone(&flight.chain));
-        let settings = self.parts.swapping.settings;
-        for (slot, did) in chain.slots().zip(flight.slot_batches()) {
-            let on_probation = self.swapper.probations.iter_mut().position(|one| Arc::ptr_eq(&one.slot, slot));
-            let Some(at) = on_probation else {
-                let history = self.swapper.history.entry(slot.name().clone()).or_default();
-                history.push_back(did);
-                if history.len() > limits::SWAP_BASE_BATCHES {
-                    history.pop_front();
-                }
-                continue;
-            };
-            let probation = &mut self.swapper.probations[at];
-            probation.seen.push(did);
-            let (figures, judged) = probation::judge(probation.base.iter(), &probation.seen, settings);
-            match judged {
-                Err(refused) => {
-                    self.put_back(at, number, refused, figures);
-                    return false;
-                }
-                Ok(()) if probation.seen.len() as u64 >= limits::SWAP_PROBATION_BATCHES => {
-                    let probation = self.swapper.probations.swap_remove(at);
-                    self.swapper.history.insert(probation.meta.slot.clone(), probation.seen.into());
-                    let reason = format!("after {} batches", figures.batches);
-                    let words = Words {
-                        batch: Some(number),
-                        figures: Some(figures),
-                        generation: Some(chain.generation),
-                        ..Words::of(reason)
-                    };
-                    self.tell_swap(Step::Settled, &probation.meta, words);
-                }
-                Ok(()) => {}
-            }
-        }
-        true
-    }
-
-    /// The old plugin works again, also on what was computed and not yet sent.
-    fn put_back(&mut self, at: usize, number: BatchNumber, refused: Refused, figures: SwapFigures) {
-        let probation = self.swapper.probations.swap_remove(at);
-        self.chain = Arc::new(self.chain.with(&probation.fallback));
-        let bad = |flight: &Flight| flight.chain.place_of(&probation.slot).is_some();
-        let again: Vec<usize> = (0..self.flights.len()).filter(|at| bad(&self.flights[*at])).collect();
-        let reason = match again.len() {
-            1 => format!("{}; 1 batch is computed again", refused.reason),
-            count => format!("{}; {count} batches are computed again", refused.reason),
-        };
-        let words = Words {
-            batch: Some(number),
-            code: Some(refused.code),
-            reason,
-            figures: Some(figures),
-            generation: Some(self.chain.generation),
-        };
-        self.tell_swap(Step::PutBack, &probation.meta, words);
-        let numbers: Vec<BatchNumber> = again.iter().map(|at| self.flights[*at].number).collect();
-        self.work.retain(|work| !numbers.contains(&work.number()));
-        for at in again {
-            let flight = &mut self.flights[at];
-            for shadow in flight.shadows.iter() {
-                let candidate = self.swapper.candidate(shadow.number);
-                if let Some((_, cut, _)) = candidate.and_then(|candidate| candidate.shadow.as_mut()) {
-                    *cut -= 1;
-                }
-            }
-            let begun = self.parts.shared.view.is_none() || at == 0;
-            flight.restart(Arc::clone(&self.chain));
-            if begun {
-                self.compute(at);
-            }
         }
     }
 
