@@ -248,6 +248,19 @@ fn settings_and_collections_of_a_fixture_reach_the_plugin() {
     assert!(ran.stdout.contains("3 cases: 3 passed"), "{}", ran.stdout);
 }
 
+/// What cargo compiles for all projects lies in one folder.
+#[test]
+fn projects_of_one_name_are_not_taken_for_each_other() {
+    let folder = Folder::new();
+    words(&folder, "new twin --lang rust --kind operation --dir one").exits(0);
+    words(&folder, "new twin --lang rust --kind validator --dir two").exits(0);
+    // The sources of the second are older than the module of the first.
+    let ran = author(folder.path(), "atlas-host build one && atlas-host build two").exits(0);
+    let (one, two) = ran.stdout.split_once("two/build/twin.wasm").expect("two components");
+    assert!(one.contains("atlas:batch/operation@0.1.0") && !one.contains("atlas:batch/validator@0.1.0"), "{one}");
+    assert!(two.contains("atlas:batch/validator@0.1.0") && !two.contains("atlas:batch/operation@0.1.0"), "{two}");
+}
+
 #[test]
 fn inspect_tells_what_the_configuration_grants() {
     let folder = Folder::new();

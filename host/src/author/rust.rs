@@ -57,19 +57,27 @@ fn build(project: &Project, tools: &Tools<'_>) -> Result<Produced> {
     let cargo = tools.find(&CARGO)?;
     let rustc = tools.find(&RUSTC)?;
     let target_folder = target_folder(project, tools);
-    let mut command = cargo.command();
-    command.current_dir(&project.folder).env("CARGO_TARGET_DIR", &target_folder).env("CARGO_TERM_COLOR", "never");
-    // Settings for builds of other programs are none of this one's.
-    for name in ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "CARGO_BUILD_RUSTFLAGS", "CARGO_BUILD_TARGET"] {
-        command.env_remove(name);
-    }
+    let command = || {
+        let mut command = cargo.command();
+        command.current_dir(&project.folder).env("CARGO_TARGET_DIR", &target_folder).env("CARGO_TERM_COLOR", "never");
+        // Settings for builds of other programs are none of this one's.
+        for name in ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "CARGO_BUILD_RUSTFLAGS", "CARGO_BUILD_TARGET"] {
+            command.env_remove(name);
+        }
+        command
+    };
+    let mut build = command();
     let compiler = compiler(&rustc, tools)?;
-    compiler.prepare(&mut command);
-    command.args(["build", "--release", "--target", TARGET]);
+    compiler.prepare(&mut build);
+    build.args(["build", "--release", "--target", TARGET]);
     // Projects of one name share the place of their module, too.
     let _until_read = locked(&target_folder)?;
-    tools.run(&mut command)?;
     let module = target_folder.join(TARGET).join("release").join(format!("{}.wasm", project.identifier()));
+    // Cargo tells such projects apart by the times of their sources alone, and would pass off the module of another one as
+    // this one's. What there is nothing to clean of is told by the build.
+    let _ = tools.run(command().args(["clean", "--release", "--target", TARGET, "--package", &project.name]));
+    let _ = std::fs::remove_file(&module);
+    tools.run(&mut build)?;
     let wasm = std::fs::read(&module).map_err(|error| {
         Error::new(Code::ToolFailed, format!("cargo made no {}: {error}", module.display()))
             .hint("Cargo.toml needs the same name as plugin.toml, and crate-type = [\"cdylib\"]")
