@@ -124,6 +124,10 @@ fn line(text: &str) -> String {
             return format!("{name}<measured>");
         }
     }
+    if let Some((built, _)) = text.split_once(" at the end of the load, in ") {
+        let built = built.trim_start_matches("indexes").trim();
+        return format!("indexes  {built} at the end of the load, in <measured>");
+    }
     if let Some((calls, _)) = text.split_once(" items, ").filter(|_| text.contains(" of which ")) {
         return format!("{calls} items, <measured>");
     }

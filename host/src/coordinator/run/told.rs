@@ -93,10 +93,13 @@ impl Run<'_> {
             return;
         }
         self.next_sample = Instant::now() + self.parts.sample_interval;
-        let sample = self.parts.sensor.sample().usable();
+        let mut sample = self.parts.sensor.sample().usable();
+        // Here, so that events, health and metrics have what strategies have, and a recording gives all of it again.
+        sample.cpu_share = sample.cpu_share.map(told_share);
+        sample.memory_share = sample.memory_share.map(told_share);
         let signals = &mut self.parts.signals;
-        signals.cpu_share = sample.cpu_share.map(told_share);
-        signals.memory_share = sample.memory_share.map(told_share);
+        signals.cpu_share = sample.cpu_share;
+        signals.memory_share = sample.memory_share;
         signals.process_bytes = sample.process_bytes;
         signals.wal_bytes = self.parts.teller.wal_of_plans(sample);
         signals.unhealthy = self.parts.teller.sampled(sample);
