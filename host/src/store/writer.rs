@@ -83,7 +83,8 @@ impl Writer {
         let lock = Lock::take(&path)?;
         connection::warn_of_file_system(&path);
         let conn = connection::open_writing(&path, options.durability)?;
-        let catalog = if let There::Nothing = there {
+        // Asked under the lock: another process may have made the store since it was looked for.
+        let catalog = if schema::identify(&conn)? == Identity::Blank {
             // What is new and stays without tables, because the power went, is made anew.
             connection::set_durability(&conn, Durability::Normal)?;
             schema::migrate(&conn)?;
