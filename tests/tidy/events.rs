@@ -1,4 +1,4 @@
-//! `host/EVENTS.md` is made from `event.rs`, and real events have the members it lists.
+//! `host/EVENTS.md` is made from `event.rs` and `event/`, and real events have the members it lists.
 
 use std::collections::BTreeMap;
 
@@ -157,10 +157,10 @@ fn events(structs: &BTreeMap<String, Shape>) -> Vec<Shape> {
     events
 }
 
-/// The structs of `event.rs`, and those of `model.rs` that events hold.
+/// The structs of events, and those of the model that they hold.
 fn structs() -> BTreeMap<String, Shape> {
     let mut structs = BTreeMap::new();
-    for path in ["host/src/event.rs", "host/src/model.rs"] {
+    for path in ["host/src/event.rs", "host/src/event/swap.rs", "host/src/model.rs", "host/src/model/figures.rs"] {
         let source = read(path);
         for (at, _) in source.match_indices("\npub struct ") {
             let head = source[at + 1..].lines().next().unwrap_or_default();

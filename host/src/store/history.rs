@@ -3,93 +3,19 @@
 //! Invariants: a batch's history row, its share of the run's counts and the checkpoint move in the transaction of its rows;
 //! a checkpoint moves only from the position and the epoch that its owner knows.
 
-use rusqlite::{Connection, OptionalExtension, Row, named_params};
-use serde::Serialize;
+mod rows;
+
+pub use rows::{BatchRow, InputLine, RunRow};
+pub(super) use rows::{COUNTS, batch, batches, has_unclean, last_run_of_job, parsed, run, runs};
+
+use rusqlite::{Connection, OptionalExtension, named_params};
 
 use super::face::{BatchWrite, ChainWrite, RunEnd, RunHandle, RunStart};
 use super::failure::{OrFail, int, uint};
 use super::{kept, plugins, swaps, tuning};
 use crate::error::{Code, Error, Result};
 use crate::limits;
-use crate::model::{
-    BatchMetrics, BatchNumber, ChunkSpan, Counts, Digest, Name, PluginMetrics, Position, Record, RunNumber, RunStatus,
-    now_ms,
-};
-
-/// One run as the store knows it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RunRow {
-    pub run: RunNumber,
-    pub uuid: String,
-    pub job: String,
-    pub status: RunStatus,
-    pub collection: Name,
-    pub started_ms: i64,
-    pub ended_ms: Option<i64>,
-    /// Monotonic time of its last execution.
-    pub duration_ms: Option<u64>,
-    pub seed: u64,
-    pub clock_ms: i64,
-    pub settings_json: String,
-    pub identity: Vec<(String, String)>,
-    pub inputs_json: String,
-    pub atomic: String,
-    /// Sums over its committed batches.
-    pub counts: Counts,
-    pub blank_lines: u64,
-    pub batches: u64,
-    pub error_json: Option<String>,
-    /// Times, sizes and percentiles of its last execution, as JSON; none until it ends.
-    pub performance_json: Option<String>,
-    /// Alerts of its last execution, as JSON.
-    pub alerts_json: Option<String>,
-    /// First ordinal that is not yet accounted for.
-    pub next: u64,
-    pub epoch: u64,
-}
-
-/// A line of one of a run's inputs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
-pub struct InputLine {
-    /// Which of the inputs, from 0.
-    pub input: u64,
-    /// From 1.
-    pub line: u64,
-}
-
-impl From<Position> for InputLine {
-    fn from(position: Position) -> Self {
-        Self { input: u64::from(position.input), line: position.line }
-    }
-}
-
-/// One committed batch.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BatchRow {
-    /// What the column `batch` of stored rows holds.
-    pub id: i64,
-    pub run: RunNumber,
-    pub number: BatchNumber,
-    pub first_ordinal: u64,
-    /// Where its first and its last record stood.
-    pub first: InputLine,
-    pub last: InputLine,
-    pub epoch: u64,
-    pub counts: Counts,
-    pub blank_lines: u64,
-    /// Rolling digest of the input up to its end.
-    pub input_digest: Digest,
-    pub written_ms: i64,
-    /// None once pruned (see [`limits::HISTORY_BATCHES_MAX`]).
-    pub metrics: Option<BatchMetrics>,
-    /// What each plugin did in it, in the order of the slots; goes with the metrics.
-    pub plugins: Vec<PluginMetrics>,
-    /// Which lane computed which part of it when; goes with the metrics.
-    pub chunks: Vec<ChunkSpan>,
-}
-
-/// Both atlas_runs and atlas_batches have these columns, in the order of [`counts`].
-pub(super) const COUNTS: &str = "read, stored, rejected, dead_lettered, dropped, inserted, replaced, unchanged, ignored, deleted, retries, blank_lines";
+use crate::model::{BatchMetrics, BatchNumber, Counts, Digest, Record, RunNumber, RunStatus, now_ms};
 
 /// The one partition of a local run.
 const PARTITION: i64 = 0;
@@ -109,7 +35,7 @@ pub(super) fn begin_run(conn: &Connection, start: &RunStart) -> Result<RunHandle
         },
     )
     .or_fail(conn, doing)?;
-    let run = RunNumber(int_to_u64(conn.last_insert_rowid()));
+    let run = RunNumber(rows::int_to_u64(conn.last_insert_rowid()));
     conn.execute(
         "INSERT INTO atlas_checkpoints (run, \"partition\", lo, hi, next, epoch, owner, updated_ms) VALUES (?1, ?2, ?3, ?4, ?3, 1, ?5, ?6)",
         (int(run.0), PARTITION, int(start.lo), start.hi.map(int), owner(), now_ms()),
@@ -354,116 +280,6 @@ fn handle(conn: &Connection, run: RunNumber) -> Result<RunHandle> {
     })
 }
 
-/// True if a run has begun and not ended (it is at work, or was killed), or if the store failed the one that ended last.
-pub(super) fn has_unclean(conn: &Connection) -> Result<bool> {
-    conn.query_row(
-        "SELECT EXISTS (SELECT 1 FROM atlas_runs WHERE status = ?1) OR EXISTS (
-             SELECT 1 FROM (SELECT error ->> 'code' AS code FROM atlas_runs ORDER BY ended_ms DESC, id DESC LIMIT 1)
-             WHERE code GLOB 'STORAGE_*' OR code GLOB 'TRANSACTION_*' OR code GLOB 'INDEX_*' OR code GLOB 'RECOVERY_*')",
-        [RunStatus::Running.as_str()],
-        |row| row.get(0),
-    )
-    .or_fail(conn, "read the runs")
-}
-
-/// The newest run of this job.
-pub(super) fn last_run_of_job(conn: &Connection, job: &str) -> Result<Option<RunRow>> {
-    Ok(runs_where(conn, "job = ?1 ORDER BY id DESC LIMIT 1", [job])?.pop())
-}
-
-/// One run.
-pub(super) fn run(conn: &Connection, run: RunNumber) -> Result<Option<RunRow>> {
-    Ok(runs_where(conn, "id = ?1", [int(run.0)])?.pop())
-}
-
-/// The newest runs first, at most `limit`.
-pub(super) fn runs(conn: &Connection, limit: usize) -> Result<Vec<RunRow>> {
-    runs_where(conn, "true ORDER BY id DESC LIMIT ?1", [int(limit as u64)])
-}
-
-fn runs_where(conn: &Connection, which: &str, params: impl rusqlite::Params) -> Result<Vec<RunRow>> {
-    let sql = format!(
-        "SELECT {COUNTS}, id, uuid, job, status, collection, started_ms, ended_ms, duration_ms, seed, clock_ms, settings, identity,
-         inputs, atomic, batches, error, next, epoch, performance, alerts
-         FROM atlas_runs JOIN atlas_checkpoints ON run = id AND \"partition\" = 0 WHERE {which}"
-    );
-    conn.prepare_cached(&sql).and_then(|mut s| s.query_map(params, run_row)?.collect()).or_fail(conn, "read the runs")
-}
-
-fn run_row(row: &Row<'_>) -> rusqlite::Result<RunRow> {
-    let (counts, blank_lines) = counts(row)?;
-    Ok(RunRow {
-        run: RunNumber(uint(row, 12)?),
-        uuid: row.get(13)?,
-        job: row.get(14)?,
-        status: parsed(row, 15, RunStatus::parse)?,
-        collection: parsed(row, 16, Name::parse)?,
-        started_ms: row.get(17)?,
-        ended_ms: row.get(18)?,
-        duration_ms: row.get::<_, Option<i64>>(19)?.map(int_to_u64),
-        seed: parsed(row, 20, |t| t.parse().ok())?,
-        clock_ms: row.get(21)?,
-        settings_json: row.get(22)?,
-        identity: parsed(row, 23, |t| serde_json::from_str(t).ok())?,
-        inputs_json: row.get(24)?,
-        atomic: row.get(25)?,
-        counts,
-        blank_lines,
-        batches: uint(row, 26)?,
-        error_json: row.get(27)?,
-        next: uint(row, 28)?,
-        epoch: uint(row, 29)?,
-        performance_json: row.get(30)?,
-        alerts_json: row.get(31)?,
-    })
-}
-
-/// Batches of a run from number `from` on, in order, at most `limit`.
-pub(super) fn batches(conn: &Connection, run: RunNumber, from: BatchNumber, limit: usize) -> Result<Vec<BatchRow>> {
-    batches_where(
-        conn,
-        "run = ?1 AND number >= ?2 ORDER BY number LIMIT ?3",
-        (int(run.0), int(from.0), int(limit as u64)),
-    )
-}
-
-/// The batch that a row's column `batch` points to.
-pub(super) fn batch(conn: &Connection, id: i64) -> Result<Option<BatchRow>> {
-    Ok(batches_where(conn, "id = ?1", [id])?.pop())
-}
-
-fn batches_where(conn: &Connection, which: &str, params: impl rusqlite::Params) -> Result<Vec<BatchRow>> {
-    let sql = format!(
-        "SELECT {COUNTS}, id, run, number, first_ordinal, epoch, input_digest, written_ms, metrics, commit_us, input, line, last_input, last_line FROM atlas_batches WHERE {which}"
-    );
-    conn.prepare_cached(&sql)
-        .and_then(|mut s| s.query_map(params, batch_row)?.collect())
-        .or_fail(conn, "read the history")
-}
-
-fn batch_row(row: &Row<'_>) -> rusqlite::Result<BatchRow> {
-    let (counts, blank_lines) = counts(row)?;
-    let commit_us = row.get::<_, Option<i64>>(20)?.map_or(0, int_to_u64);
-    let metrics: Option<String> = row.get(19)?;
-    let kept = metrics.and_then(|text| kept::read(&text));
-    Ok(BatchRow {
-        id: row.get(12)?,
-        run: RunNumber(uint(row, 13)?),
-        number: BatchNumber(uint(row, 14)?),
-        first_ordinal: uint(row, 15)?,
-        first: InputLine { input: uint(row, 21)?, line: uint(row, 22)? },
-        last: InputLine { input: uint(row, 23)?, line: uint(row, 24)? },
-        epoch: uint(row, 16)?,
-        counts,
-        blank_lines,
-        input_digest: parsed(row, 17, Digest::parse)?,
-        written_ms: row.get(18)?,
-        metrics: kept.as_ref().map(|kept| BatchMetrics { commit_us, ..kept.batch }),
-        plugins: kept.as_ref().map_or_else(Vec::new, |kept| kept.plugins.clone()),
-        chunks: kept.map_or_else(Vec::new, |kept| kept.chunks),
-    })
-}
-
 fn bind_counts(statement: &mut rusqlite::Statement<'_>, c: &Counts, blank_lines: u64) -> rusqlite::Result<()> {
     let all = [
         c.read,
@@ -483,38 +299,6 @@ fn bind_counts(statement: &mut rusqlite::Statement<'_>, c: &Counts, blank_lines:
         statement.raw_bind_parameter(i + 1, int(n))?;
     }
     Ok(())
-}
-
-/// The first twelve columns of a row that begins with [`COUNTS`]: the counts and the blank lines.
-pub(super) fn counts(row: &Row<'_>) -> rusqlite::Result<(Counts, u64)> {
-    let n = |i| uint(row, i);
-    let counts = Counts {
-        read: n(0)?,
-        stored: n(1)?,
-        rejected: n(2)?,
-        dead_lettered: n(3)?,
-        dropped: n(4)?,
-        inserted: n(5)?,
-        replaced: n(6)?,
-        unchanged: n(7)?,
-        ignored: n(8)?,
-        deleted: n(9)?,
-        retries: n(10)?,
-    };
-    Ok((counts, n(11)?))
-}
-
-/// Column `i` through a parser; a text it does not know is a conversion failure, which means that the file is damaged.
-pub(super) fn parsed<T>(row: &Row<'_>, i: usize, parse: impl Fn(&str) -> Option<T>) -> rusqlite::Result<T> {
-    let text: String = row.get(i)?;
-    parse(&text).ok_or_else(|| {
-        let why = format!("{text:?} is not a value that this column can have").into();
-        rusqlite::Error::FromSqlConversionFailure(i, rusqlite::types::Type::Text, why)
-    })
-}
-
-fn int_to_u64(n: i64) -> u64 {
-    u64::try_from(n).unwrap_or(0)
 }
 
 fn owner() -> String {
