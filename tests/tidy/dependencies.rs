@@ -1,6 +1,10 @@
 //! The direct dependencies: each wanted, each with its reason.
 
+use std::collections::BTreeSet;
+use std::process::Command;
+
 use super::{none, read};
+use crate::harness::root;
 
 /// What the host is built from.
 const HOST: &[&str] = &[
@@ -95,6 +99,29 @@ fn large_dependencies_have_their_default_features_off() {
         let line = lines_of(&text, "[dependencies]").find(|line| line.starts_with(name)).expect("a dependency");
         assert!(line.contains("default-features = false"), "{line}");
     }
+}
+
+/// Tests want other libraries, and these may want more of what the sandbox stands on: then whoever builds the host and runs
+/// the tests waits twice for the largest part of both.
+#[test]
+fn the_sandbox_is_built_once_for_the_host_and_its_tests() {
+    let lines = |edges: &str| -> BTreeSet<String> {
+        let tree = Command::new(env!("CARGO"))
+            .args(["tree", "--offline", "--locked", "--prefix", "none", "--package", "atlas-host"])
+            .args(["--edges", edges, "--format", "{p} {f}"])
+            .current_dir(root())
+            .output()
+            .expect("cargo");
+        assert!(tree.status.success(), "{}", String::from_utf8_lossy(&tree.stderr));
+        let text = String::from_utf8(tree.stdout).expect("UTF-8");
+        text.lines().map(|line| line.trim_end_matches(" (*)").to_owned()).collect()
+    };
+    let (host, tests) = (lines("normal,build"), lines("normal,build,dev"));
+    let sandbox = ["wasmtime ", "cranelift-", "gimli ", "fnv ", "wasmtime-"];
+    let of_it = |line: &&String| sandbox.iter().any(|name| line.starts_with(name));
+    assert!(host.iter().filter(of_it).count() > 10, "{host:#?}");
+    let other: Vec<String> = host.difference(&tests).filter(of_it).cloned().collect();
+    none(&other);
 }
 
 fn sorted(manifest: &str, table: &str) -> Vec<String> {
