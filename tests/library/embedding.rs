@@ -1,20 +1,24 @@
 //! What an embedding program brings itself: sources, strategies, processors, monitors, observers, settings.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use atlas_host::coordinator::{Host, HostOptions, Input, Job};
 use atlas_host::error::{Code, Error, Result};
 use atlas_host::event::{Envelope, Event};
-use atlas_host::model::{BatchNumber, Decision, Fate, IndexSpec, Name, Plan, Position, RunNumber, RunStatus};
+use atlas_host::model::{
+    BatchNumber, Decision, Fate, IndexSpec, Item, Name, Outcome, Plan, Position, RunNumber, RunStatus,
+};
 use atlas_host::monitor::{Monitor, Recording, Watched};
+use atlas_host::plugin::Call;
 use atlas_host::processor::{MemoryProcessor, Processor};
 use atlas_host::source::{ListSource, Next, Raw, Source};
 use atlas_host::store::{BatchWrite, Lookup, Receipt, RunEnd, RunHandle, RunRow, RunStart, WritePolicy};
 use atlas_host::strategy::{Planned, Signals, Strategy};
 use atlas_host::transaction::Transactional;
 
-use super::{demand, host, items, letters, planned, rows};
+use super::{demand, host, items, letters, only, planned, rows};
 use crate::harness::Folder;
 
 /// Counts down, brings ids of its own, and has a blank line behind each third record.
@@ -242,6 +246,62 @@ fn a_strategy_of_the_embedding_program_plans_each_batch() {
         }
     });
     assert_eq!((strategy.as_str(), sizes), ("pendulum", vec![3, 5, 3, 5]));
+}
+
+/// Two lanes for the first batches and one for all others, which may be a trial.
+struct Narrowing {
+    planned: u64,
+    trial: bool,
+}
+
+impl Narrowing {
+    const WIDE: u64 = 8;
+    const BATCH: u64 = 2;
+}
+
+impl Strategy for Narrowing {
+    fn name(&self) -> &'static str {
+        "narrowing"
+    }
+
+    fn plan(&mut self, _: &Signals) -> Planned {
+        self.planned += 1;
+        let lanes = if self.planned <= Self::WIDE { 2 } else { 1 };
+        Planned { plan: Plan { batch_size: Self::BATCH as usize, lanes, batches_in_flight: 32 }, reason: None }
+    }
+
+    fn on_trial(&self) -> bool {
+        self.trial && self.planned > Self::WIDE
+    }
+}
+
+/// All batches are planned while the first is at work.
+#[test]
+fn fewer_lanes_take_effect_at_once_unless_they_are_on_trial() {
+    for trial in [true, false] {
+        let folder = Folder::new();
+        let wide = (Narrowing::WIDE * Narrowing::BATCH) as usize;
+        let at_work = Arc::new(AtomicUsize::new(0));
+        let beside: Arc<Mutex<Vec<usize>>> = Arc::new(Mutex::new(vec![0; wide + 8]));
+        let (counter, seen) = (Arc::clone(&at_work), Arc::clone(&beside));
+        let operation = move |_: &Call, item: Item<'_>| {
+            counter.fetch_add(1, Ordering::SeqCst);
+            std::thread::sleep(Duration::from_millis(30));
+            seen.lock().expect("no panic")[item.ordinal.0 as usize] = counter.fetch_sub(1, Ordering::SeqCst);
+            Outcome::Keep
+        };
+        let job = Job::of_items(items(0, wide as u64 + 8), folder.at("out.db"), "items").expect("a job");
+        let mut job = job.id("id").expect("a pointer").operation(operation);
+        job.bounds.lanes = only(2);
+        job.own_strategy = Some(Box::new(Narrowing { planned: 0, trial }));
+        let report = host(2).run(job).expect("a run");
+        assert_eq!(report.counts.stored, wide as u64 + 8);
+        let beside = beside.lock().expect("no panic").clone();
+        // The first batch had begun before; of two that end together the later one sees none beside it.
+        let under_way = beside[4..wide].iter().any(|count| *count == 2);
+        assert_eq!(under_way, trial, "{beside:?}");
+        assert_eq!(beside[wide + 2..], [1; 6], "those planned with one lane");
+    }
 }
 
 /// Takes what it is given, and refuses to commit the group of batch 2.

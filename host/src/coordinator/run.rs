@@ -161,6 +161,8 @@ pub(super) struct Run<'a> {
     next_ordinal: u64,
     work: VecDeque<LaneWork>,
     waiting: BinaryHeap<Reverse<Waiting>>,
+    /// The lanes of the plan are for the batches that it cuts, not for those before.
+    trial: bool,
     lanes_in_use: usize,
     peak_lanes: usize,
     input_ended: bool,
@@ -200,6 +202,7 @@ impl<'a> Run<'a> {
             next_ordinal: parts.handle.next,
             work: VecDeque::new(),
             waiting: BinaryHeap::new(),
+            trial: false,
             lanes_in_use: 0,
             peak_lanes: 0,
             input_ended: false,
@@ -354,6 +357,7 @@ impl<'a> Run<'a> {
         let planned = self.parts.strategy.plan(&self.parts.signals);
         let plan = self.within_bounds(planned.plan);
         let old = std::mem::replace(&mut self.plan, plan);
+        self.trial = self.parts.strategy.on_trial();
         if let Some(mut reason) = planned.reason {
             if let Some(note) = self.parts.plan_note.take() {
                 reason = format!("{reason}; {note}");

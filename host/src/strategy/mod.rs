@@ -44,6 +44,12 @@ pub trait Strategy: Send {
     /// The plan for the next batch.
     fn plan(&mut self, signals: &Signals) -> Planned;
 
+    /// True if the lanes of the newest plan are on trial: batches cut before are still computed on as many as they were planned
+    /// with. Else fewer lanes take effect at once, since something may be short.
+    fn on_trial(&self) -> bool {
+        false
+    }
+
     /// What it found out so far, for the [`Start`] of a later run; none where it finds out nothing, or not yet.
     fn learned(&self) -> Option<Learned> {
         None

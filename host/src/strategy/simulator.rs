@@ -110,10 +110,11 @@ impl Default for Phase {
 #[serde(deny_unknown_fields)]
 pub struct Expect {
     /// Items after the first 30 batches, of those that the best fixed setting of the whole grid gives in the same time:
-    /// of the 300 batches that follow, or of the whole schedule of phases.
-    pub reached_min: f64,
+    /// of the 300 batches that follow, or of the whole schedule of phases. The least and the most: well above 1 the grid would
+    /// be too coarse, or the machine not what its file says.
+    pub reached: [f64; 2],
     /// The same of the last batches of a long run, on a machine that stays the same.
-    pub settled_min: Option<f64>,
+    pub settled: Option<[f64; 2]>,
     /// The same of the items of the strategy `sequential`, over the whole run.
     pub sequential_min: f64,
     /// Plans that reverse the direction of the one before, of all plans.

@@ -86,7 +86,9 @@ impl Run<'_> {
                 self.queue_chunk(waiting.number, waiting.indices, waiting.attempt, false);
             }
         }
-        while self.lanes_in_use < self.plan.lanes {
+        while let Some(next) = self.work.front().map(LaneWork::number)
+            && self.lanes_in_use < self.lanes_for(next)
+        {
             let Some(work) = self.work.pop_front() else { break };
             self.note_lane_time();
             self.lanes_in_use += 1;
@@ -94,6 +96,12 @@ impl Run<'_> {
             submit(self.parts.lanes, work, &self.done.0, self.parts.control.flag());
         }
         self.parts.teller.lanes_in_use(self.lanes_in_use as u64);
+    }
+
+    /// Lanes that may be at work while this batch is computed: those of the newest plan, unless they are on trial.
+    fn lanes_for(&mut self, number: BatchNumber) -> usize {
+        let own = if self.trial { self.flight(number).map(|flight| flight.plan.lanes) } else { None };
+        own.unwrap_or(self.plan.lanes)
     }
 
     /// Adds the time since the last change of `lanes_in_use` to the busy time.

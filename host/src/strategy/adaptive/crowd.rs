@@ -2,7 +2,8 @@
 //! hinder each other.
 //!
 //! A while on half of the lanes tells: `lanes / guest time per item` is what the lanes bring per second. It is known
-//! batch by batch, so that a handful of small batches is enough. Half again, or the middle, follows only where it can pay.
+//! batch by batch, so that a handful of small batches is enough, where it is known what an item costs in such batches on
+//! the present lanes. Half again, or the middle, follows only where it can pay.
 
 use super::Setting;
 use crate::strategy::{BatchSample, Interval, batches_in_flight};
@@ -71,6 +72,8 @@ struct Trial {
     known: Vec<(usize, f64)>,
     lanes: usize,
     size: usize,
+    /// Guest time of an item in batches of this size on the present lanes, of what it is in the present batches.
+    item_times: f64,
     /// Batches that each number of lanes is judged by.
     wanted: usize,
     tally: Tally,
@@ -97,8 +100,9 @@ impl Crowd {
         }
     }
 
-    /// Tries half of the lanes, if it is time, and enough is known of the present ones; batches scatter so much.
-    pub fn begin(&mut self, lanes: Interval, scatter: f64, batches: u64) -> bool {
+    /// Tries half of the lanes, if it is time, and enough is known of the present ones; batches scatter so much. `size` is that
+    /// of the batches to try with, in which an item takes so many times the guest time that it does in the present ones.
+    pub fn begin(&mut self, lanes: Interval, (size, item_times): (usize, f64), scatter: f64, batches: u64) -> bool {
         let Some((usual, tally)) = self.usual else { return false };
         let brought = tally.brings(usual.lanes);
         let early = batches < self.not_before || tally.batches < BATCHES.0 as usize;
@@ -107,7 +111,7 @@ impl Crowd {
         }
         let wanted = (scatter / DOUBT).powi(2).clamp(BATCHES.0, BATCHES.1).round() as usize;
         let known = vec![(usual.lanes, brought)];
-        let mut trial = Trial { known, lanes: usual.lanes, size: usual.size, wanted, tally: Tally::default() };
+        let mut trial = Trial { known, lanes: usual.lanes, size, item_times, wanted, tally: Tally::default() };
         let Some(next) = trial.next(lanes) else { return false };
         trial.go(next);
         self.trial = Some(trial);
@@ -150,7 +154,7 @@ impl Crowd {
         if trial.tally.batches < trial.wanted {
             return None;
         }
-        trial.known.push((trial.lanes, trial.tally.brings(trial.lanes)));
+        trial.known.push((trial.lanes, trial.tally.brings(trial.lanes) * trial.item_times));
         if let Some(next) = trial.next(lanes) {
             trial.go(next);
             return None;
@@ -222,7 +226,7 @@ mod tests {
             crowd.add(&BatchSample { plan_size, plan_lanes, items: 100, operate_us, ..BatchSample::default() });
         };
         (0..2 * lanes + 8).for_each(|_| feed(&mut crowd, lanes));
-        if !crowd.begin(bounds, 0.02, 10) {
+        if !crowd.begin(bounds, (100, 1.0), 0.02, 10) {
             return (lanes, Vec::new());
         }
         let mut tried = Vec::new();
@@ -233,7 +237,7 @@ mod tests {
             }
             feed(&mut crowd, now);
             if let Some(verdict) = crowd.step(bounds, 10) {
-                assert!(!crowd.begin(bounds, 0.02, 11), "it rests");
+                assert!(!crowd.begin(bounds, (100, 1.0), 0.02, 11), "it rests");
                 return (verdict.lanes, tried);
             }
         }

@@ -18,6 +18,12 @@ const TRIAL_BATCHES: usize = 4;
 /// of what the run has taken so far.
 const TRIAL_US: f64 = 1_000_000.0;
 const TRIAL_SHARE: f64 = 10.0;
+/// Parts of the present size that such batches may have, the first that is good: as the batches that are sent ahead have, whose
+/// costs are known.
+const TRIAL_PARTS: [usize; 3] = [8, 4, 1];
+/// Guest time that a batch of a trial has at the least, in microseconds: shorter ones tell little. Nor do those that take less
+/// than a COMMIT: lanes that wait for one are not in each other's way.
+const TRIAL_BATCH_US: f64 = 5_000.0;
 /// Measurements of a kept setting after which fewer lanes may be tried: not right after something else has changed.
 const CALM: u32 = 2;
 
@@ -84,20 +90,32 @@ impl Adaptive {
         if self.fill_groups && 2.0 * group > (TRIAL_WINDOW * fed * setting.size) as f64 {
             return None;
         }
+        let (size, item_times) = self.trial_size(setting, signals)?;
         // Each batch of it takes about twice as long as it would: too much for a run that may be a short one.
-        let batch_us = self.fit.guest_us(setting.size as f64)? / setting.lanes as f64;
+        let batch_us = self.fit.guest_us(size as f64)? / setting.lanes as f64;
         let lag = batches_in_flight(setting.lanes.div_ceil(2), setting.size, false);
         let costs_us = batch_us * (TRIAL_BATCHES + lag) as f64;
         if costs_us > TRIAL_US && costs_us * TRIAL_SHARE > self.elapsed_us as f64 {
             return None;
         }
-        let begun = self.crowd.begin(signals.bounds.lanes, self.fit.scatter(), self.batches);
+        let begun = self.crowd.begin(signals.bounds.lanes, (size, item_times), self.fit.scatter(), self.batches);
         let trial = self.crowd.setting().filter(|_| begun)?;
         Some(format!(
             "CPU is {:.0} % in use, computing takes longest: trying {} for a few batches",
             cpu * 100.0,
             lanes_in_words(trial.lanes)
         ))
+    }
+
+    /// Size of the batches that fewer lanes are tried with, and what an item takes in them, of what it takes now.
+    fn trial_size(&self, setting: Setting, signals: &Signals) -> Option<(usize, f64)> {
+        let of_item = |size: usize| Some(self.fit.guest_us(size as f64)? / size as f64);
+        let sizes = TRIAL_PARTS.map(|part| signals.bounds.batch_size.clamp(setting.size / part));
+        let least_us = self.fit.commit_us().max(TRIAL_BATCH_US);
+        let known = |size: &usize| self.fit.guest_us(*size as f64).is_some_and(|us| us >= least_us);
+        let size = sizes.into_iter().find(known).unwrap_or(setting.size);
+        let item_times = of_item(size)? / of_item(setting.size)?;
+        item_times.is_finite().then_some((size, item_times))
     }
 
     /// Ends the trial of fewer lanes, if enough is known.

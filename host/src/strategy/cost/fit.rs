@@ -130,6 +130,11 @@ impl Fit {
         self.guest.at(items)
     }
 
+    /// What a COMMIT takes at present, in microseconds.
+    pub fn commit_us(&self) -> f64 {
+        self.commit_line().us(self.group_items)
+    }
+
     /// Relative scatter of the guest time of a batch.
     pub fn scatter(&self) -> f64 {
         self.guest.scatter()
