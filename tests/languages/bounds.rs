@@ -62,7 +62,10 @@ pub fn hostile_tickets_near_every_bound_come_out_as_from_rust(language: &str) {
     let (wanted_of, found_of) = (Pair::rust(), Pair::of(language));
     let items = items();
     let input = folder.write("tickets.ndjson", items.join("\n") + "\n");
-    for (which, call) in [(Which::Tidy, 1), (Which::Rules, 7), (Which::Both, 1000)] {
+    // The other engine has the same sources, and needs a hundred times as long.
+    let whole = [(Which::Both, 7), (Which::Tidy, 1), (Which::Rules, 1000)];
+    let part = if language == "javascript-spidermonkey" { &whole[..1] } else { &whole[..] };
+    for (which, call) in part.iter().copied() {
         let wanted = left(&input, &wanted_of, which, call);
         let (rows, letters) = (wanted.rows.len(), wanted.letters.len());
         assert!(rows + letters == items.len() && rows >= 4 && letters >= 4, "{rows} rows, {letters} letters");

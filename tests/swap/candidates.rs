@@ -32,9 +32,7 @@ fn a_candidate_that_is_no_good_is_refused_by_name_and_the_run_goes_on() {
         (stamp("v2 reject@20"), "GUEST_10014", "otherwise for 30 of 50 items"),
     ];
     let count = cases.len();
-    std::thread::scope(|scope| {
-        let _guard = live.stop_on_panic();
-        let run = scope.spawn(|| host.run(job));
+    live.through(&host, job, |live| {
         live.batches(5);
         for (candidate, code, reason) in cases {
             live.swap(candidate);
@@ -49,8 +47,6 @@ fn a_candidate_that_is_no_good_is_refused_by_name_and_the_run_goes_on() {
         // Before a batch is cut with it, another one comes.
         live.swap(noted(stamp("v1"), "harmless"));
         live.until(&["tried"]);
-        live.close();
-        run.join().expect("no panic").expect("a run");
     });
     assert_eq!(nothing_is_mixed(&store, &live.recording, live.sent, &["v1"]), ["v1"]);
     let steps = kept(&store);
@@ -65,9 +61,7 @@ fn a_candidate_that_stalls_costs_the_run_no_batch() {
     let host = host(1);
     let (mut live, mut job) = Live::job(&host, &folder, stamp("v1"));
     job.deadline = std::time::Duration::from_millis(300);
-    std::thread::scope(|scope| {
-        let _guard = live.stop_on_panic();
-        let run = scope.spawn(|| host.run(job));
+    live.through(&host, job, |live| {
         live.batches(5);
         live.swap(stamp("v2 spin"));
         // The run goes on while the candidate runs into its deadline.
@@ -75,8 +69,6 @@ fn a_candidate_that_stalls_costs_the_run_no_batch() {
         let (_, refused) = live.until(&["refused"]);
         assert!(refused.reason.contains("deadline"), "{}", refused.reason);
         live.batches(2);
-        live.close();
-        run.join().expect("no panic").expect("a run");
     });
     nothing_is_mixed(&store, &live.recording, live.sent, &["v1"]);
 }
@@ -87,9 +79,7 @@ fn dead_letters_that_a_candidate_lets_pass_are_counted() {
     let host = host(1);
     let (mut live, mut job) = Live::job(&host, &folder, stamp("v1 reject@40"));
     job.swap.difference_percent = 100;
-    std::thread::scope(|scope| {
-        let _guard = live.stop_on_panic();
-        let run = scope.spawn(|| host.run(job));
+    live.through(&host, job, |live| {
         live.batches(5);
         live.swap(stamp("v2 reject@45"));
         let (_, tried) = live.until(&["tried"]);
@@ -97,8 +87,6 @@ fn dead_letters_that_a_candidate_lets_pass_are_counted() {
         assert_eq!((figures.letters, figures.letters_passing), (10, 5), "{tried:?}");
         assert_eq!((figures.rejects_old, figures.rejects_new, figures.fates_differing), (10, 5, 5));
         assert!(tried.reason.contains("5 of 10 open dead letters pass now"), "{}", tried.reason);
-        live.close();
-        run.join().expect("no panic").expect("a run");
     });
 }
 
@@ -109,9 +97,7 @@ fn a_fast_plugin_made_much_slower_is_refused_and_one_of_equal_speed_never() {
     let host = host(1);
     let (mut live, job) = Live::job(&host, &folder, stamp("v1"));
     let slow = "v2 again(200)";
-    std::thread::scope(|scope| {
-        let _guard = live.stop_on_panic();
-        let run = scope.spawn(|| host.run(job));
+    live.through(&host, job, |live| {
         live.batches(26);
         for round in 0..20 {
             // Two that differ in nothing but their digests, so that each is the other's candidate.
@@ -129,8 +115,6 @@ fn a_fast_plugin_made_much_slower_is_refused_and_one_of_equal_speed_never() {
             let figures = told.figures.clone().expect("figures");
             println!("round {round}: {} ns per item, then {} ns", figures.item_ns_old, figures.item_ns_new);
         }
-        live.close();
-        run.join().expect("no panic").expect("a run");
     });
     nothing_is_mixed(&folder.at("out.db"), &live.recording, live.sent, &["v1", slow]);
 }
@@ -141,15 +125,11 @@ fn what_may_be_slower_is_a_setting() {
     let host = host(1);
     let (mut live, mut job) = Live::job(&host, &folder, stamp("v1"));
     job.swap.slowdown_max = 1_000_000;
-    std::thread::scope(|scope| {
-        let _guard = live.stop_on_panic();
-        let run = scope.spawn(|| host.run(job));
+    live.through(&host, job, |live| {
         live.batches(5);
         live.swap(stamp("v2 again(200)"));
         live.until(&["tried"]);
         live.feed_until(&["settled"]);
-        live.close();
-        run.join().expect("no panic").expect("a run");
     });
     nothing_is_mixed(&folder.at("out.db"), &live.recording, live.sent, &["v1", "v2 again(200)"]);
 }
@@ -160,9 +140,7 @@ fn what_is_answered_differently_is_shown_by_item_and_place() {
     let store = folder.at("out.db");
     let host = host(1);
     let (mut live, job) = Live::job(&host, &folder, stamp("v1"));
-    std::thread::scope(|scope| {
-        let _guard = live.stop_on_panic();
-        let run = scope.spawn(|| host.run(job));
+    live.through(&host, job, |live| {
         live.batches(5);
         live.swap(stamp("v1 drop@45"));
         let (_, tried) = live.until(&["tried"]);
@@ -189,8 +167,6 @@ fn what_is_answered_differently_is_shown_by_item_and_place() {
             (shown[0].id.as_str(), shown[0].old.as_str(), shown[0].at.as_deref()),
             ("00000000", "passed", Some("/by"))
         );
-        live.close();
-        run.join().expect("no panic").expect("a run");
     });
     let ran = crate::cli::words(&folder, "plugins history --store out.db --output json").exits(0);
     let shown: Vec<serde_json::Value> = ran.json_lines();
@@ -227,9 +203,7 @@ fn dead_letters_of_earlier_runs_count_if_they_are_of_the_collection_and_the_newe
     letters_of_before(&host, &folder, "items", 2000, 3, 1 << 20);
     letters_of_before(&host, &folder, "others", 3000, 60, 0);
     let (mut live, job) = Live::job(&host, &folder, stamp("v1"));
-    std::thread::scope(|scope| {
-        let _guard = live.stop_on_panic();
-        let run = scope.spawn(|| host.run(job));
+    live.through(&host, job, |live| {
         live.batches(5);
         live.swap(stamp("v1 reject@1050"));
         let (_, tried) = live.until(&["tried", "refused"]);
@@ -241,8 +215,6 @@ fn dead_letters_of_earlier_runs_count_if_they_are_of_the_collection_and_the_newe
         let (step, refused) = live.until(&["tried", "refused"]);
         assert_eq!((step, refused.code.as_deref()), ("refused", Some("GUEST_10014")));
         assert!(refused.reason.contains("it fails on the dead letter of item \"00001055\""), "{}", refused.reason);
-        live.close();
-        run.join().expect("no panic").expect("a run");
     });
 }
 
@@ -252,14 +224,10 @@ fn a_run_that_ends_gives_up_what_is_being_prepared() {
     let store = folder.at("out.db");
     let host = host(1);
     let (mut live, job) = Live::job(&host, &folder, stamp("v1"));
-    std::thread::scope(|scope| {
-        let _guard = live.stop_on_panic();
-        let run = scope.spawn(|| host.run(job));
+    live.through(&host, job, |live| {
         live.batches(1);
         live.swap(stamp("v2"));
         live.until(&["requested"]);
-        live.close();
-        run.join().expect("no panic").expect("a run");
     });
     let last = kept(&store).pop().expect("steps");
     assert_eq!(last, ("skipped".to_owned(), true));

@@ -22,9 +22,7 @@ fn a_plugin_that_passes_works_from_the_next_batch_on_and_no_batch_is_mixed() {
     // Several chunks of a batch at the same time, and several batches under way.
     job.strategy = "concurrent".to_owned();
     job.bounds.lanes = atlas_host::strategy::Interval::new(2, 2).expect("in order");
-    std::thread::scope(|scope| {
-        let _guard = live.stop_on_panic();
-        let run = scope.spawn(|| host.run(job));
+    let report = live.through(&host, job, |live| {
         live.batches(5);
         live.swap(stamp("v2"));
         let (_, tried) = live.until(&["tried"]);
@@ -36,11 +34,9 @@ fn a_plugin_that_passes_works_from_the_next_batch_on_and_no_batch_is_mixed() {
         assert_eq!(took.new_digest, Digest::of(&stamp("v2")).to_string());
         let (_, settled) = live.feed_until(&["settled"]);
         assert_eq!(settled.figures.expect("figures").batches, 8);
-        live.close();
-        let report = run.join().expect("no panic").expect("a run");
-        assert_eq!(report.status, RunStatus::Succeeded);
-        assert_eq!(report.plugins[0].digest, Digest::of(&stamp("v2")).to_string(), "the plugin in force at the end");
     });
+    assert_eq!(report.status, RunStatus::Succeeded);
+    assert_eq!(report.plugins[0].digest, Digest::of(&stamp("v2")).to_string(), "the plugin in force at the end");
     assert_eq!(nothing_is_mixed(&store, &live.recording, live.sent, &["v1", "v2"]), ["v1", "v2"]);
     assert_eq!(told(&live.recording), ALL_WELL);
     assert_eq!(kept(&store), ALL_WELL.map(|step| (step.to_owned(), true)));
@@ -64,9 +60,7 @@ fn a_plugin_that_fails_on_later_items_is_put_back_and_no_item_is_lost_to_it() {
         let host = host(2);
         let (mut live, job) = Live::job(&host, &folder, stamp("v1"));
         let bad = format!("v2 {demand}");
-        std::thread::scope(|scope| {
-            let _guard = live.stop_on_panic();
-            let run = scope.spawn(|| host.run(job));
+        let report = live.through(&host, job, |live| {
             live.batches(5);
             live.swap(stamp(&bad));
             live.until(&["tried"]);
@@ -75,10 +69,8 @@ fn a_plugin_that_fails_on_later_items_is_put_back_and_no_item_is_lost_to_it() {
             assert_eq!(back.code.as_deref(), Some("GUEST_10015"));
             assert_eq!(back.batch, Some(batch), "{demand}");
             live.batches(3);
-            live.close();
-            let report = run.join().expect("no panic").expect("a run");
-            assert_eq!(report.plugins[0].digest, Digest::of(&stamp("v1")).to_string());
         });
+        assert_eq!(report.plugins[0].digest, Digest::of(&stamp("v1")).to_string());
         let found = nothing_is_mixed(&store, &live.recording, live.sent, &["v1", &bad]);
         assert_eq!(found, versions, "{demand}");
         let steps = ["requested", "compiled", "probed", "tried", "took-effect", "put-back"];
@@ -93,15 +85,11 @@ fn a_plugin_that_becomes_slow_is_put_back() {
     let host = host(1);
     let (mut live, job) = Live::job(&host, &folder, stamp("v1"));
     let slow = "v2 slow(2)@60";
-    std::thread::scope(|scope| {
-        let _guard = live.stop_on_panic();
-        let run = scope.spawn(|| host.run(job));
+    live.through(&host, job, |live| {
         live.batches(5);
         live.swap(stamp(slow));
         let (_, back) = live.feed_until(&["put-back", "settled", "refused"]);
         assert!(back.reason.contains("per item, the old one took"), "{back:?}");
-        live.close();
-        run.join().expect("no panic").expect("a run");
     });
     nothing_is_mixed(&folder.at("out.db"), &live.recording, live.sent, &["v1", slow]);
 }
@@ -114,9 +102,7 @@ fn batches_under_way_are_computed_again_when_a_plugin_is_put_back() {
     job.strategy = "concurrent".to_owned();
     job.bounds.lanes = atlas_host::strategy::Interval::new(2, 2).expect("in order");
     let bad = "v2 trap@100";
-    std::thread::scope(|scope| {
-        let _guard = live.stop_on_panic();
-        let run = scope.spawn(|| host.run(job));
+    live.through(&host, job, |live| {
         live.batches(5);
         live.swap(stamp(bad));
         live.until(&["tried"]);
@@ -125,8 +111,6 @@ fn batches_under_way_are_computed_again_when_a_plugin_is_put_back() {
         let (_, back) = live.until(&["put-back"]);
         assert!(back.reason.contains("computed again"), "{}", back.reason);
         live.batches(1);
-        live.close();
-        run.join().expect("no panic").expect("a run");
     });
     let versions = nothing_is_mixed(&folder.at("out.db"), &live.recording, live.sent, &["v1", bad]);
     assert_eq!(versions, ["v1", "v2", "v1"]);
@@ -138,9 +122,7 @@ fn the_newest_candidate_wins_and_the_same_plugin_changes_nothing() {
     let store = folder.at("out.db");
     let host = host(1);
     let (mut live, job) = Live::job(&host, &folder, stamp("v1"));
-    std::thread::scope(|scope| {
-        let _guard = live.stop_on_panic();
-        let run = scope.spawn(|| host.run(job));
+    live.through(&host, job, |live| {
         live.batches(3);
         live.swap(stamp("v1"));
         let (_, skipped) = live.until(&["skipped"]);
@@ -164,8 +146,6 @@ fn the_newest_candidate_wins_and_the_same_plugin_changes_nothing() {
         while live.sent < 200 {
             live.batches(1);
         }
-        live.close();
-        run.join().expect("no panic").expect("a run");
     });
     nothing_is_mixed(&store, &live.recording, live.sent, &["v1", "v2", "v3", "v4", "v5 trap@200"]);
 }
@@ -178,9 +158,7 @@ fn a_shadow_sees_live_batches_and_stores_nothing() {
     let (mut live, mut job) = Live::job(&host, &folder, stamp("v1"));
     job.swap.shadow_batches = 3;
     let twin = noted(stamp("v1"), "the same but for this");
-    std::thread::scope(|scope| {
-        let _guard = live.stop_on_panic();
-        let run = scope.spawn(|| host.run(job));
+    live.through(&host, job, |live| {
         live.batches(3);
         // Another body for every item: fine in a trial, too much beside live batches.
         live.swap(stamp("v2"));
@@ -201,8 +179,6 @@ fn a_shadow_sees_live_batches_and_stores_nothing() {
         assert_eq!((figures.batches, figures.items, figures.bodies_differing), (3, 30, 0));
         let (_, took) = live.feed_until(&["took-effect"]);
         assert_eq!(took.new_digest, Digest::of(&twin).to_string());
-        live.close();
-        run.join().expect("no panic").expect("a run");
     });
     sound(&store);
     let stored = rows(&store, "items");
@@ -269,21 +245,17 @@ fn a_plugin_is_exchanged_where_batches_are_computed_one_at_a_time() {
     let plugin = host.load_plugin_bytes(enrich.into(), "enrich.wasm").expect("a component");
     // The stamp first: what it puts in is no task, which the second one drops or refuses alike in both versions.
     job.operations.push(SlotSpec::new("enrich", Filling::Component(plugin.into())));
-    std::thread::scope(|scope| {
-        let _guard = live.stop_on_panic();
-        let run = scope.spawn(|| host.run(job));
+    let report = live.through(&host, job, |live| {
         live.batches(2);
         live.swap_in("enrich", newer.clone());
         live.until(&["tried"]);
         live.swap(stamp("v2"));
         live.until(&["tried"]);
         live.batches(20);
-        live.close();
-        let report = run.join().expect("no panic").expect("a run");
-        assert_eq!(report.counts.read, live.sent);
-        assert_eq!(report.plugins[1].digest, Digest::of(&newer).to_string());
-        assert_eq!(report.plugins[0].digest, Digest::of(&stamp("v2")).to_string());
     });
+    assert_eq!(report.counts.read, live.sent);
+    assert_eq!(report.plugins[1].digest, Digest::of(&newer).to_string());
+    assert_eq!(report.plugins[0].digest, Digest::of(&stamp("v2")).to_string());
     sound(&store);
     let settled = told(&live.recording).iter().filter(|step| *step == "settled").count();
     assert_eq!(settled, 2, "both slots, each by itself");
@@ -299,9 +271,7 @@ fn a_validator_is_exchanged_as_an_operation_is() {
         let plugin = host.load_plugin_bytes(stamp("v1").into(), "rules.wasm").expect("a component");
         job.validators.push(SlotSpec::new(name, Filling::Component(plugin.into())));
     }
-    std::thread::scope(|scope| {
-        let _guard = live.stop_on_panic();
-        let run = scope.spawn(|| host.run(job));
+    let report = live.through(&host, job, |live| {
         live.batches(3);
         live.swap_in("rules", stamp("v2 refuse@0"));
         let (_, refused) = live.until(&["refused"]);
@@ -311,10 +281,8 @@ fn a_validator_is_exchanged_as_an_operation_is() {
         let (_, back) = live.feed_until(&["put-back"]);
         assert!(back.reason.contains("rejects 10 of 10"), "{}", back.reason);
         live.batches(1);
-        live.close();
-        let report = run.join().expect("no panic").expect("a run");
-        assert_eq!((report.counts.stored, report.counts.rejected), (live.sent, 0));
     });
+    assert_eq!((report.counts.stored, report.counts.rejected), (live.sent, 0));
     nothing_is_mixed(&store, &live.recording, live.sent, &["v1"]);
 }
 
@@ -325,9 +293,7 @@ fn closures_cannot_be_exchanged_and_slots_must_be_there() {
     let (mut live, mut job) = Live::job(&host, &folder, stamp("v1"));
     job = job.operation(|_: &Call, _: Item<'_>| Outcome::Keep);
     job.operations[0].pinned = Some(Digest::of(&stamp("v1")));
-    std::thread::scope(|scope| {
-        let _guard = live.stop_on_panic();
-        let run = scope.spawn(|| host.run(job));
+    live.through(&host, job, |live| {
         live.batches(1);
         for (slot, reason) in [
             ("operation2", "slot operation2 is filled with native code"),
@@ -339,7 +305,5 @@ fn closures_cannot_be_exchanged_and_slots_must_be_there() {
             assert!(refused.reason.contains(reason), "{}", refused.reason);
             assert_eq!(refused.code.as_deref(), Some("CONFIG_3001"));
         }
-        live.close();
-        run.join().expect("no panic").expect("a run");
     });
 }

@@ -14,7 +14,7 @@ use std::path::Path;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
-use atlas_host::coordinator::{Command, Control, Filling, Host, Job, SlotSpec, SwapRequest, SwapSource};
+use atlas_host::coordinator::{Command, Control, Filling, Host, Job, RunReport, SlotSpec, SwapRequest, SwapSource};
 use atlas_host::event::{Envelope, Event, SwapStep};
 use atlas_host::model::Digest;
 use atlas_host::monitor::{Recording, Watched, subscription};
@@ -105,6 +105,17 @@ impl Live {
     /// The items go here from now on.
     pub fn feeds(&mut self, items: Sender<String>) {
         self.items = Some(items);
+    }
+
+    /// Runs the job to its end while the test acts on it; the items are over then.
+    pub fn through(&mut self, host: &Host, job: Job, act: impl FnOnce(&mut Self)) -> RunReport {
+        std::thread::scope(|scope| {
+            let _guard = self.stop_on_panic();
+            let run = scope.spawn(|| host.run(job));
+            act(self);
+            self.close();
+            run.join().expect("no panic").expect("a run")
+        })
     }
 
     /// Stops the run where the test fails: else it would wait for items for ever.

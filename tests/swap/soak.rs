@@ -23,9 +23,7 @@ fn hundreds_of_swaps_under_load_lose_nothing_and_mix_nothing() {
     let good: Vec<String> = (0..7).map(|n| format!("v{n}")).collect();
     let bad = ["v8 trap", "v9 slow(3)", "v10 reject"];
     let mut sandboxes = 0;
-    std::thread::scope(|scope| {
-        let _guard = live.stop_on_panic();
-        let run = scope.spawn(|| host.run(job));
+    live.through(&host, job, |live| {
         live.batches(5);
         for swap in 0..swaps {
             if swap % 10 == 9 {
@@ -43,8 +41,6 @@ fn hundreds_of_swaps_under_load_lose_nothing_and_mix_nothing() {
             sandboxes = sandboxes.max(host.sandboxes());
         }
         live.batches(8);
-        live.close();
-        run.join().expect("no panic").expect("a run");
     });
     let mut versions: Vec<&str> = good.iter().map(String::as_str).collect();
     versions.extend(bad);
@@ -73,7 +69,7 @@ fn soak(swaps: u64, components: &[String]) -> Value {
 /// Every language takes the place of every other one, with half a component now and then.
 #[test]
 fn languages_take_turns_under_load_and_nothing_is_lost_and_nothing_grows() {
-    let swaps = random::number("ATLAS_SWAPS", 60);
+    let swaps = random::number("ATLAS_SWAPS", 40);
     let left_out = crate::languages::left_out();
     let others = ["c", "go", "javascript", "javascript-spidermonkey", "python"];
     let mut components = vec![guest_arg("ticket-tidy")];
