@@ -163,3 +163,34 @@ fn bytes_that_are_no_text_stay_as_they_were_however_often_they_are_tried() {
     assert!(all.iter().all(|row| row.starts_with("7B226964223A22FFFE227D,11,")), "{all:?}");
     words(&folder, "verify").exits(0);
 }
+
+/// A position among the letters would be that of another item.
+#[test]
+fn an_item_without_an_id_gets_its_position_in_the_input_when_it_is_tried_again() {
+    let folder = Folder::new();
+    folder.write("in.ndjson", "{\"id\":\"x\"}\n{\"n\":1}\n{\"n\":2}\n");
+    words(&folder, "run -q --input in.ndjson --id id").exits(3);
+    words(&folder, "dead-letters retry -q --missing-id ordinal 2").exits(0);
+    // Fails once more before, so that it is a letter of another run.
+    words(&folder, "dead-letters retry -q 1").exits(3);
+    words(&folder, "dead-letters retry -q --missing-id ordinal").exits(0);
+    assert_eq!(sql(&folder, "SELECT id, body ->> '$.n' FROM items ORDER BY id"), ["1,1", "2,2", "x,"]);
+    words(&folder, "verify").exits(0);
+}
+
+#[test]
+fn a_row_of_a_table_that_could_not_be_read_is_no_item_and_takes_no_others_place() {
+    let folder = Folder::new();
+    folder.write("in.csv", "a,b\nx,y\n5\n");
+    words(&folder, "run -q --input in.csv").exits(3);
+    let ran = words(&folder, "dead-letters retry").exits(0);
+    ran.says("1 dead letters are rows of a table that could not be read");
+    assert_eq!(sql(&folder, "SELECT id, body ->> '$.a', body ->> '$.b' FROM items"), ["0,x,y"]);
+    assert_eq!(sql(&folder, "SELECT state FROM atlas_dead_letters"), ["open"]);
+    // A line that was too long is whole among the letters, and keeps its position.
+    folder.write("in.ndjson", "{\"n\":0}\n{\"text\":\"quite a long one\"}\n");
+    words(&folder, "run -q --input in.ndjson --max-line-bytes 20 --store lines.db").exits(3);
+    words(&folder, "dead-letters retry -q --store lines.db").exits(0);
+    let rows = words(&folder, "export --with-id --store lines.db").exits(0).stdout;
+    assert_eq!(rows.lines().count(), 2, "{rows}");
+}

@@ -19,8 +19,8 @@ use super::{Layers, Talk, plan, run as run_verb};
 use crate::coordinator::{Control, Filling, Host, Input, Job, SlotSpec};
 use crate::error::{Code, Error, Result};
 use crate::model::{Name, Phase, Pointer, RunNumber};
-use crate::source::ListSource;
-use crate::store::{LetterFilter, LetterState, Reader, RunRow};
+use crate::source::{Format, ListSource, MissingId, id_at};
+use crate::store::{DeadLetter, LetterFilter, LetterState, Reader, RunRow};
 
 /// Letters fetched at a time.
 const PAGE: usize = 500;
@@ -104,7 +104,7 @@ pub fn run(args: RetryArgs, layers: &Layers, talk: Talk, printer: &mut Printer) 
 fn by_run(reader: &Reader, filter: &LetterFilter) -> Result<Vec<(RunRow, Vec<i64>)>> {
     let mut groups: Vec<(RunRow, Vec<i64>)> = Vec::new();
     let mut after = 0;
-    let mut cut = 0;
+    let (mut cut, mut rows) = (0, 0);
     loop {
         let page = reader.dead_letters(filter, after, PAGE)?;
         let Some(last) = page.last() else { break };
@@ -114,16 +114,28 @@ fn by_run(reader: &Reader, filter: &LetterFilter) -> Result<Vec<(RunRow, Vec<i64
                 cut += 1;
                 continue;
             }
-            match groups.iter_mut().find(|(row, _)| row.run == letter.run) {
-                Some((_, ids)) => ids.push(letter.id),
+            let at = match groups.iter().position(|(row, _)| row.run == letter.run) {
+                Some(at) => at,
                 None => {
                     let row = reader.run(letter.run)?.ok_or_else(|| {
                         Error::new(Code::StorageRead, format!("dead letter {} belongs to no run", letter.id))
                     })?;
-                    groups.push((row, vec![letter.id]));
+                    groups.push((row, Vec::new()));
+                    groups.len() - 1
                 }
+            };
+            let (row, ids) = &mut groups[at];
+            match is_of_table(row, &letter) {
+                true => rows += 1,
+                false => ids.push(letter.id),
             }
         }
+    }
+    groups.retain(|(_, ids)| !ids.is_empty());
+    if rows > 0 {
+        print::talk(&format!(
+            "{rows} dead letters are rows of a table that could not be read; mend them in the input and run it again."
+        ));
     }
     if cut > 0 {
         print::talk(&format!(
@@ -131,6 +143,17 @@ fn by_run(reader: &Reader, filter: &LetterFilter) -> Result<Vec<(RunRow, Vec<i64
         ));
     }
     Ok(groups)
+}
+
+/// A setting that the run had.
+fn setting<'a>(row: &'a RunRow, wanted: &str) -> Option<&'a str> {
+    row.identity.iter().find(|(name, _)| name == wanted).map(|(_, value)| value.as_str())
+}
+
+/// True where the letter's bytes are a row of CSV or TSV, which is no item without its header.
+fn is_of_table(row: &RunRow, letter: &DeadLetter) -> bool {
+    let format = setting(row, "format").and_then(Format::parse).or_else(|| Format::of_path(Path::new(&letter.input)));
+    letter.phase == Phase::Decode && letter.item_id.is_none() && matches!(format, Some(Format::Csv | Format::Tsv))
 }
 
 fn retry_job(
@@ -144,16 +167,21 @@ fn retry_job(
 ) -> Result<Job> {
     let args_of_job = JobArgs { input: vec!["-".to_owned()], ..(*args.job).clone() };
     let mut job = plan::job(&args_of_job, layers, host, Tags::Lock(talk))?;
-    let letters = Letters { reader: Reader::open(store)?, ids: ids.clone().into_iter(), page: Vec::new().into_iter() };
-    let source = ListSource::raw(format!("dead letters of run {}", row.run), letters);
-    job.input = Input::Source { source: Box::new(source), resumable: None };
-    job.dead_letters = Some(ids.into());
     job.collection = row.collection.clone();
     job.over_newer = args.over_newer;
     if job.id.is_none() {
-        let of_run = row.identity.iter().find(|(name, _)| name == "id").map(|(_, value)| value.as_str());
-        job.id = of_run.filter(|text| text.starts_with('/')).and_then(Pointer::parse);
+        job.id = setting(row, "id").filter(|text| text.starts_with('/')).and_then(Pointer::parse);
     }
+    let letters = Letters {
+        reader: Reader::open(store)?,
+        id: job.id.clone(),
+        missing_id: job.missing_id,
+        ids: ids.clone().into_iter(),
+        page: Vec::new().into_iter(),
+    };
+    let source = ListSource::raw(format!("dead letters of run {}", row.run), letters);
+    job.input = Input::Source { source: Box::new(source), resumable: None };
+    job.dead_letters = Some(ids.into());
     keep_plugins(&mut job, args, layers, host, reader, row)?;
     Ok(job)
 }
@@ -204,6 +232,9 @@ fn keep_plugins(
 /// Letters by id, a page at a time, as (id, body).
 struct Letters {
     reader: Reader,
+    /// Where items have their ids; those without one get their position, or stay without.
+    id: Option<Pointer>,
+    missing_id: MissingId,
     ids: std::vec::IntoIter<i64>,
     page: std::vec::IntoIter<(Option<String>, Vec<u8>)>,
 }
@@ -220,12 +251,27 @@ impl Letters {
         if letters.len() != count {
             return Err(Error::new(Code::ConcurrentModification, "dead letters have vanished while they were read"));
         }
-        let items: Vec<_> = letters
-            .into_iter()
-            .map(|letter| (letter.item_id.filter(|id| !id.is_empty()), letter.original.unwrap_or_default()))
-            .collect();
-        self.page = items.into_iter();
+        let items: Result<Vec<_>> = letters.into_iter().map(|letter| self.item(letter)).collect();
+        self.page = items?.into_iter();
         Ok(())
+    }
+
+    /// A position that serves as an id is the one in the input of the run that first made the letter: the same number among
+    /// the letters would be that of another item.
+    fn item(&self, letter: DeadLetter) -> Result<(Option<String>, Vec<u8>)> {
+        let body = letter.original.unwrap_or_default();
+        if let Some(id) = letter.item_id.filter(|id| !id.is_empty()) {
+            return Ok((Some(id), body));
+        }
+        let by_position = match &self.id {
+            None => true,
+            Some(pointer) => {
+                let has_one = std::str::from_utf8(&body).is_ok_and(|text| id_at(text, pointer).is_some());
+                self.missing_id == MissingId::Ordinal && !has_one
+            }
+        };
+        let id = if by_position { Some(self.reader.first_ordinal(letter.id)?.to_string()) } else { None };
+        Ok((id, body))
     }
 }
 
@@ -253,7 +299,13 @@ mod tests {
         let path = folder.path().join("atlas.db");
         drop(Writer::open(&StoreOptions { path: path.clone(), durability: Durability::Full, create: true }).unwrap());
         let reader = Reader::open(&path).unwrap();
-        let mut letters = Letters { reader, ids: vec![1].into_iter(), page: Vec::new().into_iter() };
+        let mut letters = Letters {
+            reader,
+            id: None,
+            missing_id: MissingId::Reject,
+            ids: vec![1].into_iter(),
+            page: Vec::new().into_iter(),
+        };
         let error = letters.next().unwrap().unwrap_err();
         assert_eq!(error.code(), Code::ConcurrentModification);
         assert!(letters.next().is_none(), "and it is told once");

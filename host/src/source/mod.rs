@@ -38,7 +38,7 @@ use crate::model::{Broken, Position};
 pub use compression::Compression;
 pub use csv::CsvOptions;
 pub(crate) use cut::{Cut, Cutter};
-pub use decode::{Decoded, Decoder, MissingId, judge_body};
+pub use decode::{Decoded, Decoder, MissingId, id_at, judge_body};
 pub use files::{FileSource, open};
 pub use input::{Fingerprint, InputPath, fingerprint};
 pub use list::ListSource;

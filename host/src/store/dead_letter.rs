@@ -5,7 +5,7 @@ use rusqlite::{Connection, OptionalExtension, Row};
 use super::face::{BatchWrite, RunHandle};
 use super::failure::{OrFail, int, uint};
 use super::history::parsed;
-use crate::error::Result;
+use crate::error::{Code, Error, Result};
 use crate::model::{Digest, Fate, Name, Phase, Problem, RecordKind, Refusal, RunNumber, now_ms};
 
 /// What has become of a dead letter.
@@ -238,17 +238,40 @@ fn before(conn: &Connection, id: i64) -> Result<Before> {
 
 /// Marks open letters as tried again by this run: the first as its record `first`, the next as the one after, and so on.
 /// Must run inside the transaction of the batch that tries them.
+///
+/// Errors: OPERATION_5004 where one of them is no longer open: somebody else has tried it, or let it go.
 pub(super) fn mark_retried(conn: &Connection, run: RunNumber, first: u64, ids: &[i64]) -> Result<()> {
     if ids.is_empty() {
         return Ok(());
     }
-    conn.prepare_cached(
+    let marked = conn
+        .prepare_cached(
         "UPDATE atlas_dead_letters SET state = 'retried', resolved_ms = ?1, resolved_run = ?2, resolved_ordinal = ?4 + tried.key
          FROM json_each(?3) AS tried WHERE atlas_dead_letters.id = tried.value AND state = 'open'",
     )
     .and_then(|mut s| s.execute((now_ms(), int(run.0), serde_json::Value::from(ids).to_string(), int(first))))
     .or_fail(conn, "mark dead letters as retried")?;
+    if marked != ids.len() {
+        let text = format!(
+            "{} of {} dead letters have been tried again, or let go, by another command meanwhile",
+            ids.len().saturating_sub(marked),
+            ids.len()
+        );
+        return Err(Error::new(Code::ConcurrentModification, text));
+    }
     Ok(())
+}
+
+/// Ordinal, in the run that first made it, of the record that this letter goes back to.
+pub(super) fn first_ordinal(conn: &Connection, letter: i64) -> Result<u64> {
+    conn.prepare_cached(
+        "WITH RECURSIVE back (ordinal, retry_of) AS (
+             SELECT ordinal, retry_of FROM atlas_dead_letters WHERE id = ?1
+             UNION ALL SELECT l.ordinal, l.retry_of FROM back JOIN atlas_dead_letters AS l ON l.id = back.retry_of)
+         SELECT ordinal FROM back WHERE retry_of IS NULL",
+    )
+    .and_then(|mut s| s.query_row([letter], |row| uint(row, 0)))
+    .or_fail(conn, "read where a dead letter began")
 }
 
 /// The letter that record `ordinal` of a run tried again; none where the record was no letter.

@@ -188,6 +188,11 @@ impl Reader {
         dead_letter::list(&self.conn, filter, after, limit)
     }
 
+    /// Position, in the input of the run that first made it, of the record that a dead letter goes back to.
+    pub fn first_ordinal(&self, letter: i64) -> Result<u64> {
+        dead_letter::first_ordinal(&self.conn, letter)
+    }
+
     /// The newest of the matching dead letters that hold an item of at most so many bytes, at most `limit`, by id.
     pub fn newest_dead_letters(&self, filter: &LetterFilter, limit: usize, bytes_max: u64) -> Result<Vec<DeadLetter>> {
         dead_letter::newest(&self.conn, filter, limit, bytes_max)

@@ -128,5 +128,14 @@ fn a_retry_marks_its_letters_in_the_transaction_that_stores_them() {
     assert_eq!(states, [retried(1), open(2), retried(3), open(4), open(5)]);
     assert_eq!((letters[4].run, letters[4].code.as_str()), (retry.run, "R9"));
     assert_eq!(rows(&reader), [row("a", "1")]);
+
+    // Whoever has chosen the same letters before that finds out, and nothing of theirs is kept.
+    let late = writer.begin_run(&start("late")).unwrap();
+    writer.begin().unwrap();
+    let error = writer.apply(&late, &[write()], &replacing()).unwrap_err();
+    assert_eq!(error.code(), crate::error::Code::ConcurrentModification, "{error}");
+    assert!(error.to_string().contains("2 of 2 dead letters"), "{error}");
+    writer.rollback().unwrap();
+    assert_eq!(reader.dead_letter_count(&LetterFilter::default()).unwrap(), 5);
     assert_eq!(reader.verify(Level::Full).unwrap(), []);
 }
