@@ -23,6 +23,8 @@ pub(super) struct Flight {
     /// In force when it was cut, and for all that is done with it.
     pub chain: Arc<Chain>,
     pub batch: Arc<Batch>,
+    /// Of the input, as long as it is under way.
+    pub held_bytes: usize,
     pub plan: Plan,
     pub blank_lines: u64,
     pub digest: Digest,
@@ -90,6 +92,7 @@ impl Flight {
             plan,
             blank_lines: cut.blank_lines,
             digest: cut.digest,
+            held_bytes: cut.batch.held_bytes(),
             shadows: Arc::from([]),
             logs: chain.slots().map(|_| Arc::default()).collect(),
             decisions,

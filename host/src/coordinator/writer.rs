@@ -386,7 +386,7 @@ impl Loop {
 }
 
 fn write_bytes(write: &BatchWrite) -> usize {
-    write.batch.text.len()
+    write.batch.held_bytes()
 }
 
 #[cfg(test)]

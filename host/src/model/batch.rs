@@ -82,6 +82,15 @@ impl Batch {
         }
     }
 
+    /// Bytes of the input that it holds: its text, and what is kept of records that are no items.
+    pub fn held_bytes(&self) -> usize {
+        let broken = self.records.iter().map(|record| match &record.kind {
+            RecordKind::Item { .. } => 0,
+            RecordKind::Broken(broken) => broken.kept.len(),
+        });
+        self.text.len() + broken.sum::<usize>()
+    }
+
     /// Ordinal of the record at `index`.
     pub fn ordinal(&self, index: usize) -> Ordinal {
         Ordinal(self.first_ordinal + index as u64)
@@ -95,5 +104,32 @@ impl Batch {
     /// True if it holds no record.
     pub fn is_empty(&self) -> bool {
         self.records.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Code;
+
+    /// Bytes that are no text count as those that are, where it is bounded what is held.
+    #[test]
+    fn what_is_kept_of_broken_records_is_held_as_well() {
+        let broken = Broken {
+            problem: Problem::of_host(Code::Undecodable, "no JSON"),
+            kept: vec![0; 1000],
+            total_bytes: 5000,
+            digest: Digest([0; 32]),
+        };
+        let record = |kind| Record { position: Position::default(), kind };
+        let batch = Batch {
+            text: "a{}".to_owned(),
+            records: vec![
+                record(RecordKind::Item { id: 0..1, body: 1..3 }),
+                record(RecordKind::Broken(Box::new(broken))),
+            ],
+            first_ordinal: 0,
+        };
+        assert_eq!(batch.held_bytes(), 1003);
     }
 }

@@ -4,8 +4,8 @@
 //! header. Nothing is converted: values stay text. Positions count rows from 1, the header left out.
 //!
 //! CSV follows RFC 4180, strictly: a field that begins with a quote is quoted, may hold delimiters, line breaks and
-//! doubled quotes, and must be followed by a delimiter or the end of the row; a quote inside any other field, and a row
-//! with another number of fields than the header, cost that row. A quote that is not closed within the length bound
+//! doubled quotes, and must be followed by a delimiter or the end of the row; a quote or a carriage return inside any other
+//! field, and a row with another number of fields than the header, cost that row. A quote that is not closed within the length bound
 //! costs the line that it stands on, and reading goes on at the next one.
 //! TSV follows its registration (text/tab-separated-values): a value is what stands between tabs; quotes mean nothing,
 //! and a value cannot hold a tab or a line break. Quoted values between tabs are CSV with another delimiter.
@@ -103,10 +103,8 @@ impl Rows {
     /// Takes the row in `window[..len]`, followed by `end_bytes` (0 or 1) of line end. None: it was the header.
     fn row(&mut self, window: &mut Window, len: usize, end_bytes: usize) -> Result<Option<Step>> {
         let bytes = window.bytes();
-        let row = match bytes[..len].split_last() {
-            Some((b'\r', before)) if end_bytes == 1 => before,
-            _ => &bytes[..len],
-        };
+        // The last row may lack its line feed.
+        let row = bytes[..len].strip_suffix(b"\r").unwrap_or(&bytes[..len]);
         if row.is_empty() {
             window.consume(len + end_bytes);
             self.line += 1;
@@ -423,6 +421,7 @@ mod tests {
             ("a,,b\n1,2,3\n", "column 2 has no name"),
             ("a,b,\"a\"\n1,2,3\n", "column 3 has the name of an earlier one, \"a\""),
             ("a,b\"\n", "a quote inside an unquoted field"),
+            ("a,b\r1,2\r3,4\r", "a carriage return without a line feed inside an unquoted field, at byte 3 of the row"),
             ("\"a\n1\n", "is not closed"),
         ] {
             let read = csv(text);
@@ -432,6 +431,16 @@ mod tests {
         let long =
             read_whole(Format::Csv, &ReadOptions { line_bytes_max: 3, ..ReadOptions::default() }, b"abcdefgh\n1\n");
         assert!(long.error.unwrap().to_string().contains("the bound is 3 bytes"));
+    }
+
+    /// Lines that end as on a Macintosh of old would be one row.
+    #[test]
+    fn a_carriage_return_alone_ends_no_row_and_is_told() {
+        let read = csv("x\n1\r2\r3\n4\r\n\"5\r6\"\n7\r");
+        let wanted = ["bad: 1\\r2\\r3", r#"{"x":"4"}"#, r#"{"x":"5\r6"}"#, r#"{"x":"7"}"#];
+        assert_eq!(texts(&read), wanted);
+        let read = read_whole(Format::Tsv, &ReadOptions::default(), b"a\tb\r1\t2\r");
+        assert!(read.error.unwrap().to_string().contains("column 2 has a carriage return in its name"));
     }
 
     #[test]

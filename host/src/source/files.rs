@@ -301,6 +301,19 @@ mod tests {
         assert_eq!(read(&mut source).0, [(Position { input: 0, line: 2, offset: (256 << 20) + 1 }, "7".to_owned())]);
     }
 
+    /// Whole at hand or not, it is over the bound.
+    #[test]
+    fn a_line_of_spaces_over_the_bound_is_no_blank_line() {
+        let options = ReadOptions { line_bytes_max: 10, ..ReadOptions::default() };
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("in.ndjson");
+        std::fs::write(&path, [" ".repeat(50).as_str(), "\n", " ".repeat(10).as_str(), "\n7\n"].concat()).unwrap();
+        let mut source = open(vec![InputPath::File(path)], &options).unwrap();
+        let Next::Broken(position, broken) = source.next(None).unwrap() else { panic!("the line is over the bound") };
+        assert_eq!((position.line, broken.total_bytes), (1, 50));
+        assert!(matches!(source.next(None).unwrap(), Next::Blank(1)));
+    }
+
     #[test]
     fn a_named_pipe_is_read_and_its_compression_found() {
         for content in [b"1\n2\n".to_vec(), gzip(b"1\n2\n"), zstd(b"1\n2\n")] {

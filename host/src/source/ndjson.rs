@@ -45,7 +45,7 @@ impl Lines {
             _ => &bytes[..len],
         };
         self.line += 1;
-        if is_blank(body) {
+        if body.len() <= self.line_bytes_max && is_blank(body) {
             let mut count = len + end_bytes;
             let more = bytes[count..].iter().take_while(|&&b| b == b'\n').count();
             count += more;

@@ -16,6 +16,9 @@ pub(super) fn header(row: &[u8], dialect: Dialect) -> Result<Vec<String>, String
             true if doubled => field.replace("\"\"", "\""),
             true => field.to_owned(),
         };
+        if !dialect.quotes && name.contains('\r') {
+            return Err(format!("column {number} has a carriage return in its name"));
+        }
         if name.is_empty() {
             return Err(format!("column {number} has no name"));
         }
@@ -92,9 +95,11 @@ impl<'a> Fields<'a> {
         let end = memchr::memchr(self.dialect.delimiter, &bytes[start..]).map(|i| start + i);
         self.at = end.map(|i| i + 1);
         let content = &self.row[start..end.unwrap_or(bytes.len())];
-        match memchr::memchr(b'"', content.as_bytes()) {
+        match memchr::memchr2(b'"', b'\r', content.as_bytes()) {
             Some(at) if self.dialect.quotes => {
-                Err(format!("a quote inside an unquoted field, at byte {} of the row", start + at))
+                let what =
+                    if content.as_bytes()[at] == b'"' { "a quote" } else { "a carriage return without a line feed" };
+                Err(format!("{what} inside an unquoted field, at byte {} of the row", start + at))
             }
             _ => Ok((content, false)),
         }
