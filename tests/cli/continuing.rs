@@ -164,6 +164,13 @@ fn an_input_that_is_another_before_the_checkpoint_is_refused() {
         .exits(2)
         .says("error[CONFIG_3001]: the first 40 records of in.ndjson")
         .says("hint: restore the input");
+    // What is refused has changed nothing of the run, not even where the change was accepted that it came with.
+    let as_it_was =
+        "SELECT status, epoch, error IS NOT NULL, identity FROM atlas_runs JOIN atlas_checkpoints ON run = id";
+    let before = sql(&folder, as_it_was);
+    assert!(before[0].starts_with("interrupted,1,"), "{before:?}");
+    plain_run(&folder, &format!("{further} --on-existing reject --accept-change")).run().exits(2).says("the first 40");
+    assert_eq!(sql(&folder, as_it_was), before);
     folder.write("in.ndjson", &text[..text.len() / 10]);
     let ran = plain_run(&folder, &further).run();
     assert!(matches!(ran.code, Some(2 | 5)), "{ran:?}");
@@ -172,4 +179,26 @@ fn an_input_that_is_another_before_the_checkpoint_is_refused() {
     folder.write("in.ndjson", format!("{text}{{\"id\":\"more\"}}\n"));
     let report = plain_run(&folder, &format!("{further} --output json")).run().exits(3).json();
     assert_eq!((&report["resumed_at"], &report["read"]), (&40.into(), &101.into()));
+    // It is complete with the input that it was continued with.
+    plain_run(&folder, &further).run().exits(3).says("Already complete: run 1 ");
+}
+
+/// They stand behind a batch that is full, or within one that is not.
+#[test]
+fn blank_lines_at_the_end_are_in_the_books_however_the_input_is_cut() {
+    for size in [2, 10] {
+        let folder = Folder::new();
+        folder.write("in.ndjson", "{\"id\":\"a\"}\n{\"id\":\"b\"}\n\n\n");
+        let further = format!("--batch-size {size} --strategy sequential --output json");
+        let report = plain_run(&folder, &further).run().exits(0).json();
+        assert_eq!(report["blank_lines"], 2, "{report}");
+        let shown: Value = words(&folder, "runs show 1 --output json").exits(0).json();
+        assert_eq!(shown["blank_lines"], 2, "batches of {size}: {shown}");
+        assert_eq!(
+            plain_run(&folder, &further).run().exits(0).json()["blank_lines"],
+            2,
+            "as it says when it is repeated"
+        );
+        words(&folder, "verify").exits(0);
+    }
 }

@@ -298,7 +298,7 @@ fn fewer_lanes_take_effect_at_once_unless_they_are_on_trial() {
         assert_eq!(report.counts.stored, wide as u64 + 8);
         let beside = beside.lock().expect("no panic").clone();
         // The first batch had begun before; of two that end together the later one sees none beside it.
-        let under_way = beside[4..wide].iter().any(|count| *count == 2);
+        let under_way = beside[4..wide].contains(&2);
         assert_eq!(under_way, trial, "{beside:?}");
         assert_eq!(beside[wide + 2..], [1; 6], "those planned with one lane");
     }

@@ -158,3 +158,49 @@ fn a_candidate_that_comes_before_the_first_items_is_tried_with_them() {
     following.end();
     assert_eq!(versions(&folder, 10), ["v1"]);
 }
+
+#[test]
+fn what_was_refused_and_still_stands_in_the_file_does_not_keep_the_run_from_going_on() {
+    let folder = Folder::new();
+    folder.write("work.wasm", stamp("v1"));
+    folder.write("in.ndjson", "");
+    let mut following = Following::start(&folder, 0);
+    following.batches(3);
+    folder.write("work.wasm", stamp("v2 trap"));
+    following.until("refused");
+    let sent = following.kill();
+    // With the plugin that it had last; what was judged is no candidate again.
+    let mut following = Following::start(&folder, sent);
+    let steps = following.batches(3);
+    assert_eq!(steps, [Value::Null; 0]);
+    let sent = following.kill();
+    assert_eq!(versions(&folder, sent), ["v1"]);
+    // What came meanwhile is a candidate like any other.
+    folder.write("work.wasm", stamp("v3"));
+    let mut following = Following::start(&folder, sent);
+    following.batches(1);
+    following.until("tried");
+    following.batches(2);
+    let sent = following.end();
+    let found = versions(&folder, sent);
+    assert_eq!(found, ["v1", "v3"]);
+    sound(&folder.at("atlas.db"));
+    words(&folder, "verify").exits(0);
+}
+
+#[test]
+fn lines_that_are_no_items_are_nothing_to_try_a_candidate_with() {
+    let folder = Folder::new();
+    folder.write("work.wasm", stamp("v1"));
+    folder.write("in.ndjson", "this is no JSON\n");
+    let mut following = Following::start(&folder, 0);
+    following.running.until(240, |event| event["event"] == "batch-committed");
+    folder.write("work.wasm", stamp("v2 trap"));
+    let requested = following.until("requested");
+    assert!(requested["reason"].as_str().is_some_and(|why| why.contains("tried with the first items")), "{requested}");
+    following.grow(10);
+    let refused = following.until("refused");
+    assert_eq!(refused["code"], "GUEST_10014");
+    following.end();
+    assert_eq!(versions(&folder, 10), ["v1"]);
+}

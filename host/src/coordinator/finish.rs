@@ -86,6 +86,7 @@ pub(super) fn end(
     let duration_ms = (context.begun.elapsed().as_millis() as u64).max(1);
     let error_report = error.as_ref().map(ErrorReport::from);
     let run_end = RunEnd {
+        blank_lines: trailing_blank_lines,
         status,
         ended_ms: crate::model::now_ms(),
         duration_ms,

@@ -9,6 +9,7 @@ mod chunk;
 mod control;
 mod finish;
 mod flight;
+mod followed;
 mod host;
 mod inbox;
 mod indexes;

@@ -5,10 +5,10 @@ use super::control::Control;
 use super::job::{Input, Job};
 use super::start::named;
 use crate::error::{Code, Error, Result};
-use crate::model::{Digest, RunNumber};
+use crate::model::Digest;
 use crate::plugin::Slot;
 use crate::source::{CsvOptions, Cutter, InputPath, MissingId, fingerprint};
-use crate::store::{RunHandle, RunRow};
+use crate::store::RunRow;
 
 /// What makes two commands the same job, and two executions of it alike.
 pub(super) struct Identity {
@@ -114,7 +114,7 @@ pub(super) fn with_chain(settings: &[(String, String)], chain: &Chain) -> Vec<(S
 }
 
 /// What fills a slot, as a setting.
-fn of_slot(slot: &Slot) -> (String, String) {
+pub(super) fn of_slot(slot: &Slot) -> (String, String) {
     let digest = slot.digest().map_or_else(|| "native".to_owned(), |digest| digest.to_string());
     (format!("{} {}", slot.role().as_str(), slot.name()), digest)
 }
@@ -127,7 +127,7 @@ fn csv(options: CsvOptions) -> String {
 /// What an earlier run of this job means for this one.
 pub(super) enum Found {
     New,
-    Continue(RunNumber),
+    Continue(Box<RunRow>),
     Complete(Box<RunRow>),
 }
 
@@ -143,7 +143,7 @@ pub(super) fn judge(last: Option<RunRow>, identity: &Identity, job: &Job) -> Res
         return Ok(if same { Found::Complete(Box::new(row)) } else { Found::New });
     }
     if changed.is_empty() || job.accept_change {
-        return Ok(Found::Continue(row.run));
+        return Ok(Found::Continue(Box::new(row)));
     }
     let run = named(row.run);
     Err(Error::new(Code::ConfigInvalid, format!("{run} began with other settings: {}", changed.join("; ")))
@@ -171,15 +171,15 @@ fn differences(then: &[(String, String)], now: &[(String, String)]) -> Vec<Strin
 /// Reads past what the run has accounted for, and makes sure that it is still the same.
 ///
 /// Errors: CONFIG_3001 if the input has changed before the checkpoint, RECOVERY_9004 if it is shorter.
-pub(super) fn skip(cutter: &mut Cutter, handle: &RunHandle, control: &Control) -> Result<()> {
-    let Some(skipped) = cutter.skip_to(handle.next, &control.flag())? else { return Ok(()) };
-    let same = handle.input_digest.is_none_or(|digest| digest == skipped.digest);
+pub(super) fn skip(cutter: &mut Cutter, row: &RunRow, control: &Control) -> Result<()> {
+    let Some(skipped) = cutter.skip_to(row.next, &control.flag())? else { return Ok(()) };
+    let same = row.input_digest.is_none_or(|digest| digest == skipped.digest);
     if same {
         return Ok(());
     }
     let names = cutter.source().names().join(", ");
     let message =
-        format!("the first {} records of {names} are not those that {} has processed", handle.next, named(handle.run));
+        format!("the first {} records of {names} are not those that {} has processed", row.next, named(row.run));
     Err(Error::new(Code::ConfigInvalid, message)
         .hint("restore the input to continue, or use --again to begin anew with the changed one"))
 }

@@ -40,7 +40,7 @@ use crate::strategy::{Learned, Signals, Strategy, told_share, window};
 
 pub use carried::Carried;
 pub(super) use resumed::probations;
-pub(super) use swapping::{Swapper, Swapping};
+pub(super) use swapping::{Probation, Swapper, Swapping};
 
 /// Everything a run needs, made ready by `start`.
 pub(super) struct RunParts<'a> {
@@ -240,7 +240,8 @@ impl<'a> Run<'a> {
                 if self.parts.carried.is_some() && matches!(ended, Ended::Complete | Ended::Crossed | Ended::Failed(_))
                 {
                     self.carry_swaps();
-                    Self::hand_on(self.parts.carried.as_ref(), &self.chain, self.swapper);
+                    let reads_store = self.parts.shared.view.is_some();
+                    Self::hand_on(self.parts.carried.as_ref(), &self.chain, reads_store, self.swapper);
                 } else {
                     self.end_swaps();
                 }
@@ -317,7 +318,7 @@ impl<'a> Run<'a> {
         let items: usize = self.requested.iter().map(|plan| plan.batch_size).sum::<usize>()
             + self.flights.iter().map(|flight| flight.batch.len()).sum::<usize>()
             + self.sent.iter().map(|sent| sent.items).sum::<usize>();
-        let bytes: usize = self.flights.iter().map(|flight| flight.batch.text.len()).sum::<usize>()
+        let bytes: usize = self.flights.iter().map(|flight| flight.held_bytes).sum::<usize>()
             + self.sent.iter().map(|sent| sent.bytes).sum::<usize>();
         batches < most
             && (batches < 2 || items + self.plan.batch_size <= limits::ITEMS_IN_FLIGHT_MAX)

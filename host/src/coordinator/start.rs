@@ -7,13 +7,14 @@ use std::time::Instant;
 
 use super::chain::Chain;
 use super::finish::{Context, complete, end};
+use super::followed;
 use super::host::{Host, WriterLease};
 use super::inbox::{Inbox, Listener};
 use super::intake::Intake;
 use super::job::{Atomicity, Filling, Input, Job, SlotSpec};
 use super::outcome::{RunFailure, RunReport};
 use super::resume::{self, Found, Identity};
-use super::run::{Carried, Finished, Run, RunParts, Swapper, Swapping, probations};
+use super::run::{Carried, Finished, Probation, Run, RunParts, Swapper, Swapping, probations};
 use super::serial::{Base, Committed, StoreView, Uncommitted};
 use super::shared::RunShared;
 use super::tell::{Open, Teller};
@@ -21,7 +22,7 @@ use super::tuning;
 use super::writer::{Budget, WriterService};
 use crate::error::{Code, Error, Result};
 use crate::event::{Event, RunStarted};
-use crate::model::{Name, RunNumber};
+use crate::model::{Digest, Name, RunNumber};
 use crate::monitor::{EventHub, Sensor, SystemClock, SystemSensor};
 use crate::plugin::{Role, Slot, SlotSettings};
 use crate::processor::{MemoryProcessor, ProcessorKind, StorageProcessor};
@@ -52,21 +53,34 @@ pub(super) fn run(host: &Host, mut job: Job) -> Result<RunReport, RunFailure> {
     let source = open(&mut job)?;
     let names: Arc<[String]> = source.names().into();
     let total_bytes = source.total_bytes();
-    let identity = Identity::of(&job, &chain, &names)?;
+    let mut identity = Identity::of(&job, &chain, &names)?;
     let lease = writer(host, &mut job)?;
     let writer = lease.service();
-    let (handle, resumed_at, continued) = match begin(&job, &writer, &identity, &chain)? {
+    let mut chain = chain;
+    let mut judged = HashMap::new();
+    if let Some(followed) = followed::plugins(host, &job, &writer, &identity, &chain)? {
+        (chain, judged) = (Arc::new(followed.chain), followed.judged);
+        identity = Identity::of(&job, &chain, &names)?;
+    }
+    let mut cutter = Cutter::new(source, Decoder::new(job.id.clone(), job.missing_id), job.limit);
+    let (handle, resumed_at, continued) = match begin(&job, &writer, &identity, &chain, &mut cutter)? {
         Begun::Complete(report) => return Ok(*report),
         Begun::Run { handle, continued } => {
             let next = handle.next;
             (handle, next, continued)
         }
     };
-    let mut cutter = Cutter::new(source, Decoder::new(job.id.clone(), job.missing_id), job.limit);
-    if resumed_at > 0 {
-        resume::skip(&mut cutter, &handle, &job.control)?;
-    }
-    let shared = Arc::new(shared(&job, &chain, &handle, &writer, key)?);
+    let swapping = swapping(host, &mut job, &identity, judged)?;
+    let kept = job.carried.as_ref().and_then(Carried::take);
+    let probations = match (&swapping.store, continued && kept.is_none()) {
+        (Some(store), true) => probations(store, handle.run, &chain, &swapping),
+        _ => Vec::new(),
+    };
+    // What may come back, or is on its way from the run before, may look things up as well.
+    let reads_store = chain.slots().any(|slot| slot.reads_store())
+        || kept.as_ref().is_some_and(|kept| kept.reads_store)
+        || probations.iter().any(Probation::falls_back_on_reads);
+    let shared = Arc::new(shared(&job, reads_store, &handle, &writer, key)?);
     let items_total = match &job.dead_letters {
         Some(ids) => Some(ids.len() as u64),
         None => cutter.source().total_items().map(|total| job.limit.map_or(total, |limit| total.min(limit))),
@@ -110,14 +124,10 @@ pub(super) fn run(host: &Host, mut job: Job) -> Result<RunReport, RunFailure> {
         Some(store) if job.inbox && !job.dry_run => Inbox::open(store, &handle.uuid).and_then(Listener::start),
         _ => None,
     };
-    let mut swapping = swapping(host, &mut job, &identity)?;
-    let kept = job.carried.as_ref().and_then(Carried::take);
-    let continued = continued && kept.is_none();
+    let mut swapping = swapping;
     let swapper = match Swapper::begin(&mut swapping, &chain, kept) {
         Ok(mut swapper) => {
-            if let (true, Some(store)) = (continued, &swapping.store) {
-                swapper.judge_again(probations(store, handle.run, &chain, &swapping));
-            }
+            swapper.judge_again(probations);
             swapper
         }
         Err(error) => return end(&job, &writer, &handle, context, Finished::failed(error, teller, chain)),
@@ -207,14 +217,14 @@ fn fill(job: &Job, spec: &SlotSpec, role: Role) -> Result<Arc<Slot>> {
 }
 
 /// How a component fills this slot, the first one and those that take its place.
-fn filling(job: &Job, spec: &SlotSpec) -> SlotSettings {
+pub(super) fn filling(job: &Job, spec: &SlotSpec) -> SlotSettings {
     let mut grants = spec.grants.clone();
     grants.collections.push(job.collection.clone());
     SlotSettings { grants, config: spec.config.clone(), fresh: job.fresh_sandboxes, deadline: job.deadline }
 }
 
 /// How the slots can be filled anew while the run goes on.
-fn swapping(host: &Host, job: &mut Job, identity: &Identity) -> Result<Swapping> {
+fn swapping(host: &Host, job: &mut Job, identity: &Identity, judged: HashMap<Name, Digest>) -> Result<Swapping> {
     let specs = job.validators.iter().chain(&job.operations);
     let components = specs.filter(|spec| matches!(spec.filling, Filling::Component(_)));
     let fillings: HashMap<Name, _> =
@@ -224,6 +234,7 @@ fn swapping(host: &Host, job: &mut Job, identity: &Identity) -> Result<Swapping>
         settings: job.swap,
         fillings,
         watch: std::mem::take(&mut job.watch),
+        judged,
         store: job.store.clone().filter(|_| job.processor == ProcessorKind::Storage),
         identity: identity.settings.clone(),
     })
@@ -272,7 +283,8 @@ enum Begun {
     Run { handle: Arc<RunHandle>, continued: bool },
 }
 
-fn begin(job: &Job, writer: &WriterService, identity: &Identity, chain: &Chain) -> Result<Begun> {
+/// A run that is continued stays as it is until its input is found to be the same.
+fn begin(job: &Job, writer: &WriterService, identity: &Identity, chain: &Chain, cutter: &mut Cutter) -> Result<Begun> {
     let key = identity.job.clone();
     let last = match &identity.resumable {
         true if !job.dry_run => writer.ask(move |processor| processor.last_run_of_job(&key))?,
@@ -280,7 +292,12 @@ fn begin(job: &Job, writer: &WriterService, identity: &Identity, chain: &Chain) 
     };
     let resume = match resume::judge(last, identity, job)? {
         Found::Complete(row) => return Ok(Begun::Complete(Box::new(complete(job, &row)))),
-        Found::Continue(run) => Some(run),
+        Found::Continue(row) => {
+            if row.next > 0 {
+                resume::skip(cutter, &row, &job.control)?;
+            }
+            Some(row.run)
+        }
         Found::New => None,
     };
     let start = run_start(job, identity, chain);
@@ -325,8 +342,13 @@ fn run_start(job: &Job, identity: &Identity, chain: &Chain) -> RunStart {
     }
 }
 
-fn shared(job: &Job, chain: &Chain, handle: &RunHandle, writer: &Arc<WriterService>, key: u64) -> Result<RunShared> {
-    let reads_store = chain.slots().any(|slot| slot.reads_store());
+fn shared(
+    job: &Job,
+    reads_store: bool,
+    handle: &RunHandle,
+    writer: &Arc<WriterService>,
+    key: u64,
+) -> Result<RunShared> {
     let view = match (&job.store, reads_store) {
         (Some(path), true) if job.processor == ProcessorKind::Storage => Some(view(job, path, writer, key)?),
         _ => None,

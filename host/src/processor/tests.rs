@@ -184,6 +184,7 @@ fn a_group_has_one_receipt_per_batch_in_the_same_order_whose_books_balance() {
         assert_eq!(reads, [12, 2, 1], "{}", processor.name());
         assert!(receipts.iter().all(|receipt| receipt.counts.balance()), "{}", processor.name());
         let ending = RunEnd {
+            blank_lines: 0,
             status: RunStatus::Partial,
             ended_ms: 1,
             duration_ms: 1,

@@ -53,6 +53,7 @@ pub fn sources(batches: u64, said: &str) -> Sources {
         settings_json: r#"{"strategy":["adaptive"]}"#.to_owned(),
         identity: Vec::new(),
         inputs_json: "[]".to_owned(),
+        input_digest: None,
         atomic: "batch".to_owned(),
         counts,
         blank_lines: 0,

@@ -182,6 +182,8 @@ pub struct RunEnd {
     pub ended_ms: i64,
     /// Monotonic time of this execution.
     pub duration_ms: u64,
+    /// Blank lines behind the last batch, which belong to none until now.
+    pub blank_lines: u64,
     /// The error that stopped it, as JSON.
     pub error_json: Option<String>,
     /// Times, sizes and percentiles of this execution, as JSON.

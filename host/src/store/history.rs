@@ -60,8 +60,8 @@ pub(super) fn resume_run(conn: &Connection, run: RunNumber, start: &RunStart) ->
     }
     let identity = serde_json::to_string(&start.identity).expect("pairs of strings are JSON");
     conn.execute(
-        "UPDATE atlas_runs SET status = ?2, ended_ms = NULL, error = NULL, settings = ?3, identity = ?4 WHERE id = ?1",
-        (int(run.0), RunStatus::Running.as_str(), &start.settings_json, identity),
+        "UPDATE atlas_runs SET status = ?2, ended_ms = NULL, error = NULL, settings = ?3, identity = ?4, inputs = ?5 WHERE id = ?1",
+        (int(run.0), RunStatus::Running.as_str(), &start.settings_json, identity, &start.inputs_json),
     )
     .or_fail(conn, doing)?;
     let handle = handle(conn, run)?;
@@ -104,6 +104,20 @@ pub(super) fn finish_run(conn: &Connection, run: &RunHandle, end: &RunEnd) -> Re
         .or_fail(conn, doing)?;
     if changed != 1 {
         return Err(fenced(conn, run, None)?);
+    }
+    if end.blank_lines > 0 {
+        // The books of a run are the sums of its batches.
+        let counted = conn
+            .execute(
+                "UPDATE atlas_batches SET blank_lines = blank_lines + ?2 WHERE id = (SELECT max(id) FROM atlas_batches WHERE run = ?1)",
+                (int(run.run.0), int(end.blank_lines)),
+            )
+            .or_fail(conn, doing)?;
+        conn.execute(
+            "UPDATE atlas_runs SET blank_lines = blank_lines + ?2 WHERE id = ?1",
+            (int(run.run.0), int(end.blank_lines) * counted as i64),
+        )
+        .or_fail(conn, doing)?;
     }
     if let Some(learned) = &end.tuning {
         tuning::keep_learned(conn, learned)?;

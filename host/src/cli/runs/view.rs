@@ -202,6 +202,7 @@ mod tests {
             settings_json: "{}".to_owned(),
             identity: Vec::new(),
             inputs_json: r#"[{"path":"/a"},{"path":"-"}]"#.to_owned(),
+            input_digest: None,
             atomic: "batch".to_owned(),
             counts: Counts { read: 1000, stored: 1000, ..Counts::default() },
             blank_lines: 0,

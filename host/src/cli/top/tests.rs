@@ -164,6 +164,7 @@ fn snapshot(status: RunStatus) -> Snapshot {
             settings_json: "{}".to_owned(),
             identity: Vec::new(),
             inputs_json: r#"[{"path":"/data/orders.ndjson","size_bytes":80000}]"#.to_owned(),
+            input_digest: None,
             atomic: "batch".to_owned(),
             counts: counts(4000),
             blank_lines: 0,

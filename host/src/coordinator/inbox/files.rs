@@ -45,7 +45,8 @@ pub(super) fn make(all: &Path, uuid: &str) -> io::Result<(PathBuf, File)> {
     let folder = all.join(uuid);
     private(&folder)?;
     let lock = new_file(&folder.join(LOCK))?;
-    lock.try_lock().map_err(io::Error::from)?;
+    // Whoever asks whether the run is alive holds it for an instant.
+    lock.lock()?;
     Ok((folder, lock))
 }
 

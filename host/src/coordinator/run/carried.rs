@@ -31,6 +31,8 @@ pub struct Carried {
 /// Between two runs.
 pub(in crate::coordinator) struct Kept {
     chain: Arc<Chain>,
+    /// Plugins of that run could look things up: one that is under way, or may come back, may do so.
+    pub(in crate::coordinator) reads_store: bool,
     pub(super) swapper: Swapper,
 }
 
@@ -141,9 +143,9 @@ impl Run<'_> {
     }
 
     /// Gives what goes to the next run, if there is to be one.
-    pub(super) fn hand_on(carried: Option<&Carried>, chain: &Arc<Chain>, swapper: Swapper) {
+    pub(super) fn hand_on(carried: Option<&Carried>, chain: &Arc<Chain>, reads_store: bool, swapper: Swapper) {
         if let Some(carried) = carried {
-            *guard(&carried.kept) = Some(Kept { chain: Arc::clone(chain), swapper });
+            *guard(&carried.kept) = Some(Kept { chain: Arc::clone(chain), reads_store, swapper });
         }
     }
 }

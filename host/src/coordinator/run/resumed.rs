@@ -27,6 +27,13 @@ struct Unsettled {
     figures: SwapFigures,
 }
 
+impl Probation {
+    /// True if the plugin that may come back looks things up in the store.
+    pub(in crate::coordinator) fn falls_back_on_reads(&self) -> bool {
+        self.fallback.reads_store()
+    }
+}
+
 /// The probations that this run, of which these are the plugins, has to go on with. Where the plugin before cannot be had any
 /// more, that is a warning and the new one stays.
 pub(in crate::coordinator) fn probations(
@@ -104,18 +111,21 @@ fn unsettled(rows: &[SwapRow]) -> Option<Unsettled> {
                 let of_trial = tried.take().filter(|(digest, _)| *digest == row.new_digest);
                 // What has not proved itself is nothing to fall back on.
                 let before = open.take().map(|before| (before.fallback, before.figures));
-                let (fallback, figures) = match before {
+                let (fallback, known) = match before {
                     Some(before) => before,
-                    None => (row.old_digest?, of_trial.map(|(_, figures)| figures).unwrap_or_default()),
+                    None => {
+                        let known = of_trial.map(|(_, figures)| figures).or_else(|| figures(row));
+                        (row.old_digest?, known.unwrap_or_default())
+                    }
                 };
-                open = Some(Unsettled { took_effect: row.clone(), fallback, figures });
+                open = Some(Unsettled { took_effect: row.clone(), fallback, figures: known });
             }
             "settled" => {
                 // One that ended early, with the run or for a newer plugin, has settled nothing.
                 let batches = figures(row).map_or(0, |figures: SwapFigures| figures.batches);
                 open.take_if(|_| batches >= limits::SWAP_PROBATION_BATCHES);
             }
-            "put-back" => open = None,
+            "put-back" => drop(open.take_if(|open| open.took_effect.new_digest == row.new_digest)),
             _ => {}
         }
     }
@@ -173,6 +183,14 @@ mod tests {
         assert_eq!(with(row("put-back", "v1", "v2", after(1))), None);
         assert_eq!(with(row("refused", "v2", "v3", None)), v2);
         let newer = [row("settled", "v1", "v2", None), row("took-effect", "v2", "v3", None)];
-        assert_eq!(open(&[begun.to_vec(), newer.to_vec()].concat()), Some((digest("v3"), digest("v1"), 50)));
+        let v3 = Some((digest("v3"), digest("v1"), 50));
+        assert_eq!(open(&[begun.to_vec(), newer.to_vec()].concat()), v3);
+        let late = [row("put-back", "v1", "v2", after(1))];
+        assert_eq!(open(&[begun.to_vec(), newer.to_vec(), late.to_vec()].concat()), v3, "that was the one before");
+        // A run that goes on with what another one has begun knows it from its own steps.
+        assert_eq!(
+            open(&[row("took-effect", "v1", "v2", Some(SwapFigures { items_old: 50, ..Default::default() }))]),
+            v2
+        );
     }
 }

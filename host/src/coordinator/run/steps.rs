@@ -24,6 +24,31 @@ pub(super) struct Meta {
     pub ticket: Option<Ticket>,
 }
 
+impl Meta {
+    /// True if both are about the same plugin in the same slot.
+    pub fn is(&self, other: &Meta) -> bool {
+        self.slot == other.slot && self.new_digest == other.new_digest
+    }
+
+    /// A step of it, as the store keeps it.
+    pub fn row(&self, step: Step, words: &Words) -> SwapRow {
+        SwapRow {
+            slot: self.slot.to_string(),
+            step: step.as_str().to_owned(),
+            source: self.source.to_owned(),
+            name: self.name.clone(),
+            old_digest: self.old_digest,
+            new_digest: self.new_digest,
+            batch: words.batch,
+            at_ms: now_ms(),
+            ok: !matches!(step, Step::Refused | Step::PutBack),
+            code: words.code.map(|code| code.as_str().to_owned()),
+            reason: words.reason.clone(),
+            figures_json: words.figures.as_ref().and_then(|figures| serde_json::to_string(figures).ok()),
+        }
+    }
+}
+
 /// A step, in the words of the events.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Step {
@@ -114,20 +139,7 @@ impl Run<'_> {
             ticket.tell(&SwapAnswer::of(step.as_str(), step.ends(), words.code, &told));
         }
         self.parts.teller.emit(step.event(Box::new(told)));
-        let row = SwapRow {
-            slot: meta.slot.to_string(),
-            step: step.as_str().to_owned(),
-            source: meta.source.to_owned(),
-            name: meta.name.clone(),
-            old_digest: meta.old_digest,
-            new_digest: meta.new_digest,
-            batch: words.batch,
-            at_ms: now_ms(),
-            ok: !matches!(step, Step::Refused | Step::PutBack),
-            code: words.code.map(|code| code.as_str().to_owned()),
-            reason: words.reason,
-            figures_json: words.figures.and_then(|figures| serde_json::to_string(&figures).ok()),
-        };
+        let row = meta.row(step, &words);
         match words.generation {
             Some(generation) => self.swapper.rows.push((generation, row)),
             None => {

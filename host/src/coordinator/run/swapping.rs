@@ -25,7 +25,7 @@ use crate::coordinator::swap::watch::{WatchedFile, Watcher};
 use crate::coordinator::swap::{Refused, SwapRequest, SwapSettings, Wish};
 use crate::error::{Code, Result};
 use crate::limits;
-use crate::model::{Batch, BatchNumber, Digest, Name};
+use crate::model::{Batch, BatchNumber, Digest, Name, RecordKind};
 use crate::plugin::{PluginLoader, Slot, SlotSettings};
 use crate::store::{ChainWrite, SwapRow};
 
@@ -38,6 +38,8 @@ pub(in crate::coordinator) struct Swapping {
     pub fillings: HashMap<Name, (SlotSettings, Option<Digest>)>,
     /// Files to be followed.
     pub watch: Vec<WatchedFile>,
+    /// What stands in some of them and has been judged already, where that is not what fills the slot.
+    pub judged: HashMap<Name, Digest>,
     /// Store in which dead letters are looked for; none where none is kept.
     pub store: Option<PathBuf>,
     /// Settings that decide results, as the run began or went on with them.
@@ -65,6 +67,16 @@ pub(in crate::coordinator) struct Probation {
     pub(super) seen: Vec<SlotBatch>,
 }
 
+impl Probation {
+    /// Where another run goes on with it.
+    fn goes_on(&self, settings: SwapSettings) -> SwapRow {
+        let (figures, _) = probation::judge(self.base.iter(), &[], settings);
+        let meta = Meta { old_digest: self.fallback.digest(), ..self.meta.clone() };
+        let words = Words { figures: Some(figures), ..Words::of("its probation goes on") };
+        meta.row(Step::TookEffect, &words)
+    }
+}
+
 /// See the module.
 pub(in crate::coordinator) struct Swapper {
     news: (Sender<News>, Receiver<News>),
@@ -79,6 +91,8 @@ pub(in crate::coordinator) struct Swapper {
     /// In the chain, and not yet told, since no batch was cut with them.
     pub(super) taken: Vec<Meta>,
     pub(super) probations: Vec<Probation>,
+    /// Those whose plugin has made way for a newer one: batches cut with it may still be under way.
+    pub(super) superseded: Vec<Probation>,
     /// Batches of late, by slot.
     pub(super) history: HashMap<Name, VecDeque<SlotBatch>>,
     /// Steps to be kept with the first batch whose chain is of this generation or a later one.
@@ -87,8 +101,8 @@ pub(in crate::coordinator) struct Swapper {
     pub(super) loose: Vec<SwapRow>,
     /// The chain as the store knows it.
     pub(super) noted: Arc<Chain>,
-    /// Committed batches of late, oldest first.
-    recent: VecDeque<Arc<Batch>>,
+    /// Committed batches of late that have items, and how many, oldest first.
+    recent: VecDeque<(Arc<Batch>, usize)>,
     recent_items: usize,
     /// No batch is cut before this, as long as candidates are being prepared that came between two runs.
     pub(super) hold: Option<Instant>,
@@ -112,6 +126,11 @@ impl Swapper {
     pub fn begin(swapping: &mut Swapping, chain: &Arc<Chain>, kept: Option<Kept>) -> Result<Self> {
         let Some(Kept { mut swapper, .. }) = kept else { return Self::new(swapping, chain) };
         swapper.noted = Arc::clone(chain);
+        // Kept for this run as well: it may be killed, and the same command looks at its steps alone.
+        let told =
+            swapper.probations.iter().filter(|probation| !swapper.taken.iter().any(|meta| meta.is(&probation.meta)));
+        let rows: Vec<_> = told.map(|probation| (chain.generation, probation.goes_on(swapping.settings))).collect();
+        swapper.rows.extend(rows);
         Ok(swapper)
     }
 
@@ -121,7 +140,8 @@ impl Swapper {
         let files: Vec<_> = std::mem::take(&mut swapping.watch)
             .into_iter()
             .map(|file| {
-                let known = chain.find(&file.slot).and_then(|(_, slot)| slot.digest());
+                let filled = || chain.find(&file.slot).and_then(|(_, slot)| slot.digest());
+                let known = swapping.judged.get(&file.slot).copied().or_else(filled);
                 (file, known)
             })
             .collect();
@@ -140,6 +160,7 @@ impl Swapper {
             threads: Vec::new(),
             taken: Vec::new(),
             probations: Vec::new(),
+            superseded: Vec::new(),
             history: HashMap::new(),
             rows: Vec::new(),
             loose: Vec::new(),
@@ -165,12 +186,17 @@ impl Swapper {
 
     /// Keeps a committed batch for trials, as long as its items are among the newest.
     pub fn committed(&mut self, batch: &Arc<Batch>) {
-        self.recent.push_back(Arc::clone(batch));
-        self.recent_items += batch.len();
-        while let Some(oldest) = self.recent.front()
-            && self.recent_items - oldest.len() >= limits::SWAP_TRIAL_ITEMS
+        // What is no item tells nothing of a plugin.
+        let items = batch.records.iter().filter(|record| matches!(record.kind, RecordKind::Item { .. })).count();
+        if items == 0 {
+            return;
+        }
+        self.recent.push_back((Arc::clone(batch), items));
+        self.recent_items += items;
+        while let Some((_, oldest)) = self.recent.front()
+            && self.recent_items - oldest >= limits::SWAP_TRIAL_ITEMS
         {
-            self.recent_items -= oldest.len();
+            self.recent_items -= oldest;
             self.recent.pop_front();
         }
     }
@@ -281,7 +307,7 @@ impl Run<'_> {
             chain: Arc::clone(&self.chain),
             place,
             settings: swapping.settings,
-            recent: self.swapper.recent.iter().cloned().collect(),
+            recent: self.swapper.recent.iter().map(|(batch, _)| Arc::clone(batch)).collect(),
             letters,
             stop: Arc::clone(&stop),
         };
@@ -347,6 +373,8 @@ impl Run<'_> {
     pub(super) fn take_effect(&mut self, meta: Meta, slot: Arc<Slot>) {
         let old = self.chain.find(&meta.slot).map(|(_, slot)| Arc::clone(slot));
         let old = old.expect("BUG: the slot of a candidate is gone");
+        // Since it came, what was in force may have been put back.
+        let meta = Meta { old_digest: old.digest(), ..meta };
         if old.digest() == slot.digest() {
             self.tell_swap(Step::Skipped, &meta, Words::of("the same plugin is in force already"));
             return;
@@ -355,7 +383,7 @@ impl Run<'_> {
         let (fallback, base) = match before.map(|at| self.swapper.probations.swap_remove(at)) {
             // What has not proved itself is nothing to fall back on.
             Some(probation) => {
-                let untold = self.swapper.taken.iter().position(|taken| taken.new_digest == probation.meta.new_digest);
+                let untold = self.swapper.taken.iter().position(|taken| taken.is(&probation.meta));
                 match untold {
                     Some(at) => {
                         self.swapper.taken.remove(at);
@@ -366,7 +394,9 @@ impl Run<'_> {
                         self.tell_swap(Step::Settled, &probation.meta, words);
                     }
                 }
-                (probation.fallback, probation.base)
+                let (fallback, base) = (Arc::clone(&probation.fallback), probation.base.clone());
+                self.swapper.superseded.push(probation);
+                (fallback, base)
             }
             None => (old, self.swapper.history.get(&meta.slot).cloned().unwrap_or_default()),
         };
@@ -416,7 +446,7 @@ impl Run<'_> {
         }
         let untold = std::mem::take(&mut self.swapper.taken);
         for probation in std::mem::take(&mut self.swapper.probations) {
-            if untold.iter().any(|meta| meta.new_digest == probation.meta.new_digest) {
+            if untold.iter().any(|meta| meta.is(&probation.meta)) {
                 self.tell_swap(Step::Skipped, &probation.meta, ended());
             } else {
                 let settings = self.parts.swapping.settings;

@@ -17,6 +17,7 @@ fn run(number: u64, attempts: &str, retries: u64) -> RunRow {
         settings_json: format!(r#"{{"attempts":["{attempts}"]}}"#),
         identity: Vec::new(),
         inputs_json: "[]".to_owned(),
+        input_digest: None,
         atomic: "batch".to_owned(),
         counts: Counts { read: 1000, stored: 1000, retries, ..Counts::default() },
         blank_lines: 0,

@@ -206,6 +206,7 @@ fn the_end_of_a_run_and_the_times_of_its_commits_are_noted() {
     begun.processor.commit().expect("a commit");
     begun.processor.note_commit_time(&begun.run, BatchNumber(0), BatchNumber(0), 77);
     let end = RunEnd {
+        blank_lines: 0,
         status: RunStatus::Partial,
         ended_ms: 1_700_000_000_500,
         duration_ms: 500,

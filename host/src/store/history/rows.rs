@@ -27,6 +27,8 @@ pub struct RunRow {
     pub settings_json: String,
     pub identity: Vec<(String, String)>,
     pub inputs_json: String,
+    /// Rolling digest of the input up to the checkpoint; none where nothing was kept yet.
+    pub input_digest: Option<Digest>,
     pub atomic: String,
     /// Sums over its committed batches.
     pub counts: Counts,
@@ -115,7 +117,7 @@ pub(in crate::store) fn runs(conn: &Connection, limit: usize) -> Result<Vec<RunR
 fn runs_where(conn: &Connection, which: &str, params: impl rusqlite::Params) -> Result<Vec<RunRow>> {
     let sql = format!(
         "SELECT {COUNTS}, id, uuid, job, status, collection, started_ms, ended_ms, duration_ms, seed, clock_ms, settings, identity,
-         inputs, atomic, batches, error, next, epoch, performance, alerts
+         inputs, atomic, batches, error, next, epoch, performance, alerts, input_digest
          FROM atlas_runs JOIN atlas_checkpoints ON run = id AND \"partition\" = 0 WHERE {which}"
     );
     conn.prepare_cached(&sql).and_then(|mut s| s.query_map(params, run_row)?.collect()).or_fail(conn, "read the runs")
@@ -146,6 +148,7 @@ fn run_row(row: &Row<'_>) -> rusqlite::Result<RunRow> {
         epoch: uint(row, 29)?,
         performance_json: row.get(30)?,
         alerts_json: row.get(31)?,
+        input_digest: row.get::<_, Option<String>>(32)?.as_deref().and_then(Digest::parse),
     })
 }
 

@@ -100,6 +100,7 @@ pub(super) fn start(job: &str) -> RunStart {
 
 pub(super) fn end(status: RunStatus) -> RunEnd {
     RunEnd {
+        blank_lines: 0,
         status,
         ended_ms: 1_700_000_000_500,
         duration_ms: 500,
