@@ -104,6 +104,13 @@ pub const STORE_READS_MAX: u64 = 100_000;
 pub const STORE_READ_ROWS_MAX: usize = 1000;
 /// Bytes that one read through the `store` interface returns.
 pub const STORE_READ_BYTES_MAX: usize = 1 << 20;
+/// Bytes of committed rows that one search through an index reads at the most, before those that this run has changed take
+/// their place and the bound on what a plugin gets is looked at.
+pub const STORE_FIND_BYTES_MAX: usize = 64 << 20;
+/// Rows that one look-up by ids reads at a time: it ends where their bytes reach the bound.
+pub const STORE_READ_PIECE: usize = 8;
+/// Ids that an item has looked up and that are noted one by one; more of them count as a search through their collection.
+pub const LOOKUPS_NOTED_MAX: usize = 10_000;
 /// Component handles and resource-table entries of one sandbox.
 pub const HANDLES_MAX: usize = 1000;
 /// Randomness that one WASI call may ask for, in bytes.

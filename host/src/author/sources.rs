@@ -13,7 +13,7 @@ use crate::limits;
 
 /// What at the top of a project is made, or is not for the component.
 const BESIDE: &[&str] = &["build", "fixtures", "atlas.toml"];
-/// Records, and words for people: a plugin is tried where it is written.
+/// Records, and words for people, at the top of a project: a plugin is tried where it is written.
 const DATA: &[&str] = &["md", "ndjson", "jsonl", "csv", "tsv", "gz", "zst"];
 /// The folder that a crate's path leads to is a source as a whole.
 const CRATE_FILE: &str = "Cargo.toml";
@@ -82,11 +82,13 @@ impl Walk<'_> {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         name.starts_with('.')
             || self.project.language.ignored.iter().any(|ignored| ignored.trim_end_matches('/') == name)
-            || path.extension().is_some_and(|extension| DATA.iter().any(|data| extension == *data))
-            || name.ends_with(".db")
-            || name.contains(".db-")
-            || name.contains(".db.")
-            || depth == 0 && BESIDE.contains(&&*name)
+            // Further down such a file may be part of the plugin (`include_str!`, `//go:embed`).
+            || depth == 0
+                && (path.extension().is_some_and(|extension| DATA.iter().any(|data| extension == *data))
+                    || name.ends_with(".db")
+                    || name.contains(".db-")
+                    || name.contains(".db.")
+                    || BESIDE.contains(&&*name))
     }
 
     /// Takes in what a text names by a relative path in quotes, where that is there.
@@ -157,7 +159,14 @@ mod tests {
         fs::create_dir(top.join("together")).unwrap();
         fs::write(top.join("together/__init__.py"), "x = 1").unwrap();
         fs::write(top.join("README.md"), "words").unwrap();
-        assert_eq!(found(&project, top), ["one/src/plugin.py", "requirements.txt", "together/__init__.py"]);
+        // At the top records are what it is tried with; further down they may be part of it.
+        fs::write(one.join("sample.csv"), "a,b").unwrap();
+        fs::write(one.join("src/countries.csv"), "a,b").unwrap();
+        assert_eq!(
+            found(&project, top),
+            ["one/src/countries.csv", "one/src/plugin.py", "requirements.txt", "together/__init__.py"]
+        );
+        fs::remove_file(one.join("src/countries.csv")).unwrap();
     }
 
     #[test]

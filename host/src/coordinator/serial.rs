@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use super::overlay::Overlay;
 use super::writer::WriterService;
 use crate::error::{Code, Error, Result};
+use crate::limits;
 use crate::model::{Name, OnExisting};
 use crate::plugin::{Lookup, LookupError, LookupKey};
 use crate::store::{self, IndexKey, Reader};
@@ -36,6 +37,8 @@ pub(super) struct StoreView {
     pub base: Arc<dyn Base>,
     pub target: Name,
     pub on_existing: OnExisting,
+    /// The row of an item that a rule rejects is deleted.
+    pub remove_rejected: bool,
     /// Collections that there are: an item with a change to another is refused by the store.
     pub collections: Arc<[Name]>,
     /// Unique indexes, as (collection, index): a put that meets one is refused by the store.
@@ -71,7 +74,8 @@ impl Base for Committed {
     }
 
     fn find(&self, find: &Find<'_>, after: Option<&str>, limit: usize) -> Result<Vec<(String, String)>> {
-        self.with(|reader| rows(reader.find(find.collection, find.index, find.key, after, limit)))
+        let bytes_max = limits::STORE_FIND_BYTES_MAX;
+        self.with(|reader| rows(reader.find_within((find.collection, find.index), find.key, after, limit, bytes_max)))
     }
 
     fn count(&self, find: &Find<'_>, limit: usize) -> Result<usize> {
@@ -115,7 +119,10 @@ impl Base for Uncommitted {
     fn find(&self, find: &Find<'_>, after: Option<&str>, limit: usize) -> Result<Vec<(String, String)>> {
         let (collection, index, key) = (find.collection.clone(), find.index.clone(), find.key.clone());
         let after = after.map(str::to_owned);
-        self.with(move |lookup| rows(lookup.find(&collection, &index, &key, after.as_deref(), limit)))
+        let bytes_max = limits::STORE_FIND_BYTES_MAX;
+        self.with(move |lookup| {
+            rows(lookup.find_within((&collection, &index), &key, after.as_deref(), limit, bytes_max))
+        })
     }
 
     fn count(&self, find: &Find<'_>, limit: usize) -> Result<usize> {
@@ -153,6 +160,18 @@ pub(super) struct ViewLookup {
 }
 
 impl ViewLookup {
+    /// What is looked up without bound is noted as the whole collection: then any write there may have changed the answer.
+    fn note(&self, collection: &Name, ids: &[&str]) {
+        let mut lookups = guard(&self.lookups);
+        if lookups.ids.len() + ids.len() > limits::LOOKUPS_NOTED_MAX {
+            lookups.searched.insert(collection.clone());
+            return;
+        }
+        // No row has a longer id.
+        let ids = ids.iter().filter(|id| id.len() <= limits::ID_BYTES_MAX);
+        lookups.ids.extend(ids.map(|id| (collection.clone(), (*id).to_owned())));
+    }
+
     fn collection(&self, name: Option<&str>) -> Result<Name, LookupError> {
         match name {
             None => Ok(self.view.target.clone()),
@@ -165,7 +184,7 @@ impl Lookup for ViewLookup {
     fn get_many(&mut self, collection: Option<&str>, ids: &[String]) -> Result<Vec<Option<String>>, LookupError> {
         let collection = self.collection(collection)?;
         let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
-        guard(&self.lookups).ids.extend(ids.iter().map(|id| (collection.clone(), (*id).to_owned())));
+        self.note(&collection, &ids);
         match &self.overlay {
             Some(overlay) => guard(overlay).get(&self.view, &collection, &ids),
             None => self.view.base.get_many(&collection, &ids),
@@ -226,6 +245,7 @@ fn lookup_error(error: Error) -> LookupError {
     match error.code() {
         Code::ConfigInvalid => LookupError::NoSuchCollection,
         Code::IndexNotFound => LookupError::NoSuchIndex,
+        Code::GuestOutput => LookupError::OverLimit,
         _ => LookupError::Other(error.to_string()),
     }
 }

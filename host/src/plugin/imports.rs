@@ -120,9 +120,16 @@ fn link_store(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {
     store.func_wrap("get-many", |mut context: Context<'_>, (collection, ids): (Option<String>, Vec<String>)| {
         charge(&mut context)?;
         let answer: Answer<Vec<Option<String>>> = read(&mut context, collection.as_deref(), ids.len(), |lookup| {
-            let rows = lookup.get_many(collection.as_deref(), &ids)?;
-            let bytes: usize = rows.iter().flatten().map(String::len).sum();
-            if bytes > limits::STORE_READ_BYTES_MAX { Err(LookupError::OverLimit) } else { Ok(rows) }
+            let (mut rows, mut bytes) = (Vec::with_capacity(ids.len()), 0);
+            for piece in ids.chunks(limits::STORE_READ_PIECE) {
+                let read = lookup.get_many(collection.as_deref(), piece)?;
+                bytes += read.iter().flatten().map(String::len).sum::<usize>();
+                if bytes > limits::STORE_READ_BYTES_MAX {
+                    return Err(LookupError::OverLimit);
+                }
+                rows.extend(read);
+            }
+            Ok(rows)
         });
         Ok((answer,))
     })?;

