@@ -213,3 +213,30 @@ fn a_finished_run_repeated_begins_no_stream() {
     assert_eq!(words(&folder, "runs list --output json").exits(0).json_lines().len(), 1);
     assert_eq!(sql(&folder, "SELECT count(*) FROM items"), ["10"]);
 }
+
+/// Neither a command that has nothing to do nor one that is refused touches what an earlier run has told.
+#[test]
+fn events_of_an_earlier_run_stay_until_another_begins() {
+    let folder = Folder::new();
+    folder.write("in.ndjson", numbered(10));
+    plain_run(&folder, "--events events.ndjson").run().exits(0);
+    let told = folder.read("events.ndjson");
+    plain_run(&folder, "--events events.ndjson").run().exits(0).says("Already complete");
+    plain_run(&folder, "--events events.ndjson --plugin no-such.wasm").run();
+    let holder = crate::library::host(1);
+    let collection = crate::library::named("items");
+    let again = plain_run(&folder, "--events events.ndjson --again");
+    holder
+        .transaction(folder.at("atlas.db"), &collection.clone(), move |_| {
+            again.run().exits(6);
+            Ok(())
+        })
+        .expect("a transaction");
+    assert_eq!(folder.read("events.ndjson"), told);
+    plain_run(&folder, "--events events.ndjson --again").run().exits(0);
+    let again = folder.read("events.ndjson");
+    assert!(
+        again.lines().next().is_some_and(|line| line.contains("\"run-started\"") && line.contains("\"run\":2")),
+        "{again}"
+    );
+}

@@ -162,6 +162,9 @@ fn why_names_the_line_of_a_record_or_between_which_lines_it_stood() {
     let (told, line, _) = line("c", "both.db");
     assert_eq!(line, None);
     assert!(told.contains("between line 1 of ") && told.contains(" and line 4 of "), "{told}");
+    // Nor is it known which of the two inputs it stood in.
+    let json = words(&folder, "why d --store both.db --output json").exits(0).json();
+    assert_eq!(json["input"], serde_json::Value::Null, "{json}");
 }
 
 #[test]

@@ -219,3 +219,20 @@ fn standard_output_is_for_one_thing_only() {
         assert!(!folder.at("atlas.db").exists());
     }
 }
+
+/// However few they are, and though the last of them are written when all else is done.
+#[test]
+fn results_that_cannot_be_written_fail_the_run() {
+    let folder = Folder::new();
+    folder.write("in.ndjson", numbered(10));
+    let full = std::fs::File::options().write(true).open("/dev/full").expect("a device that is full");
+    let output = std::process::Command::new(crate::harness::binary())
+        .args(["run", "--input", "in.ndjson", "--processor", "memory"])
+        .current_dir(folder.path())
+        .stdout(full)
+        .output()
+        .expect("a command");
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(5), "{told}");
+    assert!(told.contains("error[STORAGE_2002]: a result cannot be written") && !told.contains("succeeded"), "{told}");
+}

@@ -3,7 +3,7 @@
 use crate::error::Result;
 use crate::limits::{RECOMMEND_BATCHES_MAX, RECOMMEND_LOOKED_AT_MAX, RECOMMEND_RUNS_MAX};
 use crate::model::{BatchNumber, Digest, Name, RunNumber};
-use crate::monitor::PastRun;
+use crate::monitor::{PastRun, attempts_of};
 use crate::store::{Reader, RunPlugin, RunRow, SqlValue};
 
 /// The plugins that work one after another, as a text; equal where they are.
@@ -56,16 +56,17 @@ fn past(reader: &mut Reader, run: RunRow) -> Result<PastRun> {
     let from = BatchNumber(run.batches.saturating_sub(RECOMMEND_BATCHES_MAX));
     let batches = reader.batches(run.run, from, RECOMMEND_BATCHES_MAX as usize)?;
     let plans = reader.plans(run.run)?;
-    let exhausted = exhausted(reader, run.run)?;
+    let exhausted = exhausted(reader, &run)?;
     Ok(PastRun { run, batches, plans, exhausted })
 }
 
-/// Dead letters that were tried more than once.
-fn exhausted(reader: &mut Reader, run: RunNumber) -> Result<u64> {
+/// Items that asked for a retry until they had no attempt left. One that was refused by a later attempt was settled by it.
+fn exhausted(reader: &mut Reader, run: &RunRow) -> Result<u64> {
+    let (run, given) = (run.run, attempts_of(run).max(2));
     // A letter of a retry counts the attempts of the letters before too.
     let sql = format!(
-        "SELECT count(*) FROM atlas_dead_letters AS l WHERE run = {run}
-         AND attempts - coalesce((SELECT b.attempts FROM atlas_dead_letters AS b WHERE b.id = l.retry_of), 0) > 1"
+        "SELECT count(*) FROM atlas_dead_letters AS l WHERE run = {run} AND fate = 'dead-lettered' AND phase = 'operate'
+         AND attempts - coalesce((SELECT b.attempts FROM atlas_dead_letters AS b WHERE b.id = l.retry_of), 0) >= {given}"
     );
     let mut count = 0;
     reader.sql(&sql, Some(1), |_, row| -> Result<()> {

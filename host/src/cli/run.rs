@@ -2,6 +2,7 @@
 
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use clap::Args;
 use clap::builder::BoolishValueParser;
@@ -170,8 +171,9 @@ pub fn perform(
         )
         .hint("write events to a file: --events FILE"));
     }
+    let unwritten = Arc::<Mutex<Option<io::Error>>>::default();
     if results_on_stdout {
-        job.output = Some(results());
+        job.output = Some(results(&unwritten));
     }
     let summary = Watched::from(Summary::default());
     let events = match &args.events {
@@ -204,7 +206,10 @@ pub fn perform(
     job.inbox = true;
     job.live = reload::watch(layers, plan::default_lanes());
     let ended = host.run(job);
+    // The last results are written when the run lets go of them.
+    let unwritten = unwritten.lock().unwrap_or_else(PoisonError::into_inner).take();
     let (report, error) = match ended {
+        Ok(_) if unwritten.is_some() => (None, unwritten.map(|error| crate::processor::unwritten(&error))),
         Ok(report) => (Some(report), None),
         Err(RunFailure { report, error }) => (report.map(|report| *report), Some(error)),
     };
@@ -323,11 +328,30 @@ fn tell_indexes(report: &IndexReport) {
     });
 }
 
+/// What is on its way to stdout. What is left at the end is written by dropping it, and whatever goes wrong then is noted.
+struct Results {
+    out: Option<io::BufWriter<io::Stdout>>,
+    unwritten: Arc<Mutex<Option<io::Error>>>,
+}
+
+impl Drop for Results {
+    fn drop(&mut self) {
+        if let Some(out) = &mut self.out
+            && let Err(error) = out.flush()
+            && error.kind() != io::ErrorKind::BrokenPipe
+        {
+            *self.unwritten.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+        }
+    }
+}
+
 /// Bodies as NDJSON: one line each, in input order. A closed stdout ends the writing, not the run.
-fn results() -> crate::processor::Output {
-    let mut out = Some(io::BufWriter::with_capacity(64 << 10, io::stdout()));
+fn results(unwritten: &Arc<Mutex<Option<io::Error>>>) -> crate::processor::Output {
+    let out = Some(io::BufWriter::with_capacity(64 << 10, io::stdout()));
+    let mut results = Results { out, unwritten: Arc::clone(unwritten) };
     Box::new(move |_, _, body| {
-        let Some(writer) = &mut out else { return Ok(()) };
+        let Results { out, .. } = &mut results;
+        let Some(writer) = out else { return Ok(()) };
         let one_line = memchr::memchr2(b'\n', b'\r', body.as_bytes()).is_none();
         let result = match one_line {
             true => writer.write_all(body.as_bytes()),
@@ -335,7 +359,7 @@ fn results() -> crate::processor::Output {
         };
         match result.and_then(|()| writer.write_all(b"\n")) {
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
-                out = None;
+                *out = None;
                 Ok(())
             }
             result => result,

@@ -210,6 +210,14 @@ fn found(reader: &Reader, wanted: Option<u64>) -> Result<RunRow> {
     }
 }
 
+/// Places of the plugins that are others than their slot had before: with each exchange all slots are noted. The last of a
+/// slot is among them.
+fn versions(plugins: &[RunPlugin]) -> Vec<usize> {
+    let same = |a: &RunPlugin, b: &RunPlugin| (&a.slot, a.digest) == (&b.slot, b.digest);
+    let next = |at: usize| plugins[at + 1..].iter().find(|later| later.slot == plugins[at].slot);
+    (0..plugins.len()).filter(|at| next(*at).is_none_or(|next| !same(&plugins[*at], next))).collect()
+}
+
 fn about(run: &RunRow, held: bool, plugins: &[RunPlugin]) -> String {
     let counts = &run.counts;
     let status = match status(run, held) {
@@ -225,10 +233,17 @@ fn about(run: &RunRow, held: bool, plugins: &[RunPlugin]) -> String {
     let lines =
         |pairs: Vec<(String, String)>| pairs.iter().map(|(k, v)| format!("{k} = {v}")).collect::<Vec<_>>().join("\n");
     let performance = measured::of(run);
-    let plugins: Vec<String> = plugins
-        .iter()
-        .map(|plugin| {
-            plugin_line(plugin) + &performance.as_ref().map_or(String::new(), |p| measured::plugin(p, plugin))
+    // What was measured is of a slot, whatever filled it: it stands at the last version.
+    let last = |at: usize| plugins[at + 1..].iter().all(|later| later.slot != plugins[at].slot);
+    let several = |slot: &str| plugins.iter().filter(|plugin| plugin.slot == slot).count() > 1;
+    let measured = |plugin: &RunPlugin| performance.as_ref().map_or(String::new(), |p| measured::plugin(p, plugin));
+    let versions = versions(plugins);
+    let plugins: Vec<String> = versions
+        .into_iter()
+        .map(|at| match (last(at), several(&plugins[at].slot)) {
+            (false, _) => plugin_line(&plugins[at]),
+            (true, false) => plugin_line(&plugins[at]) + &measured(&plugins[at]),
+            (true, true) => plugin_line(&plugins[at]) + &measured(&plugins[at]) + ", by all versions",
         })
         .collect();
     fields(&[

@@ -200,6 +200,8 @@ fn document(
         "ordinal": ordinal,
         "input": origin.and_then(|o| match &o.letter {
             Some(letter) => Some(letter.input.clone()),
+            // A batch may span two inputs: then nobody knows which of them it was.
+            None if o.batch.first.input != o.batch.last.input => None,
             None => runs::inputs(&o.run).get(o.batch.first.input as usize).cloned(),
         }),
         "line": origin.zip(ordinal).and_then(|(origin, ordinal)| match &origin.letter {

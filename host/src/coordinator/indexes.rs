@@ -70,6 +70,8 @@ pub fn keep_indexes(job: &Job) -> Result<IndexReport> {
     for spec in &job.indexes {
         let collection = spec.collection.as_ref().unwrap_or(&job.collection);
         if writer.index_add(collection, spec)? {
+            // One that was declared and put off is there already, and is built now.
+            indexes.retain(|(there, name, _)| (there, name) != (collection, &spec.name));
             indexes.push((collection.clone(), spec.name.clone(), IndexState::Added));
         }
     }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::serial::{Find, Lookups, StoreView};
 use crate::error::Result;
-use crate::model::{Change, Decision, Item, Name, OnExisting};
+use crate::model::{Change, Decision, Fate, Item, Name, OnExisting};
 use crate::store::IndexKey;
 
 /// Writes of earlier items of the batch, staged in input order.
@@ -43,6 +43,9 @@ impl Overlay {
             Decision::Keep => own(item.body),
             Decision::Replace(body) => own(body),
             Decision::Emit(changes) => changes.clone(),
+            Decision::Refuse(refusal) if view.remove_rejected && refusal.fate == Fate::Rejected => {
+                vec![Change::Delete { collection: None, id: item.id.to_owned() }]
+            }
             Decision::Drop | Decision::Refuse(_) => return Ok(()),
         };
         let known = |change: &Change| change.key().0.is_none_or(|name| view.collections.contains(name));
@@ -108,7 +111,7 @@ impl Overlay {
             .collect();
         for (id, body) in staged.into_iter().flatten() {
             if let Some(body) = body
-                && view.base.index_key(collection, index, body)? == *key
+                && comparable(&view.base.index_key(collection, index, body)?) == comparable(key)
             {
                 holders.push(id.clone());
             }
@@ -269,13 +272,30 @@ impl IndexOverlay {
     }
 }
 
+const TWO_TO_63: f64 = 9_223_372_036_854_775_808.0;
+
 /// A key such that two are equal exactly if SQLite finds the values equal: 1 and 1.0 are, "1" and 1 are not.
 fn comparable(key: &IndexKey) -> String {
     match key {
         IndexKey::Null => "z".to_owned(),
         IndexKey::Integer(n) => format!("n{n}"),
-        IndexKey::Real(n) if n.fract() == 0.0 && n.abs() < 9.0e15 => format!("n{}", *n as i64),
+        // Within the range of i64 the cast is exact.
+        IndexKey::Real(n) if n.fract() == 0.0 && (-TWO_TO_63..TWO_TO_63).contains(n) => format!("n{}", *n as i64),
         IndexKey::Real(n) => format!("r{:x}", n.to_bits()),
         IndexKey::Text(text) => format!("t{text}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As SQLite finds it: `SELECT 1 = 1.0, 10000000000000000 = 1e16, 9223372036854775807 = 9223372036854775808.0`.
+    #[test]
+    fn numbers_are_equal_whatever_they_are_written_as() {
+        let equal = |n: i64, x: f64| comparable(&IndexKey::Integer(n)) == comparable(&IndexKey::Real(x));
+        assert!(equal(1, 1.0) && equal(0, -0.0) && equal(10_000_000_000_000_000, 1e16) && equal(i64::MIN, -TWO_TO_63));
+        assert!(!equal(1, 1.5) && !equal(i64::MAX, TWO_TO_63) && !equal(i64::MIN, -2.0 * TWO_TO_63));
+        assert_ne!(comparable(&IndexKey::Integer(1)), comparable(&IndexKey::Text("1".to_owned())));
     }
 }

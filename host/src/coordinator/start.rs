@@ -391,6 +391,7 @@ fn view(job: &Job, path: &Path, writer: &Arc<WriterService>, key: u64) -> Result
         base,
         target: job.collection.clone(),
         on_existing: job.on_existing,
+        remove_rejected: job.remove_rejected,
         collections: collections.into(),
         unique: unique.into(),
     })

@@ -14,17 +14,26 @@ use crate::event::Envelope;
 pub struct EventsFile {
     name: String,
     out: Option<Box<dyn Write + Send>>,
+    /// What is to be emptied before the first event. A run that is refused, or complete already, has none, and leaves the
+    /// stream of another one as it is.
+    old: Option<File>,
     line: Vec<u8>,
 }
 
 impl EventsFile {
-    /// Makes the file, or empties it.
+    /// Makes the file, or empties it when the first event comes.
     ///
     /// # Errors
     /// `CONFIG_3001` if it cannot be made.
     pub fn create(path: &Path) -> Result<Self> {
-        let file = File::create(path).map_err(|e| unmade(path, e))?;
-        Ok(Self::to(path.display().to_string(), Box::new(file)))
+        let open = || {
+            let file = File::options().append(true).create(true).open(path)?;
+            // Pipes and devices have nothing to be emptied of.
+            let old = if file.metadata()?.is_file() { Some(file.try_clone()?) } else { None };
+            Ok((file, old))
+        };
+        let (file, old) = open().map_err(|e| unmade(path, e))?;
+        Ok(Self { old, ..Self::to(path.display().to_string(), Box::new(file)) })
     }
 
     /// Goes on at the end of the file.
@@ -38,11 +47,14 @@ impl EventsFile {
 
     /// Writes to an open place, such as stdout, that warnings call by this name.
     pub fn to(name: String, out: Box<dyn Write + Send>) -> Self {
-        Self { name, out: Some(out), line: Vec::new() }
+        Self { name, out: Some(out), old: None, line: Vec::new() }
     }
 
     fn write(&mut self, event: &Envelope) -> std::io::Result<()> {
         let Some(out) = &mut self.out else { return Ok(()) };
+        if let Some(old) = self.old.take() {
+            old.set_len(0)?;
+        }
         self.line.clear();
         serde_json::to_writer(&mut self.line, event)?;
         self.line.push(b'\n');

@@ -39,6 +39,7 @@ pub use performance::{IdleTimes, Performance, PerformanceReport, PhaseTimes};
 pub use progress::{Progress, ProgressState};
 pub use progress_view::{ProgressBarView, ProgressLines};
 pub use prometheus::{Metrics, MetricsFile, MetricsServer, loopback};
+pub(crate) use recommend::attempts_of;
 pub use recommend::{Evidence, PastRun, Recommendation, Recommendations, recommend};
 pub use summary::{ProblemCount, RunSummary, Summary};
 

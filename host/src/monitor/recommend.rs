@@ -6,6 +6,8 @@
 mod rates;
 mod retries;
 
+pub(crate) use retries::attempts_of;
+
 use serde::Serialize;
 
 use super::words::{count, counted, rate};

@@ -20,6 +20,11 @@ use crate::transaction::Transactional;
 /// Takes the bodies of stored items, in input order. The arguments are collection, id and body.
 pub type Output = Box<dyn FnMut(&Name, &str, &str) -> std::io::Result<()> + Send>;
 
+/// A result did not get where it is wanted.
+pub(crate) fn unwritten(error: &std::io::Error) -> Error {
+    Error::new(Code::StorageWrite, format!("a result cannot be written: {error}"))
+}
+
 /// Passes results on and keeps nothing but, where the policy needs them, the keys seen.
 pub struct MemoryProcessor {
     output: Output,
@@ -292,7 +297,7 @@ impl Processor for MemoryProcessor {
             (self.output)(&self.names[row.collection], id, body)
         });
         self.forget_held(mark);
-        passed.map_err(|error| Error::new(Code::StorageWrite, format!("a result cannot be written: {error}")))?;
+        passed.map_err(|error| unwritten(&error))?;
         self.open.pop();
         if self.open.is_empty() {
             self.done.clear();

@@ -5,6 +5,7 @@
 mod memory;
 mod storage;
 
+pub(crate) use memory::unwritten;
 pub use memory::{MemoryProcessor, Output};
 pub(crate) use storage::StorageProcessor;
 

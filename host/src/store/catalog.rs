@@ -30,7 +30,7 @@ pub(super) struct Index {
 pub(super) struct Catalog(BTreeMap<Name, Vec<Index>>);
 
 /// Names that a collection or an index may not have, beside those beginning with [`RESERVED_PREFIXES`].
-const RESERVED_COLLECTIONS: &[&str] = &["dbstat"];
+const RESERVED_COLLECTIONS: &[&str] = &["dbstat", "json_each", "json_tree"];
 const RESERVED_INDEXES: &[&str] = &["id", "body", "batch", "ordinal", "rowid", "oid", "_rowid_"];
 const RESERVED_PREFIXES: &[&str] = &["atlas_", "sqlite_", "pragma_"];
 
@@ -191,7 +191,7 @@ pub(super) fn note_built(
 fn create_collection(conn: &Connection, catalog: &Catalog, name: &Name) -> Result<()> {
     refuse_reserved("collection", name, RESERVED_COLLECTIONS)?;
     refuse_other_case("collection", name, catalog.names())?;
-    refuse_taken(conn, name.as_str())?;
+    refuse_taken(conn, catalog, name.as_str())?;
     let doing = format!("create collection `{name}`");
     conn.execute_batch(&format!(
         "CREATE TABLE {} (id TEXT PRIMARY KEY NOT NULL, body TEXT NOT NULL, batch INTEGER, ordinal INTEGER) STRICT;",
@@ -240,7 +240,7 @@ pub(super) fn add_index(conn: &Connection, catalog: &mut Catalog, collection: &N
     }
     refuse_reserved("index", name, RESERVED_INDEXES)?;
     refuse_other_case("index", name, there.iter().map(|i| &i.name))?;
-    refuse_taken(conn, &index_name(collection, name))?;
+    refuse_taken(conn, catalog, &index_name(collection, name))?;
     create_index(conn, collection, spec)?;
     let mut indexes = there.to_vec();
     indexes.push(Index { name: name.clone(), pointer: spec.pointer.clone(), unique: spec.unique, built: true });
@@ -404,7 +404,16 @@ fn refuse_other_case<'a>(what: &str, name: &Name, mut there: impl Iterator<Item 
     }
 }
 
-fn refuse_taken(conn: &Connection, object: &str) -> Result<()> {
+/// An index that is put off has no object, and keeps its name all the same.
+fn refuse_taken(conn: &Connection, catalog: &Catalog, object: &str) -> Result<()> {
+    let declared =
+        catalog.0.iter().flat_map(|(collection, indexes)| indexes.iter().map(move |index| (collection, index)));
+    for (collection, index) in declared {
+        if index_name(collection, &index.name).eq_ignore_ascii_case(object) {
+            let text = format!("the object `{object}` is kept for index `{}` of collection `{collection}`", index.name);
+            return Err(Error::new(Code::ConfigInvalid, text).hint("choose another name"));
+        }
+    }
     let taken: bool = conn
         .query_row("SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = ?1 COLLATE NOCASE)", [object], |row| {
             row.get(0)

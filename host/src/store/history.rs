@@ -60,7 +60,7 @@ pub(super) fn resume_run(conn: &Connection, run: RunNumber, start: &RunStart) ->
     }
     let identity = serde_json::to_string(&start.identity).expect("pairs of strings are JSON");
     conn.execute(
-        "UPDATE atlas_runs SET status = ?2, ended_ms = NULL, error = NULL, settings = ?3, identity = ?4, inputs = ?5 WHERE id = ?1",
+        "UPDATE atlas_runs SET status = ?2, ended_ms = NULL, duration_ms = NULL, error = NULL, performance = NULL, alerts = NULL, settings = ?3, identity = ?4, inputs = ?5 WHERE id = ?1",
         (int(run.0), RunStatus::Running.as_str(), &start.settings_json, identity, &start.inputs_json),
     )
     .or_fail(conn, doing)?;
@@ -123,6 +123,16 @@ pub(super) fn finish_run(conn: &Connection, run: &RunHandle, end: &RunEnd) -> Re
         tuning::keep_learned(conn, learned)?;
     }
     prune(conn, limits::HISTORY_BATCHES_MAX)
+}
+
+/// Runs that nobody can be at work on, since the store is just opened under its lock: they were interrupted.
+pub(super) fn interrupt(conn: &Connection) -> Result<()> {
+    conn.execute(
+        "UPDATE atlas_runs SET status = ?1 WHERE status = ?2",
+        [RunStatus::Interrupted.as_str(), RunStatus::Running.as_str()],
+    )
+    .or_fail(conn, "note that a run was interrupted")?;
+    Ok(())
 }
 
 /// Lets go of the metrics of all but the newest `keep` batches. Their counts stay, so that provenance and books stay whole.

@@ -97,6 +97,7 @@ impl Writer {
         let mut writer = Self::from_parts(conn, catalog, path, options.durability, Some(lock), None)?;
         if writer.ended_uncleanly()? {
             writer.mend(false, Code::StorageGeneral)?;
+            writer.within(|w| history::interrupt(&w.conn))?;
         }
         Ok(writer)
     }
@@ -287,7 +288,8 @@ impl Writer {
             .conn
             .busy_timeout(Duration::ZERO)
             .and_then(|()| self.conn.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)"));
-        if let Err(error) = emptied.and_then(|()| self.conn.busy_timeout(limits::BUSY_TIMEOUT)) {
+        let patient = self.conn.busy_timeout(limits::BUSY_TIMEOUT);
+        if let Err(error) = emptied.and(patient) {
             tracing::warn!(%error, "the write-ahead log was not emptied");
         }
     }
@@ -499,7 +501,18 @@ impl Lookup for Writer {
         after: Option<&str>,
         limit: usize,
     ) -> Result<Vec<Row>> {
-        items::find(&self.conn, &self.catalog, (collection, index), key, after, limit)
+        items::find(&self.conn, &self.catalog, (collection, index), key, after, limit, usize::MAX)
+    }
+
+    fn find_within(
+        &self,
+        place: (&Name, &Name),
+        key: &IndexKey,
+        after: Option<&str>,
+        limit: usize,
+        bytes_max: usize,
+    ) -> Result<Vec<Row>> {
+        items::find(&self.conn, &self.catalog, place, key, after, limit, bytes_max)
     }
 
     fn count_equal(&self, collection: &Name, index: &Name, key: &IndexKey, limit: usize) -> Result<usize> {

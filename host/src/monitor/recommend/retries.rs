@@ -2,6 +2,7 @@
 
 use super::{Evidence, PastRun, Recommendation, count, counted};
 use crate::limits::{ATTEMPTS, ATTEMPTS_LIMIT};
+use crate::store::RunRow;
 
 /// More attempts than this are not recommended: by then the waits between them are at their cap.
 const ATTEMPTS_ADVISED: u64 = 10;
@@ -52,9 +53,13 @@ pub(super) fn attempts(history: &[PastRun]) -> Recommendation {
     Recommendation { setting: "attempts", value, default: value == default, reason, evidence, samples: retries }
 }
 
-/// The attempts that a run allowed, as its settings have them.
 fn given(past: &PastRun) -> u64 {
-    let settings: serde_json::Value = serde_json::from_str(&past.run.settings_json).unwrap_or_default();
+    attempts_of(&past.run)
+}
+
+/// The attempts that a run allowed, as its settings have them.
+pub(crate) fn attempts_of(run: &RunRow) -> u64 {
+    let settings: serde_json::Value = serde_json::from_str(&run.settings_json).unwrap_or_default();
     let text = settings["attempts"][0].as_str();
     text.and_then(|text| text.parse().ok()).filter(|n| *n > 0).unwrap_or(u64::from(ATTEMPTS))
 }

@@ -119,7 +119,7 @@ fn after_a_crash_the_store_stands_at_the_last_commit() {
     let _reader_elsewhere = crashed.reader();
     let mut after = crashed.writer();
     let last = after.last_run_of_job("job").unwrap().unwrap();
-    assert_eq!((last.status, last.next, last.batches), (RunStatus::Running, 1, 1));
+    assert_eq!((last.status, last.next, last.batches), (RunStatus::Interrupted, 1, 1));
     let again = after.resume_run(last.run, &start("job")).unwrap();
     commit(&mut after, &again, &[kept(1, 1, &[("b", r#"{"status":1}"#)])], &replacing());
     after.finish_run(&again, &end(RunStatus::Succeeded)).unwrap();
@@ -150,7 +150,7 @@ fn names_that_cannot_be_are_refused() {
     let place = place();
     let mut writer = place.writer();
     let items = name("items");
-    for bad in ["atlas_runs", "ATLAS_x", "sqlite_master", "pragma_table_info", "dbstat"] {
+    for bad in ["atlas_runs", "ATLAS_x", "sqlite_master", "pragma_table_info", "dbstat", "json_each"] {
         assert_eq!(writer.declare(&[name(bad)], &[], &items).unwrap_err().code(), Code::ConfigInvalid, "{bad}");
     }
     for bad in ["id", "Body", "batch", "rowid", "_rowid_", "oid"] {

@@ -124,3 +124,18 @@ fn what_is_undone_is_put_off_again() {
     writer.index_drop(&name("items"), &name("a")).unwrap();
     assert_eq!(built(&place.reader()).len(), 2);
 }
+
+/// `order` and `item_status` make the same name in SQL as `order_item` and `status`.
+#[test]
+fn an_index_that_is_put_off_keeps_its_name() {
+    let place = place();
+    let mut writer = place.writer();
+    let (order, order_item) = (name("order"), name("order_item"));
+    writer.declare(&[], &[index("item_status", false)], &order).unwrap();
+    assert_eq!(writer.put_off_indexes(&order).unwrap(), 1);
+    let error = writer.declare(&[], &[index("status", true)], &order_item).unwrap_err();
+    assert_eq!(error.code(), Code::ConfigInvalid);
+    assert!(error.to_string().contains("is kept for index `item_status` of collection `order`"), "{error}");
+    writer.build_indexes(&order).unwrap();
+    assert!(place.reader().verify(Level::Full).unwrap().is_empty());
+}

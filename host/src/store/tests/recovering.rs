@@ -299,3 +299,21 @@ fn lack_of_memory_and_an_interruption_are_failures_of_the_store_at_any_statement
         assert_eq!(told.code(), Code::StorageGeneral);
     }
 }
+
+#[test]
+fn a_run_that_nobody_is_at_work_on_was_interrupted() {
+    let place = place();
+    let (mut writer, run) = begun(&place, &[]);
+    let ended = RunEnd { performance_json: Some("{}".to_owned()), ..end(RunStatus::Interrupted) };
+    writer.finish_run(&run, &ended).unwrap();
+    // Continued: what the execution before measured is no longer what its row tells.
+    let again = writer.resume_run(run.run, &start("job")).unwrap();
+    let row = writer.reader().unwrap().run(again.run).unwrap().unwrap();
+    assert_eq!((row.status, row.duration_ms, row.performance_json), (RunStatus::Running, None, None));
+    // As after a kill.
+    drop(writer);
+    let writer = place.writer();
+    let row = writer.reader().unwrap().run(run.run).unwrap().unwrap();
+    assert_eq!(row.status, RunStatus::Interrupted);
+    assert!(!history::has_unclean(&writer.conn).unwrap(), "the store was checked");
+}
