@@ -2,7 +2,6 @@
 //! by now comes as any other candidate does, through a trial.
 
 use std::collections::HashMap;
-use std::path::Path;
 use std::sync::Arc;
 
 use super::chain::Chain;
@@ -42,7 +41,8 @@ pub(super) fn plugins(
     if run.status.finished() || run.status == RunStatus::RolledBack {
         return Ok(None);
     }
-    let mut found: Option<Followed> = None;
+    let reader = Reader::open(store)?;
+    let (mut next, mut judged) = (None, HashMap::new());
     for spec in job.validators.iter().chain(&job.operations) {
         let followed = job.watch.iter().any(|file| file.slot == spec.name) && spec.pinned.is_none();
         let Some((_, slot)) = chain.find(&spec.name).filter(|_| followed) else { continue };
@@ -52,25 +52,21 @@ pub(super) fn plugins(
         if had == holds {
             continue;
         }
-        let reader = Reader::open(store)?;
         // Where its bytes are gone the run is refused for the difference.
         let Some(bytes) = reader.plugin_bytes(&had)? else { continue };
         let plugin = host.loader()?.load_bytes(bytes.into(), slot.file())?;
         let before = Slot::of_component(spec.name.clone(), slot.role(), &plugin, filling(job, spec))?;
         tracing::info!("Slot {} goes on with the plugin that {} had last.", spec.name, named(run.run));
-        let so_far = found.as_ref().map_or(chain, |found| &found.chain);
-        let next = so_far.with(&Arc::new(before));
-        let judged = found.take().map(|found| found.judged).unwrap_or_default();
-        let followed = found.insert(Followed { chain: next, judged });
-        if is_judged(store, run.run, &spec.name, holds)? {
-            followed.judged.insert(spec.name.clone(), holds);
+        next = Some(next.as_ref().unwrap_or(chain).with(&Arc::new(before)));
+        if is_judged(&reader, run.run, &spec.name, holds)? {
+            judged.insert(spec.name.clone(), holds);
         }
     }
-    Ok(found)
+    Ok(next.map(|chain| Followed { chain, judged }))
 }
 
-fn is_judged(store: &Path, run: RunNumber, slot: &Name, digest: Digest) -> Result<bool> {
-    let steps = Reader::open(store)?.swaps(Some(run), Some(slot))?;
+fn is_judged(reader: &Reader, run: RunNumber, slot: &Name, digest: Digest) -> Result<bool> {
+    let steps = reader.swaps(Some(run), Some(slot))?;
     Ok(steps.iter().any(|entry| match entry.step.step.as_str() {
         "refused" | "put-back" => entry.step.new_digest == digest,
         "took-effect" => entry.step.old_digest == Some(digest),

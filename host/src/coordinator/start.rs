@@ -70,7 +70,7 @@ pub(super) fn run(host: &Host, mut job: Job) -> Result<RunReport, RunFailure> {
             (handle, next, continued)
         }
     };
-    let swapping = swapping(host, &mut job, &identity, judged)?;
+    let mut swapping = swapping(host, &mut job, &identity, judged)?;
     let kept = job.carried.as_ref().and_then(Carried::take);
     let probations = match (&swapping.store, continued && kept.is_none()) {
         (Some(store), true) => probations(store, handle.run, &chain, &swapping),
@@ -124,7 +124,6 @@ pub(super) fn run(host: &Host, mut job: Job) -> Result<RunReport, RunFailure> {
         Some(store) if job.inbox && !job.dry_run => Inbox::open(store, &handle.uuid).and_then(Listener::start),
         _ => None,
     };
-    let mut swapping = swapping;
     let swapper = match Swapper::begin(&mut swapping, &chain, kept) {
         Ok(mut swapper) => {
             swapper.judge_again(probations);

@@ -262,18 +262,6 @@ pub(super) fn mark_retried(conn: &Connection, run: RunNumber, first: u64, ids: &
     Ok(())
 }
 
-/// Ordinal, in the run that first made it, of the record that this letter goes back to.
-pub(super) fn first_ordinal(conn: &Connection, letter: i64) -> Result<u64> {
-    conn.prepare_cached(
-        "WITH RECURSIVE back (ordinal, retry_of) AS (
-             SELECT ordinal, retry_of FROM atlas_dead_letters WHERE id = ?1
-             UNION ALL SELECT l.ordinal, l.retry_of FROM back JOIN atlas_dead_letters AS l ON l.id = back.retry_of)
-         SELECT ordinal FROM back WHERE retry_of IS NULL",
-    )
-    .and_then(|mut s| s.query_row([letter], |row| uint(row, 0)))
-    .or_fail(conn, "read where a dead letter began")
-}
-
 /// The letter that record `ordinal` of a run tried again; none where the record was no letter.
 pub(super) fn tried_by(conn: &Connection, run: RunNumber, ordinal: u64) -> Result<Option<DeadLetter>> {
     let sql = format!("SELECT {COLUMNS} FROM atlas_dead_letters WHERE resolved_run = ?1 AND resolved_ordinal = ?2");

@@ -100,7 +100,7 @@ impl Newer<'_> {
 }
 
 /// When the record was read of which the first letter was made.
-fn age(conn: &Connection, letter: i64) -> Result<Age> {
+pub(super) fn age(conn: &Connection, letter: i64) -> Result<Age> {
     conn.prepare_cached(
         "WITH RECURSIVE back (batch, ordinal, retry_of) AS (
              SELECT batch, ordinal, retry_of FROM atlas_dead_letters WHERE id = ?1

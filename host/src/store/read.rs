@@ -13,6 +13,7 @@ use super::failure::{OrFail, text_of, uint};
 use super::history::{self, BatchRow, RunRow};
 use super::items;
 use super::level;
+use super::newer;
 use super::plugins::{self, KeptPlugin, RunPlugin};
 use super::schema::Identity;
 use super::swaps::{self, SwapEntry};
@@ -190,7 +191,8 @@ impl Reader {
 
     /// Position, in the input of the run that first made it, of the record that a dead letter goes back to.
     pub fn first_ordinal(&self, letter: i64) -> Result<u64> {
-        dead_letter::first_ordinal(&self.conn, letter)
+        let (_, ordinal) = newer::age(&self.conn, letter)?;
+        u64::try_from(ordinal).map_err(|e| Error::new(Code::StorageRead, "an ordinal is below 0").because(e))
     }
 
     /// The newest of the matching dead letters that hold an item of at most so many bytes, at most `limit`, by id.

@@ -9,8 +9,8 @@
 //! not, something costs time that no phase shows, and the *climb* tries a neighbour of the setting, keeps it if it is better
 //! by more than 5 % and by more than the noise, else goes back; when no neighbour is better it tries the top of a parabola
 //! through the last three once, settles, and looks again ever more rarely. The *crowd* asks whether fewer lanes do as well
-//! or better where the CPUs are saturated, by the guest time per item of a few small batches on half of them. The *pace* keeps the time of a batch
-//! below its bound. The *brake* makes plans smaller while memory is short, errors rise, the write-ahead log is long or the
+//! or better where the CPUs are saturated, by the guest time per item of a few small batches on half of them. The *pace*
+//! keeps the time of a batch below its bound. The *brake* makes plans smaller while memory is short, errors rise, the write-ahead log is long or the
 //! host is unhealthy; it steps down at once, waits, and doubles them step by step when that is over. What is under way when
 //! a plan becomes smaller goes on as it was planned.
 //!
