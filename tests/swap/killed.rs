@@ -149,6 +149,12 @@ fn a_candidate_that_comes_before_the_first_items_is_tried_with_them() {
     folder.write("in.ndjson", "");
     let mut following = Following::start(&folder, 0);
     following.running.until(240, |event| event["event"] == "run-started");
+    is_tried_with_the_first_items(following);
+}
+
+#[track_caller]
+fn is_tried_with_the_first_items(mut following: Following<'_>) {
+    let folder = following.folder;
     folder.write("work.wasm", stamp("v2 trap"));
     let requested = following.until("requested");
     assert!(requested["reason"].as_str().is_some_and(|why| why.contains("tried with the first items")), "{requested}");
@@ -156,7 +162,7 @@ fn a_candidate_that_comes_before_the_first_items_is_tried_with_them() {
     let refused = following.until("refused");
     assert_eq!(refused["code"], "GUEST_10014");
     following.end();
-    assert_eq!(versions(&folder, 10), ["v1"]);
+    assert_eq!(versions(folder, 10), ["v1"]);
 }
 
 #[test]
@@ -195,12 +201,5 @@ fn lines_that_are_no_items_are_nothing_to_try_a_candidate_with() {
     folder.write("in.ndjson", "this is no JSON\n");
     let mut following = Following::start(&folder, 0);
     following.running.until(240, |event| event["event"] == "batch-committed");
-    folder.write("work.wasm", stamp("v2 trap"));
-    let requested = following.until("requested");
-    assert!(requested["reason"].as_str().is_some_and(|why| why.contains("tried with the first items")), "{requested}");
-    following.grow(10);
-    let refused = following.until("refused");
-    assert_eq!(refused["code"], "GUEST_10014");
-    following.end();
-    assert_eq!(versions(&folder, 10), ["v1"]);
+    is_tried_with_the_first_items(following);
 }
