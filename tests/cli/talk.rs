@@ -173,12 +173,31 @@ fn every_line_of_stderr_is_an_object_where_the_run_is_quiet_and_the_log_json() {
 }
 
 #[test]
-fn more_v_tell_more() {
+fn each_v_tells_one_level_more() {
     let folder = Folder::new();
-    folder.write("in.ndjson", numbered(100));
-    let lines = |flags: &str| plain_run(&folder, &format!("--again {flags}")).run().exits(0).stderr.lines().count();
-    let counts = ["", "-v", "-vv", "-vvv"].map(lines);
-    assert!(counts.is_sorted() && counts[0] < counts[1], "{counts:?}");
+    let levels = ["ERROR", "WARN", "INFO", "DEBUG", "TRACE"];
+    let asks = levels.map(|level| format!("\"log {} l\"", level.to_lowercase()));
+    folder.write("in.json", format!("[{},\"bare\"]", asks.join(",")));
+    let probe = guest_arg("probe");
+    // How many of the levels a plugin is heard at, and whether the host tells of the run and of an item.
+    // The host's health is left out: whether it changes is the machine's affair.
+    for (flags, heard, of_run, of_item) in [
+        ("-qqq", 0, false, false),
+        ("-qq", 1, false, false),
+        ("", 1, false, false),
+        ("-v", 3, true, false),
+        ("-vv", 4, true, true),
+        ("-vvv", 5, true, true),
+    ] {
+        let line = format!("run --input in.json --again --plugin {probe} --log-format json {flags}");
+        let ran = words(&folder, &line).exits(3);
+        let lines: Vec<Value> = ran.stderr.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+        let guest: Vec<&Value> =
+            lines.iter().filter(|line| line["target"] == "guest").map(|line| &line["level"]).collect();
+        assert_eq!(guest, levels[..heard], "{flags}");
+        let told = |message: &str| lines.iter().any(|line| line["message"] == message);
+        assert_eq!((told("The run begins."), told("An item failed.")), (of_run, of_item), "{flags}");
+    }
 }
 
 /// Runs a command whose stdout is closed after its first line.
