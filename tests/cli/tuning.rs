@@ -207,6 +207,21 @@ fn a_run_begins_where_the_last_one_of_the_same_plugins_and_collection_ended() {
 }
 
 #[test]
+fn a_run_that_could_not_choose_or_wanted_something_else_takes_no_example_away() {
+    let folder = Folder::new();
+    folder.write("in.ndjson", numbered(20_000));
+    let (last, kept) = learned(&folder, "");
+    plain_run(&folder, "--batch-size 5..9 --lanes 1 -q --again").run().exits(0);
+    assert_eq!(super::sql(&folder, "SELECT run FROM atlas_tuning"), [kept.to_string()]);
+    adaptive_run(&folder, "--aim latency");
+    let reason = first_plan(&folder, last + 2, "reason");
+    assert!(!reason.contains(": from "), "{reason}");
+    adaptive_run(&folder, "");
+    let reason = first_plan(&folder, last + 3, "reason");
+    assert!(reason.contains(&format!(": from run {kept}, ")), "{reason}");
+}
+
+#[test]
 fn a_run_of_too_few_batches_is_no_example() {
     let folder = Folder::new();
     folder.write("in.ndjson", numbered(70));

@@ -93,7 +93,7 @@ pub(super) fn end(
         error_json: error_report.as_ref().and_then(|report| serde_json::to_string(report).ok()),
         performance_json: serde_json::to_string(&teller.summary().performance).ok(),
         alerts_json: serde_json::to_string(teller.alerts()).ok(),
-        tuning: tuning::Key::of_run(job, &chain).and_then(|key| key.row(handle.run, learned)),
+        tuning: tuning::Key::of_run(job, &chain).and_then(|key| key.row(handle.run, learned, writer)),
     };
     let noted = {
         let handle = Arc::clone(handle);

@@ -274,6 +274,11 @@ impl Flight {
         }
     }
 
+    /// When the last decision was made; now, where one is still open.
+    pub fn computed_at(&self) -> Instant {
+        self.computed.unwrap_or_else(Instant::now)
+    }
+
     /// True if every record has its decision.
     pub fn computed(&self) -> bool {
         self.unsettled == 0
@@ -292,7 +297,6 @@ impl Flight {
 
     fn batch_metrics(&self) -> BatchMetrics {
         let micros = |time: Duration| time.as_micros() as u64;
-        let computed = self.computed.unwrap_or_else(Instant::now);
         let item_ns = percentiles(&self.metrics.item_ns);
         BatchMetrics {
             cut_us: self.cut_us,
@@ -305,8 +309,7 @@ impl Flight {
             reader_wait_us: self.reader_wait_us,
             validate_us: self.metrics.validate_ns / 1000,
             operate_us: self.metrics.operate_ns / 1000,
-            compute_us: micros(computed.duration_since(self.begun)),
-            wait_us: micros(computed.elapsed()),
+            compute_us: micros(self.computed_at().duration_since(self.begun)),
             item_mean_ns: mean(&self.metrics.item_ns),
             item_p50_ns: item_ns[0],
             item_p95_ns: item_ns[1],

@@ -94,7 +94,7 @@ pub(super) fn run(host: &Host, mut job: Job) -> Result<RunReport, RunFailure> {
     signals.memory_budget_bytes = job.memory_budget;
     signals.tolerance = job.thresholds.tolerance();
     if let Some(key) = &tuning {
-        key.add_to(&mut signals.bounds.start, &writer)?;
+        key.add_to(&mut signals.bounds, &writer)?;
     }
     signals.bounds.start = signals.bounds.start.map(strategy::Start::as_told);
     let monitors = std::mem::take(&mut job.monitors);

@@ -262,10 +262,8 @@ impl Teller {
         self.blank_lines += write.blank_lines;
         self.batches += 1;
         self.checkpoint = first_ordinal + write.batch.len() as u64;
-        let mut metrics = write.metrics;
-        metrics.write_us = receipt.write_us;
-        metrics.bytes_out = receipt.bytes_out;
-        metrics.commit_us = commit.as_micros() as u64;
+        let commit_us = commit.as_micros() as u64;
+        let metrics = write.metrics.committed(receipt.bytes_out, receipt.write_us, commit_us, committed_us);
         let committed = Box::new(BatchCommitted {
             batch: write.number.0,
             first_ordinal,

@@ -97,7 +97,7 @@ pub struct BatchMetrics {
     pub operate_us: u64,
     /// From cut to the last decision: wall time of computing.
     pub compute_us: u64,
-    /// From the last decision to the writer's begin: waiting for its turn.
+    /// From the last decision to its COMMIT, without its own statements: waiting for its turn, and for others of its group.
     pub wait_us: u64,
     /// SQL statements of this batch.
     pub write_us: u64,
@@ -113,6 +113,15 @@ pub struct BatchMetrics {
     pub item_p99_ns: u64,
     /// Largest.
     pub item_max_ns: u64,
+}
+
+impl BatchMetrics {
+    /// Of a batch that was committed at this moment of the execution. What no part of it accounts for was waiting.
+    pub fn committed(self, bytes_out: u64, write_us: u64, commit_us: u64, committed_us: u64) -> Self {
+        let own_us = self.compute_us.saturating_add(write_us).saturating_add(commit_us);
+        let wait_us = committed_us.saturating_sub(self.cut_us).saturating_sub(own_us);
+        Self { bytes_out, write_us, commit_us, wait_us, ..self }
+    }
 }
 
 /// What one plugin did.

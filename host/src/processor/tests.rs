@@ -101,6 +101,7 @@ fn batch(number: u64, first: u64, records: Vec<(Option<&str>, Decision)>) -> Bat
         batch: Arc::new(batch),
         decisions,
         metrics: BatchMetrics::default(),
+        computed_at: std::time::Instant::now(),
         chunks: Vec::new(),
         plan: None,
         chain: None,

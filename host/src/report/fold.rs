@@ -198,12 +198,15 @@ impl BatchFold {
         let Some((_, _, first, _)) = group.first().cloned() else { return };
         let origin = self.last_begin_us();
         let computed = |m: &BatchMetrics| origin + m.cut_us + m.compute_us;
-        let ready = group.iter().map(|(_, _, m, _)| computed(m) + m.wait_us).max().unwrap_or(0);
+        let written_us = group.iter().map(|(_, _, m, _)| m.write_us).sum::<u64>();
+        // Waiting ends with the statements of the last one.
+        let written = group.iter().map(|(_, _, m, _)| computed(m) + m.wait_us + m.write_us).max().unwrap_or(0);
+        let ready = written.saturating_sub(written_us);
         // One writer: a transaction begins when the one before has ended.
         let before = self.end_us.max(origin);
         let mut at = if self.one_transaction { ready } else { ready.max(before) };
         let commit_us = if self.one_transaction { 0 } else { first.commit_us };
-        let commit_from = at + group.iter().map(|(_, _, m, _)| m.write_us).sum::<u64>();
+        let commit_from = at + written_us;
         let end = commit_from + commit_us;
         let (mut items, mut failed) = (0, 0);
         for (number, counts, m, chunks) in group {
@@ -339,9 +342,9 @@ pub mod tests {
         let (parts, left_out) = fold.timeline.parts();
         let placed = &parts[0].batches;
         assert_eq!((placed.len(), left_out), (3, 0));
-        // Batch 1 is ready last, at 11,050.
-        assert_eq!((placed[0].write_us, placed[1].write_us), ((11_050, 11_250), (11_250, 11_450)));
-        assert_eq!((placed[0].commit_us, placed[1].commit_us), ((11_450, 11_950), (11_450, 11_950)));
+        // Batch 1 is written last, until 11,250.
+        assert_eq!((placed[0].write_us, placed[1].write_us), ((10_850, 11_050), (11_050, 11_250)));
+        assert_eq!((placed[0].commit_us, placed[1].commit_us), ((11_250, 11_750), (11_250, 11_750)));
         assert_eq!(placed[2].commit_us, (21_250, 21_950));
     }
 

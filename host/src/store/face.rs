@@ -1,6 +1,7 @@
 //! What the store and the rest of the host exchange. No SQLite type appears here: a second store may stand behind the same face.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use crate::error::{Code, Error, Result};
 use crate::model::{
@@ -246,8 +247,10 @@ pub struct BatchWrite {
     pub batch: Arc<Batch>,
     /// One per record, same order.
     pub decisions: Vec<Decision>,
-    /// `bytes_out` and `write_us` are filled in by the store.
+    /// `bytes_out`, `write_us` and `wait_us` are filled in by the store.
     pub metrics: BatchMetrics,
+    /// When its last decision was made.
+    pub computed_at: Instant,
     /// Which lane computed which part of it when, at most [`limits::CHUNKS_KEPT_MAX`].
     pub chunks: Vec<ChunkSpan>,
     /// The plan it was cut by, where that is another than that of the batch before.

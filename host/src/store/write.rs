@@ -446,7 +446,9 @@ fn record(
     dead_letter::record(conn, run, id, write, &letters)?;
     dead_letter::mark_retried(conn, run.run, write.batch.first_ordinal, &write.retried)?;
     let write_us = share_us + micros(started.elapsed());
-    let metrics = BatchMetrics { bytes_out: tally.bytes_out, write_us, ..write.metrics };
+    // But for the others of its group that are still to come.
+    let wait_us = micros(write.computed_at.elapsed()).saturating_sub(write_us);
+    let metrics = BatchMetrics { bytes_out: tally.bytes_out, write_us, wait_us, ..write.metrics };
     history::record_batch(conn, run, id, write, &tally.counts, &metrics)?;
     Ok(Receipt { counts: tally.counts, refused: tally.refused, bytes_out: tally.bytes_out, write_us })
 }

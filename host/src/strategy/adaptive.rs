@@ -189,8 +189,14 @@ impl Strategy for Adaptive {
                 (setting, self.fit.rate(setting.size, setting.lanes)?)
             }
         };
-        let costs = self.fit.costs();
-        Some(Learned { batch_size: setting.size, lanes: setting.lanes, items_per_s, batches: self.batches, costs })
+        Some(Learned {
+            batch_size: setting.size,
+            lanes: setting.lanes,
+            items_per_s,
+            batches: self.batches,
+            costs: self.fit.costs(),
+            within: self.bounds.as_ref().map(|bounds| (bounds.batch_size, bounds.lanes)),
+        })
     }
 }
 

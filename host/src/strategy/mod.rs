@@ -69,6 +69,21 @@ pub struct Learned {
     pub batches: u64,
     /// What a batch costs.
     pub costs: PhaseCosts,
+    /// The sizes and lanes that it was chosen from.
+    #[serde(default)]
+    pub within: Option<(Interval, Interval)>,
+}
+
+impl Learned {
+    /// Was it chosen from all that may be chosen from here?
+    pub fn covers(&self, sizes: Interval, lanes: Interval) -> bool {
+        self.within.is_none_or(|within| within.0.holds(sizes) && within.1.holds(lanes))
+    }
+
+    /// Could it have been chosen from these?
+    pub fn lies_in(&self, (sizes, lanes): (Interval, Interval)) -> bool {
+        sizes.clamp(self.batch_size) == self.batch_size && lanes.clamp(self.lanes) == self.lanes
+    }
 }
 
 /// A plan, and why it is another one than before.

@@ -48,6 +48,11 @@ impl Interval {
         self.max
     }
 
+    /// Every number of the other is one of these.
+    pub fn holds(self, other: Self) -> bool {
+        self.min <= other.min && other.max <= self.max
+    }
+
     /// The nearest number inside.
     pub fn clamp(self, number: usize) -> usize {
         number.clamp(self.min, self.max)

@@ -400,21 +400,19 @@ impl<'a> Run<'a> {
                 }
                 let write_us = self.noisy(self.machine.write.us(size as f64));
                 let next = self.computed.pop_front().unwrap();
-                group.push(BatchSample {
-                    wait_us: (begin_us - next.ready_us) as u64,
-                    write_us: write_us as u64,
-                    ..next.sample
-                });
+                group.push((next.ready_us, BatchSample { write_us: write_us as u64, ..next.sample }));
                 items += size;
                 at_us += write_us;
             }
             let load = self.machine.load(at_us);
+            let written_us = at_us;
             let commit_us = self.noisy(self.machine.commit.us(items as f64) * load.commit);
             self.writer_us = at_us + commit_us;
             self.writes.push_back((begin_us, self.writer_us));
-            for sample in group {
+            for (ready_us, sample) in group {
                 let committed_us = self.writer_us.ceil() as u64;
-                let sample = BatchSample { commit_us: commit_us as u64, committed_us, ..sample };
+                let wait_us = ((written_us - ready_us) as u64).saturating_sub(sample.write_us);
+                let sample = BatchSample { wait_us, commit_us: commit_us as u64, committed_us, ..sample };
                 self.committed.push(sample);
                 self.unseen.push_back(sample);
             }

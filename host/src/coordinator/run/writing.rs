@@ -43,6 +43,7 @@ impl Run<'_> {
         let chain = Arc::clone(&flight.chain);
         let chain_write = self.chain_write(&chain);
         let chunks = flight.take_chunks();
+        let computed_at = flight.computed_at();
         let (decisions, metrics, slots) = flight.finish();
         let plugins = chain.plugin_metrics(&slots);
         let retried = match &self.parts.dead_letters {
@@ -57,6 +58,7 @@ impl Run<'_> {
             batch,
             decisions,
             metrics,
+            computed_at,
             chunks,
             plan,
             chain: chain_write,
@@ -135,10 +137,8 @@ impl Run<'_> {
                 "BUG: batch {} was committed out of order",
                 write.number
             );
-            let mut metrics = write.metrics;
-            metrics.write_us = receipt.write_us;
-            metrics.bytes_out = receipt.bytes_out;
-            metrics.commit_us = group.commit.as_micros() as u64;
+            let commit_us = group.commit.as_micros() as u64;
+            let metrics = write.metrics.committed(receipt.bytes_out, receipt.write_us, commit_us, committed_us);
             let sample = BatchSample::new(write.number.0, &receipt.counts, &metrics, committed_us);
             self.parts.signals.committed(sample);
             self.swapper.committed(&write.batch);

@@ -148,6 +148,7 @@ pub fn batch(number: u64, items: usize) -> BatchWrite {
         batch: Arc::new(Batch { records: vec![record; items], ..Batch::default() }),
         decisions: vec![Decision::Drop; items],
         metrics: BatchMetrics::default(),
+        computed_at: std::time::Instant::now(),
         chunks: Vec::new(),
         plan: None,
         chain: None,

@@ -28,7 +28,7 @@ fn setting(batch: &BatchRow) -> Option<(u64, u64, u64)> {
     batch.metrics.map(|m| (m.plan_size, m.plan_lanes, batch.epoch))
 }
 
-/// When it was written, since the execution began, but for its turn at the writer, which nothing tells.
+/// When it was written, since the execution began.
 fn done_us(batch: &BatchRow) -> u64 {
     batch.metrics.map_or(0, |m| {
         [m.compute_us, m.wait_us, m.write_us, m.commit_us].iter().fold(m.cut_us, |sum, part| sum.saturating_add(*part))

@@ -81,6 +81,7 @@ fn one_of_each(number: u64, first: u64) -> BatchWrite {
         batch: Arc::new(batch),
         decisions: vec![Decision::Keep, Decision::Drop, Decision::Refuse(Box::new(refusal))],
         metrics: BatchMetrics::default(),
+        computed_at: std::time::Instant::now(),
         chunks: Vec::new(),
         plan: None,
         chain: None,

@@ -142,6 +142,7 @@ pub(super) fn decided(number: u64, first: u64, items: &[(&str, &str)], decisions
         batch: Arc::new(batch),
         decisions,
         metrics: BatchMetrics::default(),
+        computed_at: std::time::Instant::now(),
         chunks: Vec::new(),
         plan: None,
         chain: None,
