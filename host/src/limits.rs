@@ -33,8 +33,9 @@ pub const LANES_LIMIT: usize = 256;
 pub const BATCHES_IN_FLIGHT_MAX: usize = 128;
 /// Items read but not yet committed, at the most (at least two batches are allowed).
 pub const ITEMS_IN_FLIGHT_MAX: usize = 50_000;
-/// Bytes of input read but not yet committed, at the most (at least one batch is allowed).
-pub const BYTES_IN_FLIGHT_MAX: usize = 40 << 20;
+/// Bytes of input and of what plugins answered to it that are not yet committed, at the most (at least one batch is allowed,
+/// and what is being computed then is finished).
+pub const BYTES_IN_FLIGHT_MAX: usize = 64 << 20;
 /// Items that share one SQLite transaction, at the most (group commit). In a large store with random keys each group writes
 /// most pages of its indexes anew, so larger groups write fewer pages per item; half of what may be in flight is computed
 /// while the other half is written.

@@ -195,6 +195,13 @@ impl Change {
             Change::Put { collection, id, .. } | Change::Delete { collection, id } => (collection.as_ref(), id),
         }
     }
+
+    fn held_bytes(&self) -> usize {
+        match self {
+            Change::Put { id, body, .. } => id.len() + body.len(),
+            Change::Delete { id, .. } => id.len(),
+        }
+    }
 }
 
 /// What an operation wants done with one item.
@@ -284,6 +291,17 @@ pub enum Decision {
     Drop,
     /// A dead letter.
     Refuse(Box<Refusal>),
+}
+
+impl Decision {
+    /// Bytes of what is to be written, beside the input.
+    pub fn held_bytes(&self) -> usize {
+        match self {
+            Self::Replace(body) => body.len(),
+            Self::Emit(changes) => changes.iter().map(Change::held_bytes).sum(),
+            Self::Keep | Self::Drop | Self::Refuse(_) => 0,
+        }
+    }
 }
 
 /// Why an item ends among the dead letters.

@@ -1,5 +1,7 @@
 //! The guest `faulty`, asked for each of its faults.
 
+use std::time::{Duration, Instant};
+
 use super::{ITEMS, faults_cost_only_their_items, items, run, text};
 use crate::harness::{Folder, guest_arg};
 
@@ -116,4 +118,27 @@ fn a_flood_of_log_lines_is_cut_and_counted() {
         .collect();
     assert_eq!(dropped.len(), 1, "{dropped:?}");
     assert_eq!((&dropped[0]["lines"], &dropped[0]["slot"]), (&100.into(), &"faulty".into()));
+}
+
+#[test]
+fn a_run_that_has_ended_waits_for_no_item_that_hangs() {
+    let folder = Folder::new();
+    let item = |n: usize| {
+        let fault = if n == 0 { "reject" } else { "spin" };
+        // The first batch is quick, those after it take minutes.
+        if n == 0 || n >= 100 {
+            format!("{{\"id\":\"{n}\",\"fault\":\"{fault}\"}}\n")
+        } else {
+            format!("{{\"id\":\"{n}\"}}\n")
+        }
+    };
+    folder.write("items.ndjson", (0..300).map(item).collect::<String>());
+    let plugin = guest_arg("faulty");
+    let line = format!(
+        "run --input items.ndjson --id id --plugin {plugin} --max-rejects 0 --batch-size 100 --lanes 2 --deadline 2s"
+    );
+    let begun = Instant::now();
+    folder.atlas(line.split(' ')).run().exits(3);
+    let took = begun.elapsed();
+    assert!(took < Duration::from_secs(60), "{took:?}, where all calls would take minutes");
 }

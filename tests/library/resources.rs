@@ -4,6 +4,8 @@ use std::path::Path;
 use std::process::Command;
 
 use atlas_host::coordinator::{Host, Job};
+use atlas_host::model::{Item, Outcome};
+use atlas_host::plugin::Call;
 
 use super::{host, items, planned};
 use crate::harness::{Folder, guest};
@@ -42,10 +44,10 @@ fn descriptors() -> usize {
     entries("/proc/self/fd")
 }
 
-/// Memory of this process that is resident, in KiB.
-fn resident_kib() -> u64 {
+/// Memory of this process by that name, in KiB.
+fn memory_kib(name: &str) -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").expect("a file of /proc");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a line about memory");
+    let line = status.lines().find_map(|line| line.strip_prefix(name)).expect("a line about memory");
     line.trim().trim_end_matches(" kB").parse().expect("a number")
 }
 
@@ -99,10 +101,28 @@ fn memory_is_flat_over_many_runs_of_one_host() {
     for _ in 0..40 {
         run_once(&host);
     }
-    let before = resident_kib();
+    let before = memory_kib("VmRSS:");
     for _ in 0..20 {
         run_once(&host);
     }
-    let after = resident_kib();
+    let after = memory_kib("VmRSS:");
     assert!(after * 100 <= before * 105, "{before} KiB resident before 20 runs, {after} KiB after");
+}
+
+#[test]
+fn what_answers_hold_is_bounded_where_they_are_many_times_their_items() {
+    if !alone("what_answers_hold_is_bounded_where_they_are_many_times_their_items") {
+        return;
+    }
+    const ITEMS: u64 = 20_000;
+    let long = |_: &Call, item: Item<'_>| {
+        Outcome::Replace(format!(r#"{{"id":{},"text":"{}"}}"#, item.ordinal, "x".repeat(20_000)))
+    };
+    let folder = Folder::new();
+    let job = Job::of_items(items(0, ITEMS), folder.at("out.db"), "items").and_then(|job| job.id("id"));
+    let report = host(2).run(planned(job.expect("a job").operation(long), "concurrent", 1000, 2)).expect("a run");
+    assert_eq!(report.counts.stored, ITEMS);
+    // All answers are 400 MB; as many batches as are under way of small items would hold all of them.
+    let peak_kib = memory_kib("VmHWM:");
+    assert!(peak_kib < 240 << 10, "{peak_kib} KiB");
 }

@@ -3,6 +3,7 @@
 //! Pure towards the run: plugins in, decisions out. Knows no store, no strategy, no other chunk.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::chain::Chain;
@@ -251,6 +252,11 @@ impl<'a> ChunkWork<'a> {
         while let Some((part, halved)) = parts.pop() {
             if part.is_empty() {
                 continue;
+            }
+            if self.chunk.run.over.load(Ordering::Relaxed) {
+                let left = || Err(Fault::new(Code::GuestDeadline, "the run has ended"));
+                results.resize_with(whole, left);
+                break;
             }
             let call = Call { deadline: share(call.deadline, part.len(), whole), ..call.clone() };
             match self.timed(slot, &call, part, halved && part.len() == 1, &mut ask) {

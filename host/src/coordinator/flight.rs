@@ -23,8 +23,9 @@ pub(super) struct Flight {
     /// In force when it was cut, and for all that is done with it.
     pub chain: Arc<Chain>,
     pub batch: Arc<Batch>,
-    /// Of the input, as long as it is under way.
-    pub held_bytes: usize,
+    /// Of the input, as long as it is under way, and of what plugins have answered so far.
+    input_held_bytes: usize,
+    answer_bytes: usize,
     pub plan: Plan,
     pub blank_lines: u64,
     pub digest: Digest,
@@ -92,7 +93,8 @@ impl Flight {
             plan,
             blank_lines: cut.blank_lines,
             digest: cut.digest,
-            held_bytes: cut.batch.held_bytes(),
+            input_held_bytes: cut.batch.held_bytes(),
+            answer_bytes: 0,
             shadows: Arc::from([]),
             logs: chain.slots().map(|_| Arc::default()).collect(),
             decisions,
@@ -122,6 +124,7 @@ impl Flight {
         for (_, decision) in records.filter(|(record, _)| matches!(record.kind, RecordKind::Item { .. })) {
             self.unsettled += usize::from(decision.take().is_some());
         }
+        self.answer_bytes = 0;
         self.logs = chain.slots().map(|_| Arc::default()).collect();
         self.chain = chain;
         self.shadows = Arc::from([]);
@@ -132,6 +135,11 @@ impl Flight {
         self.computed = None;
         self.first_pass.clear();
         self.note_if_computed();
+    }
+
+    /// Bytes that it holds: of the input, and of answers.
+    pub fn held_bytes(&self) -> usize {
+        self.input_held_bytes + self.answer_bytes
     }
 
     /// What each slot of its chain did, and how many items it refused.
@@ -264,6 +272,7 @@ impl Flight {
     fn decide(&mut self, index: u32, decision: Decision) {
         let place = &mut self.decisions[index as usize];
         assert!(place.is_none(), "BUG: record {index} of batch {} was decided twice", self.number);
+        self.answer_bytes += decision.held_bytes();
         *place = Some(decision);
         self.unsettled -= 1;
     }

@@ -15,6 +15,7 @@ mod writing;
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded, never, select, unbounded};
@@ -159,6 +160,8 @@ pub(super) struct Run<'a> {
     next_number: BatchNumber,
     /// Where the next batch that is cut will begin, as a position in the input.
     next_ordinal: u64,
+    /// Bytes that an item of the newest batch holds, on average.
+    item_bytes: usize,
     work: VecDeque<LaneWork>,
     waiting: BinaryHeap<Reverse<Waiting>>,
     /// The lanes of the plan are for the batches that it cuts, not for those before.
@@ -200,6 +203,7 @@ impl<'a> Run<'a> {
             sent: VecDeque::new(),
             next_number: parts.handle.next_batch,
             next_ordinal: parts.handle.next,
+            item_bytes: 0,
             work: VecDeque::new(),
             waiting: BinaryHeap::new(),
             trial: false,
@@ -288,6 +292,7 @@ impl<'a> Run<'a> {
 
     /// What is not committed is given up; the next run reads it again.
     fn abandon(&mut self) {
+        self.parts.shared.over.store(true, Ordering::Relaxed);
         let reason = "the run ended before it was written";
         let numbers: Vec<u64> =
             self.sent.iter().map(|sent| sent.number.0).chain(self.flights.iter().map(|f| f.number.0)).collect();
@@ -318,11 +323,21 @@ impl<'a> Run<'a> {
         let items: usize = self.requested.iter().map(|plan| plan.batch_size).sum::<usize>()
             + self.flights.iter().map(|flight| flight.batch.len()).sum::<usize>()
             + self.sent.iter().map(|sent| sent.items).sum::<usize>();
-        let bytes: usize = self.flights.iter().map(|flight| flight.held_bytes).sum::<usize>()
-            + self.sent.iter().map(|sent| sent.bytes).sum::<usize>();
         batches < most
             && (batches < 2 || items + self.plan.batch_size <= limits::ITEMS_IN_FLIGHT_MAX)
-            && bytes < limits::BYTES_IN_FLIGHT_MAX
+            && self.held_bytes() + self.asked_bytes() < limits::BYTES_IN_FLIGHT_MAX
+    }
+
+    /// Bytes of the input and of answers that batches under way hold.
+    fn held_bytes(&self) -> usize {
+        self.flights.iter().map(Flight::held_bytes).sum::<usize>()
+            + self.sent.iter().map(|sent| sent.bytes).sum::<usize>()
+    }
+
+    /// Bytes that batches asked for will hold, if their items are like those of the newest one.
+    fn asked_bytes(&self) -> usize {
+        let bytes = |plan: &Plan| plan.batch_size.saturating_mul(self.item_bytes).min(self.parts.batch_bytes);
+        self.requested.iter().map(bytes).sum()
     }
 
     /// A lane has nothing to do and nothing is on its way to it, while the oldest batch is being computed.
@@ -441,6 +456,7 @@ impl<'a> Run<'a> {
         let mut flight = Flight::new(number, plan, cut, cut_us, Arc::clone(&self.chain));
         flight.reader_waited(read.waited);
         flight.shadows = self.shadows_of_cut();
+        self.item_bytes = flight.held_bytes() / flight.batch.len();
         self.parts.teller.batch_started(&flight);
         self.flights.push_back(flight);
         if self.parts.shared.view.is_none() {

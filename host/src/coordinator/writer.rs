@@ -17,7 +17,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use super::lanes::panic_text;
 use crate::error::{Code, Error, Result};
 use crate::limits;
-use crate::model::BatchNumber;
+use crate::model::{BatchNumber, Decision};
 use crate::processor::Processor;
 use crate::store::{BatchWrite, BuiltIndex, Receipt, RunHandle, WritePolicy};
 
@@ -385,8 +385,9 @@ impl Loop {
     }
 }
 
+/// Bytes of bodies, nearly: they are those that were read, or stand in their place.
 fn write_bytes(write: &BatchWrite) -> usize {
-    write.batch.held_bytes()
+    write.batch.held_bytes().max(write.decisions.iter().map(Decision::held_bytes).sum())
 }
 
 #[cfg(test)]

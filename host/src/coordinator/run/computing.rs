@@ -86,16 +86,27 @@ impl Run<'_> {
                 self.queue_chunk(waiting.number, waiting.indices, waiting.attempt, false);
             }
         }
-        while let Some(next) = self.work.front().map(LaneWork::number)
+        while let Some(at) = self.next_work()
+            && let Some(next) = self.work.get(at).map(LaneWork::number)
             && self.lanes_in_use < self.lanes_for(next)
         {
-            let Some(work) = self.work.pop_front() else { break };
+            let Some(work) = self.work.remove(at) else { break };
             self.note_lane_time();
             self.lanes_in_use += 1;
             self.peak_lanes = self.peak_lanes.max(self.lanes_in_use);
             submit(self.parts.lanes, work, &self.done.0, self.parts.control.flag());
         }
         self.parts.teller.lanes_in_use(self.lanes_in_use as u64);
+    }
+
+    /// Place of the work that a lane takes next. Plugins may answer a multiple of what they are given: where batches under way
+    /// hold too much, only the oldest goes on, after which some of it is written and let go.
+    fn next_work(&self) -> Option<usize> {
+        if self.held_bytes() < limits::BYTES_IN_FLIGHT_MAX {
+            return (!self.work.is_empty()).then_some(0);
+        }
+        let oldest = self.flights.iter().find(|flight| !flight.computed())?.number;
+        self.work.iter().position(|work| work.number() == oldest)
     }
 
     /// Lanes that may be at work while this batch is computed: those of the newest plan, unless they are on trial.

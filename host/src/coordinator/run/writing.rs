@@ -18,7 +18,7 @@ impl Run<'_> {
             }
             let flight = self.flights.pop_front().expect("BUG: the front was just there");
             self.shadows_done(&flight);
-            let bytes = flight.held_bytes;
+            let bytes = flight.held_bytes();
             let write = self.batch_write(flight);
             self.sent.push_back(Sent { number: write.number, items: write.batch.len(), bytes });
             let request = WriteRequest {
