@@ -69,6 +69,8 @@ pub const MEMORY_BYTES_MAX: usize = 64 << 20;
 pub const DEADLINE: Duration = Duration::from_secs(5);
 /// Longest deadline that can be asked for: a guest that needs longer for one call is better called with fewer items.
 pub const DEADLINE_LIMIT: Duration = Duration::from_secs(3600);
+/// Addresses of granted hosts are asked for again, where sandboxes start, after this time.
+pub const HOST_ADDRESSES_FRESH: Duration = Duration::from_secs(60);
 /// While halving, a part of a chunk gets a share of the deadline, but never less than this.
 pub const DEADLINE_SHARE_MIN: Duration = Duration::from_millis(500);
 /// The epoch advances this often: the resolution of every deadline.

@@ -55,6 +55,11 @@ fn another_process_changes_the_bounds_of_a_run_that_is_at_work() {
     assert!(!folder.at("atlas.db.inbox").exists(), "the folder goes with the run");
     let shown = words(&folder, "runs show 1 --tuning").exits(0).stdout;
     assert!(shown.contains("10 -> 40"), "{shown}");
+    let shown = words(&folder, "runs show 1").exits(0).stdout;
+    assert!(
+        shown.contains("attempts = 4 (began with 3)") && shown.contains("lanes = 1..1 (began with 1..2)"),
+        "{shown}"
+    );
 }
 
 #[test]

@@ -24,8 +24,11 @@ impl Chain {
     ///
     /// Errors: the store cannot be read.
     pub fn of_run(reader: &Reader, run: RunNumber) -> Result<Self> {
-        let plugins = last_chain(reader.plugins(run)?);
-        Ok(Self::of(plugins.iter().map(|used| (used.role.as_str(), used.digest, used.name.as_str()))))
+        Ok(Self::of_plugins(&last_chain(reader.plugins(run)?)))
+    }
+
+    fn of_plugins(plugins: &[RunPlugin]) -> Self {
+        Self::of(plugins.iter().map(|used| (used.role.as_str(), used.digest, used.name.as_str())))
     }
 }
 
@@ -45,15 +48,21 @@ pub fn past_runs(reader: &mut Reader, collection: &Name, chain: &Chain) -> Resul
         if found.len() == RECOMMEND_RUNS_MAX {
             break;
         }
-        if run.collection == *collection && Chain::of_run(reader, run.run)? == *chain {
-            found.push(past(reader, run)?);
+        if run.collection != *collection {
+            continue;
+        }
+        let plugins = last_chain(reader.plugins(run.run)?);
+        if Chain::of_plugins(&plugins) == *chain {
+            let since = plugins.first().map_or(0, |used| used.from_batch.0);
+            found.push(past(reader, run, since)?);
         }
     }
     Ok(found)
 }
 
-fn past(reader: &mut Reader, run: RunRow) -> Result<PastRun> {
-    let from = BatchNumber(run.batches.saturating_sub(RECOMMEND_BATCHES_MAX));
+/// What batches before `since` cost, other plugins are to blame for.
+fn past(reader: &mut Reader, run: RunRow, since: u64) -> Result<PastRun> {
+    let from = BatchNumber(run.batches.saturating_sub(RECOMMEND_BATCHES_MAX).max(since));
     let batches = reader.batches(run.run, from, RECOMMEND_BATCHES_MAX as usize)?;
     let plans = reader.plans(run.run)?;
     let exhausted = exhausted(reader, &run)?;

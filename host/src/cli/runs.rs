@@ -287,19 +287,30 @@ fn about(run: &RunRow, held: bool, plugins: &[RunPlugin]) -> String {
         ("seed", run.seed.to_string()),
         ("clock", time(run.clock_ms)),
         ("identity", lines(run.identity.clone())),
-        ("settings", lines(flat(&json(&run.settings_json)))),
+        ("settings", lines(in_force(&json(&run.settings_json)))),
     ])
 }
 
-/// Members of an object as pairs; texts without their quotes, lists without their brackets.
-fn flat(settings: &Value) -> Vec<(String, String)> {
+/// Settings as pairs; texts without their quotes, lists without their brackets. With those that were changed while the run was
+/// at work stands what it began with.
+fn in_force(settings: &Value) -> Vec<(String, String)> {
     let plain = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    let text = |value: &Value| match value {
-        Value::Array(values) => values.iter().map(plain).collect::<Vec<_>>().join(", "),
-        other => plain(other),
+    let text = |name: &str, value: &Value| {
+        let value = match value {
+            Value::Array(values) => values.iter().map(plain).collect::<Vec<_>>().join(", "),
+            other => plain(other),
+        };
+        match &settings["changed"][name] {
+            Value::Null => value,
+            began => format!("{value} (began with {})", plain(began)),
+        }
     };
     match settings {
-        Value::Object(members) => members.iter().map(|(name, value)| (name.clone(), text(value))).collect(),
+        Value::Object(members) => members
+            .iter()
+            .filter(|(name, _)| *name != "changed")
+            .map(|(name, value)| (name.clone(), text(name, value)))
+            .collect(),
         Value::Null => Vec::new(),
         other => vec![("all".to_owned(), other.to_string())],
     }

@@ -73,6 +73,8 @@ pub(super) struct RunParts<'a> {
     pub batch_bytes: usize,
     pub batch_wait: Duration,
     pub attempts: u32,
+    /// All settings in force, as the row of the run has them.
+    pub settings_json: String,
     pub budget: Option<Budget>,
     pub input_names: Arc<[String]>,
     pub dead_letters: Option<Arc<[i64]>>,

@@ -159,6 +159,7 @@ pub(super) fn run(host: &Host, mut job: Job) -> Result<RunReport, RunFailure> {
         batch_bytes: job.batch_bytes,
         batch_wait: job.batch_wait,
         attempts: job.attempts,
+        settings_json: job.settings_json.clone(),
         budget: job.max_rejects.map(|limit| Budget { limit, failed: handle.counts.failed(), read: handle.counts.read }),
         input_names: names,
         dead_letters: job.dead_letters.clone(),

@@ -11,6 +11,7 @@ mod cpu;
 mod engine;
 mod grants;
 mod host_time;
+mod hosts;
 mod imports;
 mod load;
 mod lookup;

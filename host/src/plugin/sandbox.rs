@@ -14,6 +14,7 @@ use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use super::abi::{ItemAbi, OutcomeAbi, VerdictAbi};
 use super::call::{Answer, Call, Fault, LogBudget};
 use super::grants::Grants;
+use super::hosts::Hosts;
 use super::lookup::Lookup;
 use super::{OPERATION, VALIDATOR, wasi};
 use crate::error::Code;
@@ -25,6 +26,7 @@ pub(super) struct SandboxSetup {
     pub slot: Name,
     pub pre: InstancePre<GuestState>,
     pub grants: Grants,
+    pub hosts: Hosts,
     pub config: Arc<BTreeMap<String, String>>,
     pub memory_bytes_max: usize,
     pub census: Census,
@@ -218,8 +220,8 @@ impl Sandbox {
         let sink = Arc::new(LogSink::default());
         let idle = Call::idle();
         sink.place(&setup.slot, &idle);
-        let wasi =
-            wasi::context(&setup.grants, &clock, &seed, &sink).map_err(|why| Fault::new(Code::GuestStart, why))?;
+        let wasi = wasi::context(&setup.grants, &setup.hosts, &clock, &seed, &sink)
+            .map_err(|why| Fault::new(Code::GuestStart, why))?;
         let mut table = ResourceTable::new();
         table.set_max_capacity(limits::HANDLES_MAX);
         let state = GuestState {

@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::call::{Answer, Call, Fault};
 use super::cpu::CpuMeter;
 use super::grants::Grants;
+use super::hosts::Hosts;
 use super::load::Plugin;
 use super::lookup::Lookup;
 use super::sandbox::{CallRuntime, Sandbox, SandboxSetup};
@@ -126,6 +127,7 @@ impl Slot {
             slot: name.clone(),
             pre: plugin.prepare()?,
             grants: settings.grants.clone(),
+            hosts: Hosts::new(&settings.grants.hosts),
             config: Arc::new(settings.config),
             memory_bytes_max: plugin.engine().memory_bytes_max(),
             census: plugin.engine().census().clone(),

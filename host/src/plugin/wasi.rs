@@ -17,6 +17,7 @@ use wasmtime_wasi::sockets::SocketAddrUse;
 use wasmtime_wasi::{FsPerms, HostMonotonicClock, HostWallClock, WasiCtx, WasiCtxBuilder};
 
 use super::grants::Grants;
+use super::hosts::Hosts;
 use super::sandbox::{GuestState, LogSink};
 use crate::limits;
 
@@ -134,8 +135,14 @@ impl AsyncWrite for GuestStream {
 
 /// A context with these grants and nothing else.
 ///
-/// Errors: a granted directory that cannot be opened.
-pub(super) fn context(grants: &Grants, clock: &Clock, seed: &Seed, sink: &Arc<LogSink>) -> Result<WasiCtx, String> {
+/// Errors: a granted directory that cannot be opened, a granted host that cannot be found.
+pub(super) fn context(
+    grants: &Grants,
+    hosts: &Hosts,
+    clock: &Clock,
+    seed: &Seed,
+    sink: &Arc<LogSink>,
+) -> Result<WasiCtx, String> {
     let mut builder = WasiCtxBuilder::new();
     builder
         .stdout(GuestOutput { sink: Arc::clone(sink), level: tracing::Level::INFO })
@@ -160,7 +167,7 @@ pub(super) fn context(grants: &Grants, clock: &Clock, seed: &Seed, sink: &Arc<Lo
             .map_err(|error| format!("granted directory {} cannot be opened: {error}", dir.host.display()))?;
     }
     if !grants.hosts.is_empty() {
-        let allowed = resolve(&grants.hosts)?;
+        let allowed = hosts.addresses()?;
         builder.socket_addr_check(move |address, use_| {
             let granted = match use_ {
                 // What connecting does by itself: any port of its own.
@@ -175,15 +182,4 @@ pub(super) fn context(grants: &Grants, clock: &Clock, seed: &Seed, sink: &Arc<Lo
         });
     }
     Ok(builder.build())
-}
-
-fn resolve(hosts: &[String]) -> Result<Vec<SocketAddr>, String> {
-    use std::net::ToSocketAddrs;
-    let mut addresses = Vec::new();
-    for host in hosts {
-        let found =
-            host.to_socket_addrs().map_err(|error| format!("granted host {host} cannot be resolved: {error}"))?;
-        addresses.extend(found);
-    }
-    Ok(addresses)
 }

@@ -90,6 +90,12 @@ pub trait Processor: Send {
         Ok(())
     }
 
+    /// Keeps the settings that are in force from now on, if this processor remembers runs.
+    fn note_settings(&mut self, run: &RunHandle, settings_json: &str) -> Result<()> {
+        let _ = (run, settings_json);
+        Ok(())
+    }
+
     /// Ends a run.
     fn finish_run(&mut self, run: &RunHandle, end: &RunEnd) -> Result<()>;
 

@@ -89,6 +89,10 @@ impl Processor for StorageProcessor {
         self.writer.note_swaps(run, steps)
     }
 
+    fn note_settings(&mut self, run: &RunHandle, settings_json: &str) -> Result<()> {
+        self.writer.note_settings(run, settings_json)
+    }
+
     fn finish_run(&mut self, run: &RunHandle, end: &RunEnd) -> Result<()> {
         self.writer.finish_run(run, end).map(|_| ())
     }

@@ -135,6 +135,13 @@ pub(super) fn interrupt(conn: &Connection) -> Result<()> {
     Ok(())
 }
 
+/// What is in force now, in the place of what was.
+pub(super) fn note_settings(conn: &Connection, run: RunNumber, settings_json: &str) -> Result<()> {
+    conn.execute("UPDATE atlas_runs SET settings = ?2 WHERE id = ?1", (int(run.0), settings_json))
+        .or_fail(conn, "noting the settings of a run")
+        .map(|_| ())
+}
+
 /// Lets go of the metrics of all but the newest `keep` batches. Their counts stay, so that provenance and books stay whole.
 pub(super) fn prune(conn: &Connection, keep: u64) -> Result<()> {
     conn.execute(

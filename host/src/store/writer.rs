@@ -234,6 +234,11 @@ impl Writer {
         self.within(|w| swaps::add(&w.conn, run.run, steps))
     }
 
+    /// Keeps the settings that are in force from now on.
+    pub fn note_settings(&mut self, run: &RunHandle, settings_json: &str) -> Result<()> {
+        self.within(|w| history::note_settings(&w.conn, run.run, settings_json))
+    }
+
     /// Plugins whose bytes nobody needs: no run of the newest `runs`, none that did not finish or has open dead letters, no
     /// stored row, and no slot as its last or last but one. With `forget` their bytes are let go; their rows stay.
     pub fn forget_plugins(&mut self, runs: u64, forget: bool) -> Result<Vec<KeptPlugin>> {

@@ -162,7 +162,7 @@ impl Strategy for Adaptive {
         self.meter.aim(Setting { size: wanted, lanes });
         self.pace.aim(wanted);
         let under_way = match signals.aim {
-            Aim::Throughput => self.under_way(lanes, wanted),
+            Aim::Throughput => self.under_way(lanes, wanted, signals.batch_time_us()),
             // A batch that waits for a lane takes longer and brings nothing; one may wait for each writer or reader.
             Aim::Latency => lanes + 1,
         };
@@ -227,14 +227,17 @@ impl Adaptive {
 
     /// Batches that may be under way. Full groups are for a writer that sets the pace; lanes that do only must not wait while
     /// a group is written and the next one collected (Little's law), and a new plan shows the sooner the fewer there are.
-    fn under_way(&mut self, lanes: usize, size: usize) -> usize {
+    fn under_way(&mut self, lanes: usize, size: usize, bound_us: Option<f64>) -> usize {
         let fed = batches_in_flight(lanes, size, false);
         if !self.fill_groups || !self.brake.memory_is_free() {
             self.window = None;
             return fed;
         }
-        let full = batches_in_flight(lanes, size, true);
         let setting = self.climb.setting().unwrap_or(Setting { size, lanes });
+        // A batch takes as long as those before it need to be written.
+        let within = bound_us.zip(self.fit.rate(setting.size, setting.lanes));
+        let within = within.map_or(usize::MAX, |(us, rate)| (us / 2e6 * rate / size as f64) as usize);
+        let full = batches_in_flight(lanes, size, true).min(within).max(fed);
         let group = self.fit.group_of_lanes(setting.size, setting.lanes);
         let needed = group.map_or(full, |group| (fed + (2.0 * group / size as f64).ceil() as usize).min(full));
         // Not a new window for every change of the costs.

@@ -4,6 +4,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use serde_json::{Map, Value};
+
 use super::Run;
 use crate::coordinator::control::Command;
 use crate::coordinator::inbox::{Applied, Inbox, Request};
@@ -68,7 +70,21 @@ impl Run<'_> {
         for Applied { setting, value, .. } in &applied {
             self.parts.teller.emit(Event::BoundsChanged { setting: setting.clone(), value: value.clone() });
         }
+        if !applied.is_empty() {
+            self.keep_settings(&applied);
+        }
         applied
+    }
+
+    /// Whoever asks the store for the settings of the run is to hear what is in force.
+    fn keep_settings(&mut self, applied: &[Applied]) {
+        self.parts.settings_json = changed(&self.parts.settings_json, applied);
+        let (handle, settings) = (Arc::clone(&self.parts.handle), self.parts.settings_json.clone());
+        self.parts.writer.leave(self.parts.key, move |processor| {
+            if let Err(error) = processor.note_settings(&handle, &settings) {
+                tracing::warn!(code = error.code().as_str(), "Settings that were changed cannot be kept: {error}.");
+            }
+        });
     }
 
     /// Commands that come from outside of the program are judged first, all of them before the first is obeyed.
@@ -127,6 +143,19 @@ impl Run<'_> {
     }
 }
 
+/// The settings with these values; what the run began with stands in the member `changed`.
+fn changed(settings_json: &str, applied: &[Applied]) -> String {
+    let mut settings: Map<String, Value> = serde_json::from_str(settings_json).unwrap_or_default();
+    let mut began: Map<String, Value> =
+        settings.remove("changed").and_then(|began| serde_json::from_value(began).ok()).unwrap_or_default();
+    for Applied { setting, was, value } in applied {
+        began.entry(setting.clone()).or_insert_with(|| was.clone().into());
+        settings.insert(setting.clone(), vec![value.clone()].into());
+    }
+    settings.insert("changed".to_owned(), began.into());
+    Value::from(settings).to_string()
+}
+
 fn range(interval: Interval) -> String {
     format!("{}..{}", interval.min(), interval.max())
 }
@@ -157,4 +186,18 @@ fn in_words(thresholds: &Thresholds) -> [(&'static str, String); 6] {
 
 fn differing(((setting, was), (_, value)): ((&'static str, String), (&'static str, String))) -> Applied {
     Applied::new(setting, was, value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn changed_settings_are_those_in_force_and_what_a_run_began_with_stays() {
+        let applied = |was: &str, value: &str| [Applied::new("lanes", was.to_owned(), value.to_owned())];
+        let once = changed(r#"{"lanes":["2"],"seed":["7"]}"#, &applied("1..2", "1..1"));
+        assert_eq!(once, r#"{"changed":{"lanes":"1..2"},"lanes":["1..1"],"seed":["7"]}"#);
+        let twice = changed(&once, &applied("1..1", "2..2"));
+        assert_eq!(twice, r#"{"changed":{"lanes":"1..2"},"lanes":["2..2"],"seed":["7"]}"#);
+    }
 }
