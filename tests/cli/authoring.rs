@@ -129,6 +129,26 @@ fn update_writes_what_came_and_leaves_all_else_as_it_was() {
 }
 
 #[test]
+fn an_answer_that_was_let_go_comes_back_with_the_next_update() {
+    let folder = Folder::new();
+    let with = |demand: &str, outcome: &str| {
+        format!(
+            r#"{{"cases": [{{"name": "n", "items": [{{"id": "a", "body": {{"fault": "{demand}"}}, "outcome": {outcome}"#
+        )
+    };
+    folder.write("a.json", with("validator-reject(1)", r#""drop"}]}]}"#));
+    faulty(&folder, "a.json --update").exits(0);
+    let without = folder.read("a.json");
+    assert!(without.starts_with(&with("validator-reject(1)", "null, \"verdict\"")), "{without}");
+    // The validator lets it pass again.
+    folder.write("a.json", without.replace("validator-reject(1)", "drop"));
+    faulty(&folder, "a.json --update").exits(0);
+    let mended = folder.read("a.json");
+    assert!(mended.starts_with(&with("drop", "\"drop\", \"verdict\": \"accept\"")), "{mended}");
+    faulty(&folder, "a.json").exits(0);
+}
+
+#[test]
 fn a_call_that_fails_is_laid_to_the_item_that_ends_it_and_never_written_down() {
     let folder = Folder::new();
     folder.write("a.json", FATAL);

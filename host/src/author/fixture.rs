@@ -7,7 +7,7 @@ use std::io::Read;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use super::exact::Json;
@@ -18,6 +18,9 @@ use crate::limits;
 use crate::model::{Name, Pointer};
 use crate::plugin::Grants;
 use crate::source::judge_body;
+
+/// What stands where no answer is wanted any more.
+const NULL: &str = "null";
 
 /// The clock that plugins under test see where the file sets none: the beginning of 2026.
 const CLOCK_MS: u64 = 1_767_225_600_000;
@@ -60,6 +63,8 @@ pub(super) struct Given {
     pub body: String,
     pub verdict: Option<Wanted>,
     pub outcome: Option<Wanted>,
+    /// Answers that stand there as null, for which nothing is wanted: by their key, with their place.
+    nulls: Vec<(&'static str, Range<usize>)>,
     /// Where a further answer can be put into the file.
     end: usize,
 }
@@ -124,10 +129,15 @@ struct RawItem<'a> {
     id: String,
     #[serde(borrow)]
     body: &'a RawValue,
-    #[serde(default, borrow)]
+    #[serde(default, borrow, deserialize_with = "as_written")]
     verdict: Option<&'a RawValue>,
-    #[serde(default, borrow)]
+    #[serde(default, borrow, deserialize_with = "as_written")]
     outcome: Option<&'a RawValue>,
+}
+
+/// A null is there, too: it has a place in the file.
+fn as_written<'de: 'a, 'a, D: Deserializer<'de>>(value: D) -> Result<Option<&'a RawValue>, D::Error> {
+    <&RawValue>::deserialize(value).map(Some)
 }
 
 impl Fixture {
@@ -235,12 +245,17 @@ impl Fixture {
 impl Given {
     /// What has to be written so that the item wants this answer; none where nothing is to be wanted and nothing is.
     pub fn edit(&self, key: &str, wanted: Option<&Wanted>, answer: Option<&str>) -> Option<Edit> {
-        match (wanted, answer) {
-            (Some(wanted), answer) => {
-                Some(Edit { place: wanted.place.clone(), text: answer.unwrap_or("null").to_owned() })
+        let null = self.nulls.iter().find(|(name, _)| *name == key);
+        match (wanted, answer, null) {
+            (Some(wanted), answer, _) => {
+                Some(Edit { place: wanted.place.clone(), text: answer.unwrap_or(NULL).to_owned() })
             }
-            (None, Some(answer)) => Some(Edit { place: self.end..self.end, text: format!(", \"{key}\": {answer}") }),
-            (None, None) => None,
+            // A second member of that name would make the file unreadable.
+            (None, Some(answer), Some((_, place))) => Some(Edit { place: place.clone(), text: answer.to_owned() }),
+            (None, Some(answer), None) => {
+                Some(Edit { place: self.end..self.end, text: format!(", \"{key}\": {answer}") })
+            }
+            (None, None, _) => None,
         }
     }
 }
@@ -252,17 +267,23 @@ fn given(text: &str, item: &RawItem<'_>) -> Result<Given, (usize, String)> {
         return Err((at, format!("an id has 1 to {} bytes and no NUL", limits::ID_BYTES_MAX)));
     }
     judge_body(body).map_err(|problem| (at, format!("item {:?}: {}", item.id, problem.message)))?;
-    let wanted = |raw: Option<&RawValue>, kinds: &[&str]| {
+    let mut nulls = Vec::new();
+    let mut wanted = |key: &'static str, raw: Option<&RawValue>, kinds: &[&str]| {
         let Some(raw) = raw else { return Ok(None) };
         let at = offset(text, raw.get());
+        if raw.get() == NULL {
+            nulls.push((key, at..at + NULL.len()));
+            return Ok(None);
+        }
         let value = Json::parse(raw.get()).map_err(|why| (at, why))?;
         judge_wanted(&value, kinds).map_err(|why| (at, format!("item {:?}: {why}", item.id)))?;
         Ok(Some(Wanted { value, place: at..at + raw.get().len() }))
     };
-    let (verdict, outcome) = (wanted(item.verdict, VERDICTS)?, wanted(item.outcome, OUTCOMES)?);
+    let verdict = wanted("verdict", item.verdict, VERDICTS)?;
+    let outcome = wanted("outcome", item.outcome, OUTCOMES)?;
     let ends = [Some(item.body), item.verdict, item.outcome].into_iter().flatten();
     let end = ends.map(|raw| offset(text, raw.get()) + raw.get().len()).max().unwrap_or(at);
-    Ok(Given { id: item.id.clone(), body: body.to_owned(), verdict, outcome, end })
+    Ok(Given { id: item.id.clone(), body: body.to_owned(), verdict, outcome, nulls, end })
 }
 
 /// Where a part of a text begins in it.
@@ -313,8 +334,26 @@ mod tests {
         let wanted = ONE.replace("\"keep\"", "\"drop\", \"verdict\": \"accept\"");
         assert_eq!(edited(&fixture.text, &edits), wanted);
         assert_eq!(item.edit("verdict", None, None), None);
+    }
+
+    #[test]
+    fn an_answer_that_comes_back_takes_the_place_of_the_null_that_was_written_for_it() {
+        let fixture = parsed(ONE).unwrap();
+        let item = &fixture.cases[0].items[0];
         let none = item.edit("outcome", item.outcome.as_ref(), None).unwrap();
-        assert!(parsed(&edited(&fixture.text, &[none])).unwrap().cases[0].items[0].outcome.is_none());
+        let without = edited(&fixture.text, &[none]);
+        assert_eq!(without, ONE.replace("\"keep\"", "null"));
+        let fixture = parsed(&without).unwrap();
+        let item = &fixture.cases[0].items[0];
+        assert!(item.outcome.is_none(), "nothing is wanted");
+        assert_eq!(item.edit("outcome", None, None), None);
+        let edits = [
+            item.edit("verdict", None, Some("\"accept\"")).unwrap(),
+            item.edit("outcome", None, Some("\"keep\"")).unwrap(),
+        ];
+        let mended = edited(&fixture.text, &edits);
+        assert_eq!(mended, ONE.replace("\"keep\"", "\"keep\", \"verdict\": \"accept\""));
+        assert!(parsed(&mended).unwrap().cases[0].items[0].outcome.is_some());
     }
 
     #[test]
