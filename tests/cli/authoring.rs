@@ -4,7 +4,7 @@ use atlas_host::author::CONTRACT_FILES;
 use serde_json::Value;
 
 use super::{Redact, golden, words};
-use crate::harness::{Folder, author, guest, guest_arg, root};
+use crate::harness::{Folder, author, cache, guest, guest_arg, root};
 
 #[test]
 fn a_project_has_the_contract_of_this_repository() {
@@ -279,6 +279,17 @@ fn projects_of_one_name_are_not_taken_for_each_other() {
     let (one, two) = ran.stdout.split_once("two/build/twin.wasm").expect("two components");
     assert!(one.contains("atlas:batch/operation@0.1.0") && !one.contains("atlas:batch/validator@0.1.0"), "{one}");
     assert!(two.contains("atlas:batch/validator@0.1.0") && !two.contains("atlas:batch/operation@0.1.0"), "{two}");
+}
+
+/// Tools work in the folder of the project, the host where it was called.
+#[test]
+fn folders_that_the_environment_names_from_here_are_the_same_for_host_and_tools() {
+    let folder = Folder::new();
+    words(&folder, "new p --lang rust").exits(0);
+    std::os::unix::fs::symlink(cache(), folder.at("kept")).expect("a link");
+    author(folder.path(), "ATLAS_CACHE_DIR=kept atlas-host build p").exits(0);
+    author(folder.path(), "CARGO_TARGET_DIR=kept/rust atlas-host build p").exits(0);
+    assert!(!folder.at("p/kept").exists(), "nothing is made in the project");
 }
 
 #[test]

