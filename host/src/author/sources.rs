@@ -1,7 +1,8 @@
 //! The files that go into a component: those of its project, and what it shares with others.
 //!
 //! Shared are the files beside the list of packages that the project takes from a folder above its own (but not the projects
-//! there), and whatever a source names by a relative path in quotes, as `#include`, `import` and `path = ` do.
+//! there), and whatever a source names by a relative path in quotes, as `#include`, `import` and `path = ` do, or after
+//! `//go:embed`.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -35,7 +36,11 @@ pub(super) fn each(project: &Project, see: &mut dyn FnMut(&Path, &[u8])) -> bool
     while let Some(path) = walk.waiting.pop() {
         let Ok(bytes) = fs::read(&path) else { return false };
         see(&path, &bytes);
-        if bytes.len() <= limits::SOURCE_BYTES_MAX && !walk.named_in(&path, &String::from_utf8_lossy(&bytes)) {
+        if bytes.len() > limits::SOURCE_BYTES_MAX {
+            continue;
+        }
+        let text = String::from_utf8_lossy(&bytes);
+        if !walk.named_in(&path, &text) || !walk.embedded_in(&path, &text) {
             return false;
         }
     }
@@ -82,7 +87,7 @@ impl Walk<'_> {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         name.starts_with('.')
             || self.project.language.ignored.iter().any(|ignored| ignored.trim_end_matches('/') == name)
-            // Further down such a file may be part of the plugin (`include_str!`, `//go:embed`).
+            // Further down such a file may be part of the plugin (`include_str!`).
             || depth == 0
                 && (path.extension().is_some_and(|extension| DATA.iter().any(|data| extension == *data))
                     || name.ends_with(".db")
@@ -113,6 +118,65 @@ impl Walk<'_> {
         }
         true
     }
+
+    /// Takes in what a Go source embeds: files wherever they lie, and folders with all below them.
+    fn embedded_in(&mut self, path: &Path, text: &str) -> bool {
+        if path.extension().is_none_or(|extension| extension != "go") {
+            return true;
+        }
+        let lines = text.lines().filter_map(|line| line.trim_start().strip_prefix("//go:embed"));
+        for pattern in lines.filter(|rest| rest.starts_with([' ', '\t'])).flat_map(patterns) {
+            let mut places = vec![path.parent().unwrap_or(Path::new("/")).to_owned()];
+            for part in pattern.strip_prefix("all:").unwrap_or(pattern).split('/') {
+                places = places.iter().flat_map(|place| entries(place)).filter(|place| fits(part, place)).collect();
+            }
+            while let Some(place) = places.pop() {
+                if place.is_dir() && !place.is_symlink() {
+                    places.extend(entries(&place));
+                } else if !self.file(place) {
+                    return false;
+                }
+            }
+        }
+        true
+    }
+}
+
+/// The patterns of one `//go:embed`: words, or in quotes.
+fn patterns(mut line: &str) -> Vec<&str> {
+    let mut found = Vec::new();
+    loop {
+        line = line.trim_start();
+        let Some(first) = line.chars().next() else { return found };
+        let quoted = matches!(first, '"' | '`');
+        let rest = if quoted { &line[1..] } else { line };
+        let end = rest.find(|c: char| if quoted { c == first } else { c.is_whitespace() }).unwrap_or(rest.len());
+        found.push(&rest[..end]);
+        line = rest.get(end + 1..).unwrap_or_default();
+    }
+}
+
+/// True if the name of a file is as Go's `path.Match` wants it. A class such as `[a-z]` fits any character here: one file too
+/// many costs a build, one too few a wrong component.
+fn fits(pattern: &str, place: &Path) -> bool {
+    fn all(pattern: &[char], name: &[char]) -> bool {
+        match pattern {
+            [] => name.is_empty(),
+            ['*', rest @ ..] => (0..=name.len()).any(|from| all(rest, &name[from..])),
+            ['[', rest @ ..] => {
+                let end = rest.iter().position(|c| *c == ']').map_or(rest.len(), |end| end + 1);
+                !name.is_empty() && all(&rest[end..], &name[1..])
+            }
+            ['\\', wanted, rest @ ..] => name.first() == Some(wanted) && all(rest, &name[1..]),
+            [wanted, rest @ ..] => name.first().is_some_and(|c| *wanted == '?' || wanted == c) && all(rest, &name[1..]),
+        }
+    }
+    let chars = |text: &str| text.chars().collect::<Vec<_>>();
+    all(&chars(pattern), &chars(&place.file_name().unwrap_or_default().to_string_lossy()))
+}
+
+fn entries(folder: &Path) -> Vec<PathBuf> {
+    fs::read_dir(folder).map_or_else(|_| Vec::new(), |all| all.flatten().map(|entry| entry.path()).collect())
 }
 
 /// Without `.` and `..`, so that one file has one name.
@@ -182,6 +246,46 @@ mod tests {
         let files = found(&project, top);
         assert!(files.contains(&"c/common/a.c".to_owned()) && files.contains(&"c/common/b.h".to_owned()), "{files:?}");
         assert!(!files.contains(&"c/common/other.h".to_owned()), "{files:?}");
+    }
+
+    #[test]
+    fn what_a_go_source_embeds_is_a_source_wherever_it_lies() {
+        let home = tempfile::tempdir().unwrap();
+        let (top, one) = (home.path(), home.path().join("one"));
+        let project = made("go", &one);
+        for beside in ["countries.csv", "tried.ndjson", "atlas.db", "a b.md", "t1.tsv", "t22.tsv", "z.gz"] {
+            fs::write(one.join(beside), "").unwrap();
+        }
+        fs::create_dir_all(one.join("fixtures/deep")).unwrap();
+        fs::write(one.join("fixtures/deep/rows.csv"), "").unwrap();
+        let data = |project: &Project| {
+            let mut files = found(project, top);
+            files.retain(|name| !name.ends_with(".go") && !name.ends_with("go.mod"));
+            files
+        };
+        assert_eq!(data(&project), [""; 0], "records beside the sources are what it is tried with");
+        let embeds = "package main\n//go:embed countries.csv \"a b.md\" `t?.tsv`\nvar a embed.FS\n\
+            var (\n\t//go:embed all:fixtures/d*\n\tb embed.FS\n)\n//go:embedded z.gz\n// countries.tsv\n";
+        fs::write(one.join("data.go"), embeds).unwrap();
+        assert_eq!(data(&project), ["one/a b.md", "one/countries.csv", "one/fixtures/deep/rows.csv", "one/t1.tsv"]);
+    }
+
+    #[test]
+    fn names_fit_patterns_as_go_has_them() {
+        for (pattern, name, wanted) in [
+            ("*.csv", "a.csv", true),
+            ("*.csv", "a.csv.gz", false),
+            ("a*b*c", "a-b-b-c", true),
+            ("?", "ä", true),
+            ("?", "", false),
+            ("[a-c].md", "b.md", true),
+            ("[a-c", "b", true),
+            ("\\*", "*", true),
+            ("\\*", "a", false),
+            ("a", "ab", false),
+        ] {
+            assert_eq!(fits(pattern, Path::new(name)), wanted, "{pattern} {name}");
+        }
     }
 
     #[test]
