@@ -3,7 +3,8 @@
 use rusqlite::Connection;
 
 use super::{sql, with_store, words};
-use crate::harness::{Folder, Ran, guest_arg};
+use crate::harness::{Folder, Ran, guest, guest_arg};
+use crate::swap::stamp;
 
 #[test]
 fn a_retry_whose_plugin_the_store_has_lost_asks_for_its_file_and_goes_on_with_it() {
@@ -35,8 +36,9 @@ fn with_letters(further: &str) -> Folder {
         "in.ndjson",
         "{\"id\":\"a\"}\n{\"id\":\"b\",\"fault\":\"retry\"}\n{\"id\":\"c\",\"fault\":\"emit(2)\"}\n",
     );
-    let rules = guest_arg("ticket-rules");
-    words(&folder, &format!("run -q --input in.ndjson --id id --validator rules={rules} {further}")).exits(3);
+    let (rules, identity) = (guest_arg("ticket-rules"), guest_arg("identity"));
+    let plugins = format!("--validator rules={rules} --plugin work={identity}");
+    words(&folder, &format!("run -q --input in.ndjson --id id {plugins} {further}")).exits(3);
     folder
 }
 
@@ -79,6 +81,104 @@ fn what_a_retry_stored_leads_to_the_line_that_it_came_of_whatever_its_id() {
 }
 
 #[test]
+fn a_plugin_given_for_one_slot_leaves_the_others_at_their_work() {
+    let folder = Folder::new();
+    folder.write("in.ndjson", "{\"id\":\"a\",\"n\":1,\"fault\":\"reject\"}\n");
+    folder.write("stamp.wasm", stamp("v1"));
+    let (faulty, identity) = (guest_arg("faulty"), guest_arg("identity"));
+    let plugins = format!("--validator rules=stamp.wasm --validator more={faulty} --plugin first=stamp.wasm");
+    words(&folder, &format!("run -q --input in.ndjson --id id {plugins} --plugin second={faulty}")).exits(3);
+    for (given, told) in [
+        (
+            format!("--plugin other={identity}"),
+            "run 1 had several of role operation: first, second, and none of them is other",
+        ),
+        (
+            format!("--validator other={faulty}"),
+            "run 1 had several of role validator: rules, more, and none of them is other",
+        ),
+    ] {
+        words(&folder, &format!("dead-letters retry --run 1 {given}")).exits(2).says(told).says("SLOT=FILE");
+    }
+    assert_eq!(sql(&folder, "SELECT count(*) FROM atlas_runs"), ["1"], "nothing was begun");
+    words(&folder, &format!("dead-letters retry -q --validator rules={faulty} --plugin second={identity}")).exits(0);
+    let slots = "SELECT slot FROM atlas_run_plugins WHERE run = 2 ORDER BY position";
+    assert_eq!(sql(&folder, slots), ["rules", "more", "first", "second"]);
+    assert_eq!(sql(&folder, "SELECT body ->> '$.by' FROM items"), ["v1"], "the first stage has had it");
+    words(&folder, "verify").exits(0);
+}
+
+#[test]
+fn a_run_gets_a_further_plugin_only_where_its_letters_are_asked_for() {
+    let folder = Folder::new();
+    folder.write(
+        "in.ndjson",
+        "{\"id\":\"a\",\"fault\":\"reject\"}\n{\"id\":\"b\",\"n\":1,\"fault\":\"validator-reject(1)\"}\n",
+    );
+    folder.write("stamp.wasm", stamp("v1"));
+    let (faulty, identity) = (guest_arg("faulty"), guest_arg("identity"));
+    words(&folder, &format!("run -q --input in.ndjson --id id --plugin work={faulty}")).exits(3);
+    // What this moves out has been through the operation.
+    words(&folder, &format!("revalidate -q --dead-letter --validator rules={faulty}")).exits(3);
+    words(&folder, &format!("dead-letters retry --plugin work={identity}"))
+        .exits(2)
+        .says("run 2 had no operation, so slot work would be added to it")
+        .says("--run RUN");
+    assert_eq!(sql(&folder, "SELECT count(*) FROM items"), ["0"], "no run is tried where one cannot be");
+    words(&folder, &format!("dead-letters retry -q --run 1 --plugin work={identity}")).exits(0);
+    words(&folder, "dead-letters retry -q --run 2 --validator rules=stamp.wasm --plugin work=stamp.wasm").exits(0);
+    assert_eq!(sql(&folder, "SELECT id, body ->> '$.by' FROM items ORDER BY id"), ["a,", "b,v1"]);
+    words(&folder, "verify").exits(0);
+}
+
+#[test]
+fn with_into_only_letters_of_that_collection_are_tried() {
+    let folder = Folder::new();
+    folder.write("in.ndjson", "{\"id\":\"a\",\"fault\":\"reject\"}\n");
+    let (faulty, identity) = (guest_arg("faulty"), guest_arg("identity"));
+    for collection in ["one", "two", "three"] {
+        let ran =
+            words(&folder, &format!("run -q --input in.ndjson --id id --into {collection} --plugin work={faulty}"));
+        ran.exits(3);
+    }
+    let open = "SELECT collection FROM atlas_dead_letters AS l JOIN atlas_runs AS r ON r.id = l.run
+                WHERE l.state = 'open' ORDER BY collection";
+    let work = format!("work={identity}");
+    let retry = ["dead-letters", "retry", "-q", "--plugin", &work];
+    folder.atlas(retry.iter().chain(&["--into", "four"])).run().exits(0);
+    assert_eq!(sql(&folder, open), ["one", "three", "two"]);
+    folder.atlas(retry.iter().chain(&["--into", "one"])).run().exits(0);
+    assert_eq!(sql(&folder, open), ["three", "two"]);
+    folder.atlas(retry).env("ATLAS_INTO", "two").run().exits(0);
+    assert_eq!(sql(&folder, open), ["three"]);
+    // The file is about runs.
+    folder.write("atlas.toml", "into = \"four\"\n");
+    folder.atlas(retry).run().exits(0);
+    assert_eq!(sql(&folder, open), [""; 0]);
+    words(&folder, "verify").exits(0);
+}
+
+#[test]
+fn plugins_of_the_file_are_for_runs_and_those_of_the_environment_count_as_given() {
+    let folder = Folder::new();
+    folder.write("in.ndjson", "{\"id\":\"a\",\"fault\":\"reject\"}\n");
+    let copy = |name: &str| std::fs::copy(guest(name), folder.at("work.wasm")).map(drop).expect("a copy");
+    copy("faulty");
+    folder.write("atlas.toml", "id = \"id\"\n[plugins.work]\nsource = \"work.wasm\"\nrole = \"operation\"\n");
+    words(&folder, "run -q --input in.ndjson").exits(3);
+    copy("identity");
+    words(&folder, "dead-letters retry -q").exits(3);
+    assert_eq!(
+        sql(&folder, "SELECT count(DISTINCT digest) FROM atlas_run_plugins"),
+        ["1"],
+        "the store's, not the file's"
+    );
+    folder.atlas(["dead-letters", "retry", "-q"]).env("ATLAS_PLUGIN", "work=work.wasm").run().exits(0);
+    assert_eq!(sql(&folder, "SELECT id FROM items"), ["a"]);
+    words(&folder, "verify").exits(0);
+}
+
+#[test]
 fn letters_are_chosen_by_the_slot_and_the_plugin_that_refused_them() {
     let folder = with_store();
     let tried = |further: &str| {
@@ -112,8 +212,9 @@ fn a_letter_does_not_take_the_place_of_what_was_written_after_it() {
         let folder = Folder::new();
         folder.write("old.ndjson", "{\"id\":\"a\",\"v\":1}\n{\"id\":\"b\",\"v\":1}\n{\"id\":\"a\",\"v\":2}\n{\"id\":\"d\",\"fault\":\"emit(1)\"}\n");
         folder.write("new.ndjson", "{\"id\":\"b\",\"v\":3}\n{\"id\":\"d#0\",\"v\":3}\n");
-        let rules = guest_arg("ticket-rules");
-        words(&folder, &format!("run -q --input old.ndjson --id id --validator rules={rules}")).exits(3);
+        let (rules, identity) = (guest_arg("ticket-rules"), guest_arg("identity"));
+        let plugins = format!("--validator rules={rules} --plugin work={identity}");
+        words(&folder, &format!("run -q --input old.ndjson --id id {plugins}")).exits(3);
         words(&folder, "run -q --input new.ndjson --id id").exits(0);
         retry(&folder, &format!("--batch-size {size}")).exits(3);
         let rows = "SELECT id || ' ' || coalesce(body ->> '$.v', '-') FROM items ORDER BY id";

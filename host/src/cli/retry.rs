@@ -11,6 +11,7 @@ use clap::Args;
 use super::dead_letters::{digits, phase, plugin};
 use super::history::last_chain;
 use super::job_args::JobArgs;
+use super::layers::{ConfigFile, Origin};
 use super::locations::Tags;
 use super::print::{self, Printer};
 use super::run::Around;
@@ -19,16 +20,22 @@ use super::{Layers, Talk, plan, run as run_verb};
 use crate::coordinator::{Control, Filling, Host, Input, Job, SlotSpec};
 use crate::error::{Code, Error, Result};
 use crate::model::{Name, Phase, Pointer, RunNumber};
+use crate::plugin::Role;
 use crate::source::{Format, ListSource, MissingId, id_at};
-use crate::store::{DeadLetter, LetterFilter, LetterState, Reader, RunRow};
+use crate::store::{DeadLetter, LetterFilter, LetterState, Reader, RunPlugin, RunRow};
 
 /// Letters fetched at a time.
 const PAGE: usize = 500;
+/// The name of what a retry reads, before the number of the run that the letters are of.
+const INPUT: &str = "dead letters of run ";
 
 /// Try dead letters again, through the run's own plugins or through those given
 ///
-/// Without --plugin or --validator the plugins that the run had are taken from the store. One given takes the place of the
-/// run's plugin of the same slot, or of the same role. The run's id pointer and collection are kept.
+/// Without --plugin or --validator the plugins that the run had are taken from the store; of the file their grants and settings
+/// hold, and not its plugins. One given takes the place of the run's plugin of the same slot, and the others stay; one of
+/// another name takes the place of the only one of its role. Where the run had several, or none and neither --run nor LETTER
+/// says that it is meant, it is refused. The run's id pointer and collection are kept; with --into only letters of runs into
+/// that collection are tried.
 /// What fails again is a dead letter of the new run: it names the letter before, counts its attempts on, and keeps the place
 /// in the input that the first one had.
 #[derive(Args, Debug)]
@@ -76,6 +83,8 @@ pub fn run(args: RetryArgs, layers: &Layers, talk: Talk, printer: &mut Printer) 
         slot: args.slot.clone(),
         plugin: args.digest.as_deref().map(|digits| plugin(&mut reader, digits)).transpose()?,
         state: Some(LetterState::Open),
+        // The default is no choice, and the file is about runs.
+        collection: asked(layers, "into").then(|| args.job.into.clone()),
         ..LetterFilter::default()
     };
     let groups = by_run(&reader, &filter)?;
@@ -84,12 +93,18 @@ pub fn run(args: RetryArgs, layers: &Layers, talk: Talk, printer: &mut Printer) 
         return Ok(0);
     }
     let host = plan::host(&args.job)?;
+    let given = given(&args, (layers, talk), &host)?;
+    // Before the first run begins, so that all are tried or none.
+    for (row, _) in &groups {
+        given.fits(&args, row, &last_chain(reader.plugins(row.run)?))?;
+    }
     let control = Control::default();
     let watch = Watch::start(control.clone());
     let mut code = 0;
     for (number, (row, ids)) in groups.into_iter().enumerate() {
         let reader = Reader::open(&store)?;
-        let mut job = retry_job(&args, (layers, talk), &host, &reader, &row, ids, &store)?;
+        let mut job = retry_job(&args, layers, &row, ids, &store)?;
+        fill(&mut job, &given, &args, layers, &host, &reader, &row)?;
         job.control = control.clone();
         let around = Around { appends: number > 0, ..Around::alone(&watch) };
         code = code.max(run_verb::perform(&host, job, &args.job, (layers, talk), &around, printer)?);
@@ -156,17 +171,15 @@ fn is_of_table(row: &RunRow, letter: &DeadLetter) -> bool {
     letter.phase == Phase::Decode && letter.item_id.is_none() && matches!(format, Some(Format::Csv | Format::Tsv))
 }
 
-fn retry_job(
-    args: &RetryArgs,
-    (layers, talk): (&Layers, Talk),
-    host: &Host,
-    reader: &Reader,
-    row: &RunRow,
-    ids: Vec<i64>,
-    store: &Path,
-) -> Result<Job> {
+/// True if a flag or the environment says so.
+fn asked(layers: &Layers, key: &str) -> bool {
+    let said = |origin: &Origin| origin.origin == "flag" || origin.origin.starts_with("environment ");
+    layers.origins.iter().any(|origin| origin.key == key && said(origin))
+}
+
+fn retry_job(args: &RetryArgs, layers: &Layers, row: &RunRow, ids: Vec<i64>, store: &Path) -> Result<Job> {
     let args_of_job = JobArgs { input: vec!["-".to_owned()], ..(*args.job).clone() };
-    let mut job = plan::job(&args_of_job, layers, host, Tags::Lock(talk))?;
+    let mut job = plan::without_plugins(&args_of_job, layers)?;
     job.collection = row.collection.clone();
     job.over_newer = args.over_newer;
     if job.id.is_none() {
@@ -179,54 +192,131 @@ fn retry_job(
         ids: ids.clone().into_iter(),
         page: Vec::new().into_iter(),
     };
-    let source = ListSource::raw(format!("dead letters of run {}", row.run), letters);
+    let source = ListSource::raw(format!("{INPUT}{}", row.run), letters);
     job.input = Input::Source { source: Box::new(source), resumable: None };
     job.dead_letters = Some(ids.into());
-    keep_plugins(&mut job, args, layers, host, reader, row)?;
     Ok(job)
 }
 
-/// The run's plugins, where none is given for their slot or role.
-fn keep_plugins(
+/// Plugins that are to take the place of those that the runs had.
+struct Given {
+    validators: Vec<SlotSpec>,
+    operations: Vec<SlotSpec>,
+}
+
+/// What flags and the environment give. The grants of flags come when all slots of a run are known.
+fn given(args: &RetryArgs, (layers, talk): (&Layers, Talk), host: &Host) -> Result<Given> {
+    let of = |key, texts: &Vec<String>| if asked(layers, key) { texts.clone() } else { Vec::new() };
+    let args_of_job = JobArgs {
+        input: vec!["-".to_owned()],
+        plugin: of("plugin", &args.job.plugin),
+        validator: of("validator", &args.job.validator),
+        plugin_config: Vec::new(),
+        grant_dir: Vec::new(),
+        grant_env: Vec::new(),
+        grant_host: Vec::new(),
+        grant_collection: Vec::new(),
+        ..(*args.job).clone()
+    };
+    // Without their order the plugins of the file fill no slots, and still say what is granted.
+    let (path, plugins) = (layers.file.path.clone(), layers.file.plugins.clone());
+    let layers = Layers {
+        file: ConfigFile { path, plugins, ..ConfigFile::default() },
+        origins: layers.origins.clone(),
+        ..Layers::default()
+    };
+    let job = plan::job(&args_of_job, &layers, host, Tags::Lock(talk))?;
+    Ok(Given { validators: job.validators, operations: job.operations })
+}
+
+impl Given {
+    fn of(&self, role: Role) -> &[SlotSpec] {
+        match role {
+            Role::Validator => &self.validators,
+            Role::Operation => &self.operations,
+        }
+    }
+
+    /// Errors: CONFIG_3001 if it is not clear which plugins of this run they are to replace.
+    fn fits(&self, args: &RetryArgs, row: &RunRow, chain: &[RunPlugin]) -> Result<()> {
+        let is_meant = args.run.is_some() || !args.letters.is_empty();
+        for role in [Role::Validator, Role::Operation] {
+            let slots = slots(chain, role);
+            let Some(spec) = self.of(role).iter().find(|spec| !slots.contains(&spec.name.as_str())) else { continue };
+            let (name, role, run) = (&spec.name, role.as_str(), row.run);
+            match slots[..] {
+                [] if !is_meant => {
+                    let message = format!("run {run} had no {role}, so slot {name} would be added to it");
+                    return Err(Error::new(Code::ConfigInvalid, message)
+                        .hint("say which letters are meant: --run RUN, or their ids"));
+                }
+                [] | [_] => {}
+                _ => {
+                    let message = format!(
+                        "run {run} had several of role {role}: {}, and none of them is {name}",
+                        slots.join(", ")
+                    );
+                    return Err(Error::new(Code::ConfigInvalid, message)
+                        .hint("say which one is to be replaced: SLOT=FILE; the others stay"));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Names of the slots of one role, in the order of their work.
+fn slots(chain: &[RunPlugin], role: Role) -> Vec<&str> {
+    chain.iter().filter(|used| used.role == role.as_str()).map(|used| used.slot.as_str()).collect()
+}
+
+/// The run's plugins, with those given in their places.
+fn fill(
     job: &mut Job,
+    given: &Given,
     args: &RetryArgs,
     layers: &Layers,
     host: &Host,
     reader: &Reader,
     row: &RunRow,
 ) -> Result<()> {
-    let given_validators = !job.validators.is_empty();
-    let given_operations = !job.operations.is_empty();
     let chain = last_chain(reader.plugins(row.run)?);
-    let names: Vec<Name> = chain.iter().filter_map(|used| Name::parse(&used.slot)).collect();
-    for used in chain {
-        let taken = match used.role.as_str() {
-            "validator" => given_validators,
-            _ => given_operations,
-        };
-        if taken {
+    for (role, specs) in [(Role::Validator, &mut job.validators), (Role::Operation, &mut job.operations)] {
+        let (given, slots) = (given.of(role), slots(&chain, role));
+        if given.iter().any(|spec| !slots.contains(&spec.name.as_str())) {
+            specs.extend_from_slice(given);
             continue;
         }
-        let digest = used.digest.ok_or_else(|| {
-            Error::new(Code::ConfigMissing, format!("slot {} of run {} was native code", used.slot, row.run))
-                .hint("give a component for it: --plugin or --validator")
-        })?;
-        let bytes = reader.plugin_bytes(&digest)?.ok_or_else(|| {
-            Error::new(Code::StoragePrerequisite, format!("the store does not have plugin {digest}"))
-                .hint("give the component's file: --plugin or --validator")
-        })?;
-        let plugin = Arc::new(host.load_plugin_bytes(bytes.into(), &used.name)?);
-        let mut spec = SlotSpec::new(&used.slot, Filling::Component(Arc::clone(&plugin)));
-        if let Some(table) = layers.file.plugins.get(&used.slot) {
-            plan::apply_table(&mut spec, table, &plugin)?;
-        }
-        plan::grants_from_flags(&args.job, &names, &mut spec)?;
-        match used.role.as_str() {
-            "validator" => job.validators.push(spec),
-            _ => job.operations.push(spec),
+        for used in chain.iter().filter(|used| used.role == role.as_str()) {
+            specs.push(match given.iter().find(|spec| spec.name.as_str() == used.slot) {
+                Some(spec) => spec.clone(),
+                None => kept(used, layers, host, reader, row)?,
+            });
         }
     }
+    let names: Vec<Name> = job.validators.iter().chain(&job.operations).map(|slot| slot.name.clone()).collect();
+    for spec in job.validators.iter_mut().chain(&mut job.operations) {
+        plan::grants_from_flags(&args.job, &names, spec)?;
+    }
     Ok(())
+}
+
+/// A plugin that the run had, from the store.
+fn kept(used: &RunPlugin, layers: &Layers, host: &Host, reader: &Reader, row: &RunRow) -> Result<SlotSpec> {
+    let digest = used.digest.ok_or_else(|| {
+        Error::new(Code::ConfigMissing, format!("slot {} of run {} was native code", used.slot, row.run))
+            .hint("give a component for it: --plugin or --validator")
+    })?;
+    let bytes = reader.plugin_bytes(&digest)?.ok_or_else(|| {
+        Error::new(Code::StoragePrerequisite, format!("the store does not have plugin {digest}"))
+            .hint("give the component's file: --plugin or --validator")
+    })?;
+    let plugin = Arc::new(host.load_plugin_bytes(bytes.into(), &used.name)?);
+    let mut spec = SlotSpec::new(&used.slot, Filling::Component(Arc::clone(&plugin)));
+    if let Some(table) = layers.file.plugins.get(&used.slot) {
+        plan::apply_table(&mut spec, table, &plugin)?;
+    }
+    Ok(spec)
 }
 
 /// Letters by id, a page at a time, as (id, body).
