@@ -43,6 +43,27 @@ fn stored_items_that_another_validator_rejects_are_told_and_nothing_is_changed()
 }
 
 #[test]
+fn a_validator_that_reads_the_store_reads_it_here_too_and_nothing_is_changed() {
+    let folder = Folder::new();
+    folder.write("tasks.ndjson", "{\"path\":\"p\",\"name\":\"root\",\"type\":\"MILESTONE\"}\n");
+    folder.write("words.ndjson", "\"refuse 1\"\n\"keep\"\n");
+    words(&folder, "run -q --input tasks.ndjson --id path").exits(0);
+    words(&folder, "run -q --input words.ndjson --into words").exits(0);
+    let counts = "SELECT (SELECT count(*) FROM atlas_runs), (SELECT count(*) FROM atlas_dead_letters),
+                         (SELECT count(*) FROM items), (SELECT count(*) FROM words)";
+    let before = sql(&folder, counts);
+    let ran = words(&folder, &format!("revalidate --validator links={}", guest_arg("task-links"))).exits(3);
+    assert!(ran.stdout.starts_with("\"p\"  TASK_") && ran.stdout.contains("already"), "{}", ran.stdout);
+    ran.says("1 item of `items` checked: 0 passed, 1 rejected, 0 without a verdict. Nothing was changed.");
+    // One that imports the store and passes some.
+    let ran = words(&folder, &format!("revalidate --into words --validator rules={}", guest_arg("probe"))).exits(3);
+    assert!(ran.stdout.starts_with("\"0\"  PROBE_RULE  ") && ran.stdout.lines().count() == 1, "{}", ran.stdout);
+    ran.says("2 items of `words` checked: 1 passed, 1 rejected, 0 without a verdict. Nothing was changed.");
+    assert_eq!(sql(&folder, counts), before);
+    words(&folder, "verify").exits(0);
+}
+
+#[test]
 fn rejected_items_move_to_the_dead_letters_whole_and_can_be_brought_back() {
     for size in [1, 2, 1000] {
         let folder = stored();

@@ -26,7 +26,8 @@ Nothing is changed, unless --dead-letter is given: then each item that a rule re
 letters, in one transaction per batch; `dead-letters retry` can bring it back. An item that gets no verdict, because a \
 validator failed on it, is printed too, and stays. With --stale items are left out that were stored by a batch in which the \
 slot of each validator given was filled by the same component, so that after a validator was exchanged only what the older \
-ones judged is judged again. The exit code is 0 if all pass, else 3.
+ones judged is judged again. A validator that reads the store needs it free of other writers, since it sees what a run would \
+see. The exit code is 0 if all pass, else 3.
 
 Examples:
   atlas-host revalidate --validator rules=new.wasm --into tickets
@@ -110,6 +111,12 @@ fn job(args: &RevalidateArgs, layers: &Layers, talk: Talk) -> Result<(Job, crate
         job.processor = ProcessorKind::Storage;
         job.store = Some(args.job.store.store.clone());
         job.remove_rejected = true;
+    } else if reads_store(&job) {
+        // It looks things up in the store as a run does, of which nothing is kept.
+        job.processor = ProcessorKind::Storage;
+        job.store = Some(args.job.store.store.clone());
+        job.dry_run = true;
+        job.indexes.clear();
     } else {
         job.processor = ProcessorKind::Memory;
         job.store = None;
@@ -117,6 +124,10 @@ fn job(args: &RevalidateArgs, layers: &Layers, talk: Talk) -> Result<(Job, crate
         job.indexes.clear();
     }
     Ok((job, host))
+}
+
+fn reads_store(job: &Job) -> bool {
+    job.validators.iter().any(|spec| matches!(&spec.filling, Filling::Component(plugin) if plugin.imports_store()))
 }
 
 /// The slots of the validators, and what fills them.
