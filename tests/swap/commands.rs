@@ -126,6 +126,60 @@ fn any_version_that_the_store_keeps_can_be_put_back_or_written_to_a_file() {
 }
 
 #[test]
+fn a_rollback_does_not_bring_back_what_the_run_has_put_back() {
+    let folder = Folder::new();
+    for (name, orders) in [("v1", "v1"), ("v2", "v2"), ("late", "v3 trap@1000000")] {
+        folder.write(&format!("{name}.wasm"), stamp(orders));
+    }
+    let mut sent = 50;
+    let mut running = Running::fed(&folder, &numbered(0, sent), RUN);
+    running.committed(sent);
+    beside(&folder, &mut running, &mut sent, "plugins swap work v2.wasm --wait 5m").exits(0);
+    // It writes a batch of its own before it fails.
+    let late = std::thread::scope(|scope| {
+        let told = scope.spawn(|| words(&folder, "plugins swap work late.wasm --wait 5m"));
+        running.until(600, |event| event["event"] == "swap-tried");
+        let mut effect = false;
+        while !effect {
+            running.feed(&numbered(sent, 10));
+            sent += 10;
+            running.until(600, |event| {
+                effect |= event["event"] == "swap-took-effect";
+                event["event"] == "batch-committed"
+            });
+        }
+        running.feed(&numbered(sent, 10));
+        sent += 10;
+        running.committed(10);
+        running.feed(&numbered(1_000_000, 10));
+        running.committed(10);
+        told.join().expect("no panic")
+    });
+    assert!(late.exits(4).stdout.contains("the old plugin was put back"));
+    let ran = beside(&folder, &mut running, &mut sent, "plugins rollback work --wait 5m").exits(0);
+    assert!(ran.stdout.contains("the plugin is in effect"), "{}", ran.stdout);
+    running.close().1.exits(0);
+    let chain = "SELECT p.name FROM atlas_run_plugins AS p ORDER BY p.from_batch";
+    assert_eq!(crate::cli::sql(&folder, chain), ["v1.wasm", "v2.wasm", "late.wasm", "v2.wasm", "v1.wasm"]);
+}
+
+#[test]
+fn a_rollback_looks_at_runs_into_the_same_collection_and_at_no_retries() {
+    let folder = Folder::new();
+    for (name, orders) in [("v1", "v1 reject@5"), ("v2", "v2"), ("v3", "v3")] {
+        folder.write(&format!("{name}.wasm"), stamp(orders));
+    }
+    folder.write("in.ndjson", numbered(0, 10));
+    words(&folder, "run -q --input in.ndjson --id id --into elsewhere --plugin work=v2.wasm").exits(0);
+    words(&folder, "run -q --input in.ndjson --id id --plugin work=v1.wasm").exits(3);
+    words(&folder, "dead-letters retry -q --plugin work=v3.wasm").exits(0);
+    let mut running = Running::fed(&folder, &numbered(0, 4), RUN);
+    running.committed(4);
+    words(&folder, "plugins rollback work --wait 5m").exits(2).says("slot work has had no other plugin");
+    running.close().1.exits(0);
+}
+
+#[test]
 fn a_wait_that_is_over_tells_how_far_the_candidate_came() {
     let folder = Folder::new();
     folder.write("v1.wasm", stamp("v1"));

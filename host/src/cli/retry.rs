@@ -160,6 +160,12 @@ fn by_run(reader: &Reader, filter: &LetterFilter) -> Result<Vec<(RunRow, Vec<i64
     Ok(groups)
 }
 
+/// True if that run tried dead letters again.
+pub fn is_retry(row: &RunRow) -> bool {
+    let inputs: Vec<serde_json::Value> = serde_json::from_str(&row.inputs_json).unwrap_or_default();
+    inputs.iter().any(|input| input["path"].as_str().is_some_and(|path| path.starts_with(INPUT)))
+}
+
 /// A setting that the run had.
 fn setting<'a>(row: &'a RunRow, wanted: &str) -> Option<&'a str> {
     row.identity.iter().find(|(name, _)| name == wanted).map(|(_, value)| value.as_str())

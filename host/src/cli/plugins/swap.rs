@@ -1,5 +1,6 @@
 //! `plugins swap` and `plugins rollback`: another plugin for a slot of a run that is at work in another process.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -11,15 +12,16 @@ use crate::cli::common::{OutputArg, StoreArg};
 use crate::cli::dead_letters::digits;
 use crate::cli::locations::{Locations, Tags};
 use crate::cli::print::Printer;
+use crate::cli::retry::is_retry;
 use crate::cli::runs::{held, status};
 use crate::cli::units;
 use crate::coordinator::{SwapAnswer, SwapRequest, SwapSource, swap, waiting};
 use crate::error::{Code, Error, Result};
 use crate::event::SwapStep;
 use crate::limits;
-use crate::model::{Digest, Name, RunNumber, RunStatus, printable};
+use crate::model::{Digest, Name, RunNumber, RunStatus, now_ms, printable};
 use crate::plugin::Location;
-use crate::store::{Reader, RunRow};
+use crate::store::{Reader, RunRow, SwapEntry, SwapRow};
 
 #[derive(Args, Debug)]
 pub struct SwapArgs {
@@ -137,17 +139,24 @@ fn at_work(which: &Which) -> Result<To> {
     Ok(To { reader, row, standing: None })
 }
 
-/// The plugin that filled the slot before the present one: in this run, else in an earlier one.
+/// The plugin that filled the slot before the present one: in this run, else in an earlier one into the same collection. What
+/// was put back is nothing to go back to, nor is what dead letters alone were tried with.
 fn before(reader: &Reader, row: &RunRow, slot: &Name) -> Result<(Digest, String)> {
+    let mut runs = reader.runs(limits::RECOMMEND_LOOKED_AT_MAX)?;
+    runs.retain(|run| run.run <= row.run && run.collection == row.collection && (run.run == row.run || !is_retry(run)));
+    let mut steps = reader.swaps(None, Some(slot))?;
+    steps.retain(|entry| runs.iter().any(|run| run.run == entry.run));
+    let put_back = put_back(&steps);
     let mut present = None;
-    for run in reader.runs(limits::RECOMMEND_LOOKED_AT_MAX)?.into_iter().filter(|run| run.run <= row.run) {
+    for run in runs {
         let mut used = reader.plugins(run.run)?;
         used.retain(|plugin| plugin.slot == slot.as_str());
         used.sort_by_key(|plugin| std::cmp::Reverse(plugin.from_batch));
         for plugin in used {
+            let is_good = |digest| put_back.get(&digest).is_none_or(|last| run.run > *last);
             match (plugin.digest, present) {
                 (Some(digest), None) if run.run == row.run => present = Some(digest),
-                (Some(digest), Some(now)) if digest != now => return Ok((digest, plugin.name)),
+                (Some(digest), Some(now)) if digest != now && is_good(digest) => return Ok((digest, plugin.name)),
                 _ => {}
             }
         }
@@ -163,12 +172,26 @@ fn before(reader: &Reader, row: &RunRow, slot: &Name) -> Result<(Digest, String)
         .hint("`atlas-host plugins list` shows what is kept"))
 }
 
+/// Plugins that went as they had come, each with the last run that put it back. One that stayed later is not among them.
+fn put_back(steps: &[SwapEntry]) -> HashMap<Digest, RunNumber> {
+    let mut all = HashMap::new();
+    for SwapEntry { run, step } in steps {
+        match step.step.as_str() {
+            "put-back" => all.insert(step.new_digest, *run),
+            "settled" => all.remove(&step.new_digest),
+            _ => None,
+        };
+    }
+    all
+}
+
 fn ask(to: &To, request: &SwapRequest, which: &Which, printer: &mut Printer) -> Result<u8> {
+    let since_ms = now_ms();
     let answer = swap(to.reader.path(), to.uuid(), request, which.wait);
     let answer = match answer {
         // The run may have ended with its last answer unread; the history has it.
-        Ok(answer) if !answer.ended => noted(to, request)?.unwrap_or(answer),
-        Err(error) if error.code() == Code::StoragePrerequisite => noted(to, request)?.ok_or(error)?,
+        Ok(answer) if !answer.ended => noted(to, request, since_ms)?.unwrap_or(answer),
+        Err(error) if error.code() == Code::StoragePrerequisite => noted(to, request, since_ms)?.ok_or(error)?,
         answer => answer?,
     };
     if which.output.json() {
@@ -189,13 +212,13 @@ fn ask(to: &To, request: &SwapRequest, which: &Which, printer: &mut Printer) -> 
     }
 }
 
-/// The last step of this candidate that the store knows, if that ended it.
-fn noted(to: &To, request: &SwapRequest) -> Result<Option<SwapAnswer>> {
+/// The last step of this candidate that the store knows, if that ended it. What was taken before it was asked for is about
+/// an earlier request for the same plugin.
+fn noted(to: &To, request: &SwapRequest, since_ms: i64) -> Result<Option<SwapAnswer>> {
     let digest = Digest::of(&request.bytes);
-    let entries = to.reader.swaps(None, Some(&request.slot))?;
-    let last = entries.into_iter().rev().find(|entry| entry.step.new_digest == digest && to.has(entry.run));
-    let ends = |step: &str| matches!(step, "settled" | "refused" | "put-back" | "skipped");
-    Ok(last.map(|entry| entry.step).filter(|step| ends(&step.step)).map(|step| SwapAnswer {
+    let mut entries = to.reader.swaps(None, Some(&request.slot))?;
+    entries.retain(|entry| to.has(entry.run));
+    Ok(ended(entries, digest, since_ms).map(|step| SwapAnswer {
         schema: crate::coordinator::TUNE_SCHEMA,
         ended: true,
         hint: None,
@@ -215,6 +238,12 @@ fn noted(to: &To, request: &SwapRequest) -> Result<Option<SwapAnswer>> {
     }))
 }
 
+fn ended(steps: Vec<SwapEntry>, digest: Digest, since_ms: i64) -> Option<SwapRow> {
+    let last = steps.into_iter().map(|entry| entry.step).rfind(|step| step.new_digest == digest)?;
+    let ends = matches!(last.step.as_str(), "settled" | "refused" | "put-back" | "skipped");
+    (ends && last.at_ms >= since_ms).then_some(last)
+}
+
 fn in_words(to: &To, answer: &SwapAnswer) -> String {
     let SwapStep { slot, reason, code, .. } = &answer.told;
     let what = match answer.step.as_str() {
@@ -229,5 +258,47 @@ fn in_words(to: &To, answer: &SwapAnswer) -> String {
     match to.standing {
         Some(_) => format!("slot {slot}: {what}: {code}{reason}"),
         None => format!("run {}, slot {slot}: {what}: {code}{reason}", to.row.run),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn step(run: u64, step: &str, plugin: &str, at_ms: i64) -> SwapEntry {
+        let step = SwapRow {
+            slot: "work".to_owned(),
+            step: step.to_owned(),
+            source: "command".to_owned(),
+            name: format!("{plugin}.wasm"),
+            old_digest: None,
+            new_digest: Digest::of(plugin.as_bytes()),
+            batch: None,
+            at_ms,
+            ok: true,
+            code: None,
+            reason: String::new(),
+            figures_json: None,
+        };
+        SwapEntry { run: RunNumber(run), step }
+    }
+
+    #[test]
+    fn the_outcome_of_an_earlier_request_is_none_of_this_one() {
+        let steps = || vec![step(1, "tried", "v2", 10), step(1, "settled", "v2", 20), step(1, "refused", "v3", 40)];
+        let ended = |since_ms| ended(steps(), Digest::of(b"v2"), since_ms).map(|step| step.step);
+        assert_eq!(ended(20).as_deref(), Some("settled"));
+        assert_eq!(ended(21), None);
+        let tried = vec![step(1, "settled", "v2", 20), step(1, "tried", "v2", 30)];
+        assert!(super::ended(tried, Digest::of(b"v2"), 25).is_none(), "it is on its way");
+    }
+
+    #[test]
+    fn a_plugin_that_was_put_back_counts_again_once_it_stayed() {
+        let v2 = Digest::of(b"v2");
+        let mut steps = vec![step(1, "took-effect", "v2", 1), step(1, "put-back", "v2", 2), step(2, "tried", "v2", 3)];
+        assert_eq!(put_back(&steps).get(&v2), Some(&RunNumber(1)));
+        steps.push(step(2, "settled", "v2", 4));
+        assert!(put_back(&steps).is_empty());
     }
 }
