@@ -375,6 +375,22 @@ pub enum OnExisting {
     Reject,
 }
 
+impl OnExisting {
+    /// Its stable name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Replace => "replace",
+            Self::Ignore => "ignore",
+            Self::Reject => "reject",
+        }
+    }
+
+    /// Reads the stable name back.
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Replace, Self::Ignore, Self::Reject].into_iter().find(|known| known.as_str() == text)
+    }
+}
+
 /// Size of a batch and number of lanes, as a strategy wants them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Plan {

@@ -295,3 +295,28 @@ fn a_row_of_a_table_that_could_not_be_read_is_no_item_and_takes_no_others_place(
     let rows = words(&folder, "export --with-id --store lines.db").exits(0).stdout;
     assert_eq!(rows.lines().count(), 2, "{rows}");
 }
+
+/// What was refused for a row that was there first is not to replace that row by being tried again.
+#[test]
+fn an_item_refused_for_an_existing_one_is_refused_again_unless_a_flag_says_otherwise() {
+    let folder = Folder::new();
+    folder.write("in.ndjson", "{\"id\":\"x\",\"n\":1}\n{\"id\":\"x\",\"n\":2}\n");
+    words(&folder, "run -q --input in.ndjson --id id --on-existing reject").exits(3);
+    words(&folder, "dead-letters retry -q").exits(3);
+    let row = "SELECT body ->> '$.n' FROM items";
+    assert_eq!(sql(&folder, row), ["1"]);
+    words(&folder, "dead-letters retry -q --on-existing replace").exits(0);
+    assert_eq!(sql(&folder, row), ["2"]);
+}
+
+#[test]
+fn settings_of_a_plugin_that_the_retry_was_not_given_are_told() {
+    let folder = Folder::new();
+    folder.write("in.ndjson", "{\"id\":\"x\",\"fault\":\"reject\"}\n");
+    let faulty = guest_arg("faulty");
+    let line = format!("run -q --input in.ndjson --id id --plugin work={faulty} --plugin-config work.limit=3");
+    words(&folder, &line).exits(3);
+    words(&folder, "dead-letters retry").exits(3).says("Slot work has other settings than in run 1");
+    let ran = words(&folder, "dead-letters retry --plugin-config work.limit=3").exits(3);
+    assert!(!ran.stderr.contains("other settings"), "{}", ran.stderr);
+}

@@ -15,7 +15,7 @@ const ROUNDS_MAX: usize = 100;
 fn retried_until_nothing_passes(input: &Input, store: &str) {
     let retry = ["dead-letters", "retry", "-q", "--store", store, "--output", "json", "--durability", "normal"];
     for _ in 0..ROUNDS_MAX {
-        let ran = input.folder.atlas([&retry[..], &["--on-existing", "reject"]].concat()).run();
+        let ran = input.folder.atlas(retry).run();
         if ran.stdout.is_empty() {
             ran.exits(0);
             return;

@@ -17,9 +17,10 @@ use super::print::{self, Printer};
 use super::run::Around;
 use super::signals::Watch;
 use super::{Layers, Talk, plan, run as run_verb};
+use crate::coordinator::resume::of_config;
 use crate::coordinator::{Control, Filling, Host, Input, Job, SlotSpec};
 use crate::error::{Code, Error, Result};
-use crate::model::{Name, Phase, Pointer, RunNumber};
+use crate::model::{Name, OnExisting, Phase, Pointer, RunNumber};
 use crate::plugin::Role;
 use crate::source::{Format, ListSource, MissingId, id_at};
 use crate::store::{DeadLetter, LetterFilter, LetterState, Reader, RunPlugin, RunRow};
@@ -34,8 +35,8 @@ const INPUT: &str = "dead letters of run ";
 /// Without --plugin or --validator the plugins that the run had are taken from the store; of the file their grants and settings
 /// hold, and not its plugins. One given takes the place of the run's plugin of the same slot, and the others stay; one of
 /// another name takes the place of the only one of its role. Where the run had several, or none and neither --run nor LETTER
-/// says that it is meant, it is refused. The run's id pointer and collection are kept; with --into only letters of runs into
-/// that collection are tried.
+/// says that it is meant, it is refused. The run's id pointer, collection and --on-existing are kept, unless a flag says
+/// otherwise; with --into only letters of runs into that collection are tried.
 /// What fails again is a dead letter of the new run: it names the letter before, counts its attempts on, and keeps the place
 /// in the input that the first one had.
 #[derive(Args, Debug)]
@@ -188,6 +189,11 @@ fn retry_job(args: &RetryArgs, layers: &Layers, row: &RunRow, ids: Vec<i64>, sto
     let mut job = plan::without_plugins(&args_of_job, layers)?;
     job.collection = row.collection.clone();
     job.over_newer = args.over_newer;
+    if !asked(layers, "on-existing")
+        && let Some(on_existing) = setting(row, "on-existing").and_then(OnExisting::parse)
+    {
+        job.on_existing = on_existing;
+    }
     if job.id.is_none() {
         job.id = setting(row, "id").filter(|text| text.starts_with('/')).and_then(Pointer::parse);
     }
@@ -303,6 +309,14 @@ fn fill(
     let names: Vec<Name> = job.validators.iter().chain(&job.operations).map(|slot| slot.name.clone()).collect();
     for spec in job.validators.iter_mut().chain(&mut job.operations) {
         plan::grants_from_flags(&args.job, &names, spec)?;
+        let (name, now) = of_config(spec);
+        if setting(row, &name).is_some_and(|then| then != now) {
+            tracing::warn!(
+                "Slot {} has other settings than in run {}, which keeps no values: give them by --plugin-config or the file.",
+                spec.name,
+                row.run
+            );
+        }
     }
     Ok(())
 }
@@ -318,7 +332,11 @@ fn kept(used: &RunPlugin, layers: &Layers, host: &Host, reader: &Reader, row: &R
             .hint("give the component's file: --plugin or --validator")
     })?;
     let plugin = Arc::new(host.load_plugin_bytes(bytes.into(), &used.name)?);
-    let mut spec = SlotSpec::new(&used.slot, Filling::Component(Arc::clone(&plugin)));
+    // Somebody may have edited the store.
+    let name = Name::parse(&used.slot).ok_or_else(|| {
+        Error::new(Code::StorageRead, format!("run {} has a slot {:?}, which is no legal name", row.run, used.slot))
+    })?;
+    let mut spec = SlotSpec::new(name.as_str(), Filling::Component(Arc::clone(&plugin)));
     if let Some(table) = layers.file.plugins.get(&used.slot) {
         plan::apply_table(&mut spec, table, &plugin)?;
     }

@@ -20,7 +20,7 @@ mod lanes;
 mod outcome;
 mod overlay;
 mod pipeline;
-mod resume;
+pub(crate) mod resume;
 mod retry;
 mod run;
 mod serial;

@@ -2,7 +2,7 @@
 
 use super::chain::Chain;
 use super::control::Control;
-use super::job::{Input, Job};
+use super::job::{Input, Job, SlotSpec};
 use super::start::named;
 use crate::error::{Code, Error, Result};
 use crate::model::Digest;
@@ -83,7 +83,7 @@ fn settings(job: &Job, chain: &Chain) -> Vec<(String, String)> {
         ("max-line-bytes".to_owned(), job.read.line_bytes_max.to_string()),
         ("csv".to_owned(), csv(job.read.csv)),
         ("limit".to_owned(), job.limit.map_or_else(|| "none".to_owned(), |limit| limit.to_string())),
-        ("on-existing".to_owned(), format!("{:?}", job.on_existing).to_lowercase()),
+        ("on-existing".to_owned(), job.on_existing.as_str().to_owned()),
         ("atomic".to_owned(), job.atomic.as_str().to_owned()),
     ];
     if chain.operations.len() > 1 {
@@ -94,11 +94,15 @@ fn settings(job: &Job, chain: &Chain) -> Vec<(String, String)> {
         settings.push(of_slot(slot));
         let grants = slot.grants().describe().join(", ");
         settings.push((format!("grants of {}", slot.name()), grants));
-        let config: Vec<String> = spec.config.iter().map(|(key, value)| format!("{key}={value}")).collect();
-        // Values may be secret; a digest tells whether they are the same.
-        settings.push((format!("config of {}", slot.name()), Digest::of(config.join("\0").as_bytes()).to_string()));
+        settings.push(of_config(spec));
     }
     settings
+}
+
+/// The settings of a plugin, as a run keeps them: values may be secret, and a digest tells whether they are the same.
+pub(crate) fn of_config(spec: &SlotSpec) -> (String, String) {
+    let config: Vec<String> = spec.config.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    (format!("config of {}", spec.name), Digest::of(config.join("\0").as_bytes()).to_string())
 }
 
 /// The settings, with what fills the slots of this chain.

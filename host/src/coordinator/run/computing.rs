@@ -13,6 +13,7 @@ use crate::coordinator::walk::Retried;
 use crate::coordinator::work::{Done, LaneWork, Worked, submit};
 use crate::error::{Code, Error};
 use crate::event::Event;
+use crate::limits;
 use crate::model::{Batch, BatchNumber, Ordinal};
 
 impl Run<'_> {
