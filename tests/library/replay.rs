@@ -171,8 +171,8 @@ fn health_and_alerts_of_a_recording_are_those_of_the_run() {
             assert_eq!(&health.sampled(sample), event);
             samples += 1;
         }
-        again.extend(alerts.observe(event));
-        health.observe(event);
+        again.extend(alerts.observe(event, envelope.elapsed_us));
+        health.observe(event, envelope.elapsed_us);
     }
     assert!(samples > 300, "{samples} samples");
     assert_eq!(again, told);

@@ -8,7 +8,6 @@ use super::outcome::{fate_runs, join_runs};
 use super::writer::Group;
 use crate::error::Error;
 use crate::event::{BatchCommitted, EVENT_SCHEMA, Envelope, Event, HealthStatus};
-use crate::limits;
 use crate::model::{BatchNumber, Counts, Decision, Fate, Name, RecordKind, Refusal};
 use crate::monitor::{AlertRecord, Alerts, EventHub, Fold, Health, Progress, RunSummary, Sample, Summary, Thresholds};
 use crate::store::{BatchWrite, BuiltIndex, Receipt};
@@ -36,7 +35,6 @@ pub(super) struct Teller {
     summary: Summary,
     raised: Vec<AlertRecord>,
     open: Open,
-    begun: Instant,
     run: u64,
     group: u64,
     lanes_told: u64,
@@ -62,7 +60,6 @@ impl Teller {
             summary: Summary::default(),
             raised: Vec::new(),
             open: Open::No,
-            begun: now,
             run,
             group: 0,
             lanes_told: 0,
@@ -105,30 +102,24 @@ impl Teller {
 
     /// Emits an event and what follows from it.
     pub fn emit(&mut self, event: Event) {
-        let follow = self.alerts.observe(&event);
-        self.health.observe(&event);
         let elapsed_us = self.elapsed_us();
+        let follow = self.alerts.observe(&event, elapsed_us);
+        self.health.observe(&event, elapsed_us);
         let envelope = Envelope { schema: EVENT_SCHEMA, seq: 0, time_ms: 0, elapsed_us, run: self.run, event };
         self.progress.observe(&envelope);
         self.summary.observe(&envelope);
-        self.hub.emit(envelope.event);
+        self.hub.emit_at(elapsed_us, envelope.event);
         for event in follow {
-            self.note_alert(&event, elapsed_us);
+            if let Some(record) = AlertRecord::of(&event, elapsed_us) {
+                record.keep(&mut self.raised);
+            }
             self.hub.emit(event);
-        }
-    }
-
-    fn note_alert(&mut self, event: &Event, elapsed_us: u64) {
-        if self.raised.len() < limits::ALERTS_KEPT_MAX
-            && let Some(record) = AlertRecord::of(event, elapsed_us)
-        {
-            self.raised.push(record);
         }
     }
 
     /// Monotonic time since the run began.
     pub fn elapsed_us(&self) -> u64 {
-        self.begun.elapsed().as_micros() as u64
+        self.hub.elapsed_us()
     }
 
     pub fn batch_started(&mut self, flight: &Flight) {

@@ -4,18 +4,14 @@ mod disk;
 mod judge;
 mod sensor;
 
-use std::collections::VecDeque;
 use std::time::Duration;
 
 pub use judge::{Condition, Reason, Thresholds, judge, reasons, worst};
 pub use sensor::SystemSensor;
 pub(crate) use sensor::memory_bytes;
 
+use super::recent::Recent;
 use crate::event::{Event, HealthStatus};
-use crate::limits::SHARE_ITEMS_MIN;
-
-/// Committed batches over which errors and response times are counted.
-const RECENT_BATCHES: usize = 32;
 
 /// Reads the state of the machine.
 pub trait Sensor: Send {
@@ -50,14 +46,13 @@ impl Sample {
 #[derive(Debug, Default)]
 pub struct Health {
     thresholds: Thresholds,
-    /// Items, failed items and response time of recent batches.
-    recent: VecDeque<(u64, u64, u64)>,
+    recent: Recent,
 }
 
 impl Health {
     /// With these thresholds.
     pub fn new(thresholds: Thresholds) -> Self {
-        Self { thresholds, recent: VecDeque::new() }
+        Self { thresholds, recent: Recent::default() }
     }
 
     /// Other thresholds from the next sample on.
@@ -65,28 +60,23 @@ impl Health {
         self.thresholds = thresholds;
     }
 
-    /// Takes in the next event of the run.
-    pub fn observe(&mut self, event: &Event) {
+    /// Takes in the next event of the run, which came at this time since the run began.
+    pub fn observe(&mut self, event: &Event, elapsed_us: u64) {
+        self.recent.pass(elapsed_us);
         if let Event::BatchCommitted(batch) | Event::BatchApplied(batch) = event {
-            if self.recent.len() == RECENT_BATCHES {
-                self.recent.pop_front();
-            }
-            self.recent.push_back((batch.counts.read, batch.counts.failed(), batch.metrics.compute_us));
+            self.recent.add(batch, elapsed_us);
         }
     }
 
     /// Share of failed items over recent batches, 0..1; 0 while there are too few items to say
     /// ([`SHARE_ITEMS_MIN`](crate::limits::SHARE_ITEMS_MIN)).
     pub fn error_share(&self) -> f64 {
-        let items: u64 = self.recent.iter().map(|r| r.0).sum();
-        let failed: u64 = self.recent.iter().map(|r| r.1).sum();
-        if items < SHARE_ITEMS_MIN { 0.0 } else { failed as f64 / items as f64 }
+        self.recent.items().map_or(0.0, |(items, failed)| failed as f64 / items as f64)
     }
 
     /// Mean response time over recent batches.
     pub fn response(&self) -> Option<Duration> {
-        let sum: u64 = self.recent.iter().map(|r| r.2).fold(0, u64::saturating_add);
-        sum.checked_div(self.recent.len() as u64).map(Duration::from_micros)
+        self.recent.response()
     }
 
     /// How the host is judged to be by this sample and the recent batches.
@@ -114,6 +104,7 @@ impl Health {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::monitor::recent::RECENT_BATCHES;
     use crate::monitor::testing;
 
     fn memory(share: f64) -> Sample {
@@ -147,16 +138,31 @@ mod tests {
     #[test]
     fn errors_of_recent_batches_make_it_unhealthy_and_are_forgotten() {
         let mut health = Health::default();
-        health.observe(&testing::batch(0, 100, 50));
+        health.observe(&testing::batch(0, 100, 50), 0);
         assert_eq!(health.error_share(), 0.5);
         let mut early = Health::default();
-        early.observe(&testing::batch(0, 5, 1));
+        early.observe(&testing::batch(0, 5, 1), 0);
         assert_eq!(early.error_share(), 0.0, "five items say nothing");
         assert_eq!(early.status(memory(0.1)), HealthStatus::Healthy);
         assert!(matches!(health.sampled(memory(0.1)), Event::HealthSampled { status: HealthStatus::Unhealthy, .. }));
         for number in 1..=RECENT_BATCHES as u64 {
-            health.observe(&testing::batch(number, 100, 0));
+            health.observe(&testing::batch(number, 100, 0), number);
         }
         assert!(matches!(health.sampled(memory(0.1)), Event::HealthSampled { status: HealthStatus::Healthy, .. }));
+    }
+
+    #[test]
+    fn errors_are_forgotten_while_the_input_pauses() {
+        let mut health = Health::default();
+        health.observe(&testing::batch(0, 100, 50), 1_000_000);
+        let mut unhealthy = Vec::new();
+        for second in 2..120 {
+            let sampled = health.sampled(memory(0.1));
+            if matches!(sampled, Event::HealthSampled { status: HealthStatus::Unhealthy, .. }) {
+                unhealthy.push(second);
+            }
+            health.observe(&sampled, second * 1_000_000);
+        }
+        assert_eq!((unhealthy.first(), unhealthy.last()), (Some(&2), Some(&62)), "a minute, and no more");
     }
 }

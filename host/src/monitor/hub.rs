@@ -106,13 +106,24 @@ impl EventHub {
     /// Emits an event; waits while the queue is full. May be called from any thread; after [`finish`](Self::finish)
     /// nothing is emitted.
     pub fn emit(&self, event: Event) {
+        self.emit_at(self.elapsed_us(), event);
+    }
+
+    /// Monotonic time since the run began.
+    pub fn elapsed_us(&self) -> u64 {
+        self.clock.elapsed_us()
+    }
+
+    /// Emits an event that happened at this time, as [`elapsed_us`](Self::elapsed_us) gave it: what was judged by it is judged
+    /// alike by whoever plays the events back.
+    pub fn emit_at(&self, elapsed_us: u64, event: Event) {
         let mut intake = locked(&self.intake);
         let intake = &mut *intake;
         let Some(queue) = &intake.queue else {
             tracing::error!(?event, "BUG: an event came after the end of its run.");
             return;
         };
-        intake.elapsed_us = intake.elapsed_us.max(self.clock.elapsed_us());
+        intake.elapsed_us = intake.elapsed_us.max(elapsed_us);
         let envelope = Envelope {
             schema: EVENT_SCHEMA,
             seq: intake.emitted,

@@ -16,6 +16,7 @@ mod log;
 mod performance;
 mod progress;
 mod progress_view;
+mod recent;
 mod recommend;
 mod prometheus;
 mod summary;
