@@ -235,7 +235,7 @@ pub enum Event {
         dropped: u64,
         /// Bytes of the input read for them, as it lies on disk.
         bytes: u64,
-        /// Items of the input, where that is known.
+        /// Items of the input, where that is known, else the limit that is set.
         #[serde(default)]
         total_items: Option<u64>,
         /// Bytes of the input as it lies on disk; absent for pipes.
@@ -278,7 +278,7 @@ pub struct RunStarted {
     pub resumed_at: u64,
     /// False where the input cannot be read a second time, so that no command continues this run.
     pub resumable: bool,
-    /// Items of the input, where that is known.
+    /// Items of the input, where that is known, else the limit that is set (`--limit`): there may be fewer.
     pub total_items: Option<u64>,
     /// Bytes of the input as it lies on disk; none for pipes.
     pub total_bytes: Option<u64>,

@@ -107,7 +107,8 @@ pub(super) fn run(host: &Host, mut job: Job) -> Result<RunReport, RunFailure> {
         &chain,
         &names,
         total_bytes,
-        items_total,
+        // A limit is the most that there can be.
+        items_total.or(job.limit),
         identity.resumable,
     ))));
     if job.dry_run {

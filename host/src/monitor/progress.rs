@@ -6,6 +6,8 @@ use crate::model::Counts;
 
 /// The rate follows what happened over about this time, in microseconds.
 const SMOOTHING_US: f64 = 5e6;
+/// A rate that has faded to this part of what it was is none.
+const FADED: f64 = 0.01;
 /// Where only bytes are known, their share is an estimate: the end is not claimed before it is there.
 const SHARE_ESTIMATED_MAX: f64 = 0.999;
 
@@ -19,6 +21,8 @@ pub struct Progress {
     newest: Option<u64>,
     /// When rates were last brought up to date, and items committed since.
     rated_us: Option<u64>,
+    /// Time between the two newest rates.
+    between_us: f64,
     pending_items: f64,
     /// Sum of weights, so that the first figures are not drawn towards 0.
     weight: f64,
@@ -32,6 +36,7 @@ pub struct ProgressState {
     pub items: u64,
     /// Bytes of the input, as it lies on disk, read for them.
     pub bytes: u64,
+    /// Where there is a limit, not more than it.
     pub total_items: Option<u64>,
     pub total_bytes: Option<u64>,
     /// 0..1 where a total is known or the run is finished.
@@ -74,6 +79,10 @@ impl Fold for Progress {
                 self.state.bytes = self.state.bytes.max(batch.metrics.input_bytes);
                 self.state.counts.add(&batch.counts);
                 self.rate(batch.counts.read);
+                self.estimate();
+            }
+            Event::HealthSampled { .. } => {
+                self.fade();
                 self.estimate();
             }
             Event::RunEnded(ended) => {
@@ -140,26 +149,32 @@ impl Progress {
         self.weight = self.weight * keep + (1.0 - keep);
         self.state.items_per_s = self.smoothed / self.weight;
         self.pending_items = 0.0;
+        self.between_us = time;
         self.rated_us = Some(now);
+    }
+
+    /// Where no batch comes for longer than batches take, the rate of those before is that of late no more.
+    fn fade(&mut self) {
+        let since = self.rated_us.unwrap_or(self.state.elapsed_us);
+        let silent = self.state.elapsed_us.saturating_sub(since) as f64;
+        let expected = SMOOTHING_US.max(2.0 * self.between_us);
+        if silent > expected && self.weight > 0.0 {
+            let part = Some(((expected - silent) / SMOOTHING_US).exp()).filter(|part| *part > FADED);
+            self.state.items_per_s = self.smoothed / self.weight * part.unwrap_or(0.0);
+        }
     }
 
     fn estimate(&mut self) {
         let s = &mut self.state;
-        let share = match (s.total_items, s.total_bytes) {
-            (Some(total), _) if total > 0 => Some((s.items as f64 / total as f64).min(1.0)),
-            (Some(_), _) => None,
-            (None, Some(total)) if total > 0 => Some((s.bytes as f64 / total as f64).min(SHARE_ESTIMATED_MAX)),
-            _ => None,
-        };
-        s.share = match (s.share, share) {
-            (Some(before), Some(now)) => Some(before.max(now)),
-            (before, now) => now.or(before),
-        };
-        let left = match (s.total_items, s.share) {
-            (Some(total), _) => Some(total.saturating_sub(s.items) as f64),
-            (None, Some(share)) if share > 0.0 => Some(s.items as f64 * (1.0 - share) / share),
-            _ => None,
-        };
+        let part = |done: u64, total: Option<u64>| Some(done as f64 / total.filter(|total| *total > 0)? as f64);
+        let of_items = part(s.items, s.total_items).map(|share| share.min(1.0));
+        let of_bytes = part(s.bytes, s.total_bytes).map(|share| share.min(SHARE_ESTIMATED_MAX));
+        // Both are known where there is a limit: what is nearer to its end ends the run.
+        s.share = [s.share, of_items, of_bytes].into_iter().flatten().reduce(f64::max);
+        let by_items = s.total_items.map(|total| total.saturating_sub(s.items) as f64);
+        let by_bytes = of_bytes.and(s.share).filter(|share| *share > 0.0);
+        let by_bytes = by_bytes.map(|share| s.items as f64 * (1.0 - share) / share);
+        let left = [by_items, by_bytes].into_iter().flatten().reduce(f64::min);
         s.remaining_ms = left.filter(|_| s.items_per_s > 0.0).map(|left| (left * 1e3 / s.items_per_s) as u64);
     }
 }

@@ -102,7 +102,11 @@ impl Monitor for ProgressBarView {
         }
         if matches!(
             event.event,
-            Event::BatchCommitted(_) | Event::BatchApplied(_) | Event::PlanChosen { .. } | Event::RunStarted(_)
+            Event::BatchCommitted(_)
+                | Event::BatchApplied(_)
+                | Event::PlanChosen { .. }
+                | Event::HealthSampled { .. }
+                | Event::RunStarted(_)
         ) {
             self.bar.set_message(line(state));
         }

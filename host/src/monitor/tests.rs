@@ -234,6 +234,57 @@ fn progress_never_goes_backwards_and_ends_at_all() {
 }
 
 #[test]
+fn the_rate_fades_while_the_input_pauses_and_comes_back() {
+    let sample = Event::HealthSampled {
+        status: crate::event::HealthStatus::Healthy,
+        cpu_share: None,
+        memory_share: None,
+        process_bytes: None,
+        error_share: 0.0,
+        response_us: None,
+        wal_bytes: None,
+        disk_free_bytes: None,
+    };
+    let started = crate::event::RunStarted { total_items: Some(10_000), ..Default::default() };
+    let first = testing::stream([Event::RunStarted(Box::new(started))]).remove(0);
+    let mut progress = Progress::default();
+    let mut rate = |seconds: u64, event: Event| {
+        progress.observe(&Envelope { elapsed_us: seconds * 1_000_000, event, ..first.clone() });
+        (progress.state().items_per_s, progress.state().remaining_ms)
+    };
+    rate(0, first.event.clone());
+    let (busy, _) = (1..=10).map(|second| rate(second, testing::batch(second, 100, 0))).last().unwrap();
+    assert!((busy - 100.0).abs() < 1.0, "{busy}");
+    // As long as batches may take nothing is said.
+    assert_eq!(rate(14, sample.clone()).0, busy);
+    let faded = [16, 20, 24].map(|second| rate(second, sample.clone()).0);
+    assert!(faded[0] < busy && faded[1] < faded[0] && faded[2] < faded[1] && faded[2] > 0.0, "{faded:?}");
+    assert_eq!(rate(3600, sample), (0.0, None));
+    let (again, left) = rate(3610, testing::batch(3610, 100, 0));
+    assert!(again > 0.0 && again < 1.0 && left.is_some(), "100 items in an hour, not in an instant: {again}");
+}
+
+#[test]
+fn a_limit_bounds_the_share_and_the_items_left() {
+    // Of an input of 3 MB the batches of 100 items read 30 KB each: a limit of 2,000 items ends it first, one of 50,000 does not.
+    let state = |limit: u64, batches: u64| {
+        let (total_items, total_bytes) = (Some(limit), Some(3_000_000));
+        let started = crate::event::RunStarted { total_items, total_bytes, ..Default::default() };
+        let begin = [Event::RunStarted(Box::new(started))];
+        let mut progress = Progress::default();
+        let events = begin.into_iter().chain((0..batches).map(|number| testing::batch(number, 100, 0)));
+        testing::stream(events).iter().for_each(|event| progress.observe(event));
+        let state = progress.state().clone();
+        // Time is told in whole milliseconds, in each of which ten items are done.
+        let left = state.remaining_ms.map(|ms| (ms as f64 * state.items_per_s / 1e5).round() * 100.0);
+        (state.share, left)
+    };
+    assert_eq!(state(2000, 15), (Some(0.75), Some(500.0)));
+    assert_eq!(state(50_000, 50), (Some(0.5), Some(5000.0)));
+    assert_eq!(state(50_000, 0), (Some(0.0), None));
+}
+
+#[test]
 fn a_continued_run_counts_what_was_done_before() {
     let started = crate::event::RunStarted { resumed_at: 500, total_items: Some(1000), ..Default::default() };
     let events = vec![Event::RunStarted(Box::new(started)), testing::batch(5, 100, 0)];

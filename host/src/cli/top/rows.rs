@@ -108,15 +108,23 @@ impl Rows {
         }
     }
 
-    /// Part of the input that has its fate, by bytes; none where the size is unknown.
+    /// Part of the input that has its fate, by bytes or by the limit on items, whichever is nearer to its end; none where
+    /// neither is known.
     pub fn share(&self) -> Option<f64> {
         if self.status().finished() {
             return Some(1.0);
         }
+        let limit = self.run.identity.iter().find(|(setting, _)| setting == "limit");
+        let limit = limit.and_then(|(_, limit)| limit.parse::<u64>().ok()).filter(|limit| *limit > 0);
+        let of_limit = limit.map(|limit| self.run.next as f64 / limit as f64);
+        [self.share_of_bytes(), of_limit].into_iter().flatten().reduce(f64::max).map(|share| share.min(0.999))
+    }
+
+    fn share_of_bytes(&self) -> Option<f64> {
         let inputs: Vec<serde_json::Value> = serde_json::from_str(&self.run.inputs_json).ok()?;
         let sizes: Option<Vec<u64>> = inputs.iter().map(|input| input["size_bytes"].as_u64()).collect();
         let total: u64 = sizes?.iter().sum();
-        (total > 0).then(|| (self.input_bytes as f64 / total as f64).min(0.999))
+        (total > 0).then(|| self.input_bytes as f64 / total as f64)
     }
 
     /// Metrics of the whole execution, which are there once it has ended.
