@@ -29,6 +29,7 @@ pub struct Performance {
     rolled_back: u64,
     transaction_us: u64,
     lanes: LaneTimes,
+    writer: WriterTimes,
     process_bytes_peak: u64,
     indexes_built: u64,
     index_build_us: u64,
@@ -57,6 +58,17 @@ impl LaneTimes {
         let idle = self.planned.saturating_sub(self.in_use);
         self.idle_us = self.idle_us.saturating_add(passed.saturating_mul(idle));
     }
+}
+
+/// How long the writer had nothing to do, known whenever it had written all that is told: a group is told once it is
+/// committed, and what is being written tells nothing yet. So the time only grows.
+#[derive(Debug, Default)]
+struct WriterTimes {
+    /// The group told last, and when it was committed.
+    group: Option<(u64, u64)>,
+    /// When its newest batch was told.
+    told_us: u64,
+    idle_us: u64,
 }
 
 #[derive(Debug, Clone)]
@@ -184,9 +196,20 @@ impl Fold for Performance {
                 self.transaction_us = self.transaction_us.saturating_add(*duration_us);
             }
             // One duration for all who tell a rate.
-            Event::RunEnded(ended) => self.now_us = ended.duration_ms.max(1) * 1000,
+            Event::RunEnded(ended) => {
+                self.now_us = ended.duration_ms.max(1) * 1000;
+                self.writer_was_idle(self.now_us);
+            }
             Event::TransactionRolledBack { .. } => self.rolled_back += 1,
-            Event::BatchCommitted(batch) | Event::BatchApplied(batch) => self.add(batch),
+            Event::BatchCommitted(batch) | Event::BatchApplied(batch) => {
+                let group = Some((batch.group, batch.committed_us));
+                if self.writer.group != group {
+                    self.writer_was_idle(self.writer.told_us);
+                    self.writer.group = group;
+                }
+                self.writer.told_us = envelope.elapsed_us;
+                self.add(batch);
+            }
             _ => {}
         }
     }
@@ -206,6 +229,17 @@ impl Performance {
             self.closed.add(&oldest);
             self.closed_before = number + 1;
         }
+    }
+
+    /// Up to this time the writer has written the batches that are told, and no more.
+    fn writer_was_idle(&mut self, until_us: u64) {
+        let (mut phases, mut last) = (self.closed.phases, self.closed.last_group);
+        for entry in self.open.values() {
+            phases.add(&entry.metrics, last != Some(entry.group));
+            last = Some(entry.group);
+        }
+        let idle_us = until_us.saturating_sub(phases.write_us.saturating_add(phases.commit_us));
+        self.writer.idle_us = self.writer.idle_us.max(idle_us);
     }
 
     /// Counts over the committed batches.
@@ -251,7 +285,7 @@ impl Performance {
                 reader_us: totals.reader_wait_us,
                 lanes_us: self.lanes.idle_us,
                 lanes_busy_us: self.lanes.busy_us,
-                writer_us: self.now_us.saturating_sub(totals.phases.write_us.saturating_add(totals.phases.commit_us)),
+                writer_us: self.writer.idle_us,
             },
             process_bytes_peak: self.process_bytes_peak,
             indexes_built: self.indexes_built,

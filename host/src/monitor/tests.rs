@@ -313,6 +313,36 @@ fn performance_of_a_run_is_what_its_batches_say() {
 }
 
 #[test]
+fn the_idle_time_of_the_writer_only_grows_and_is_what_it_did_not_write() {
+    // A group of two batches each 100 ms, told when it is committed: 2 × 10 ms of writing and 30 ms of commit, so that 50 ms
+    // are idle. What is between two groups is told by samples.
+    let group = |number: u64| {
+        let told = |which: u64| {
+            let Event::BatchCommitted(mut batch) = testing::batch(number * 2 + which, 10, 0) else { panic!("a batch") };
+            (batch.group, batch.committed_us) = (number, (number + 1) * 100_000);
+            (batch.metrics.write_us, batch.metrics.commit_us) = (10_000, 30_000);
+            (batch.committed_us, Event::BatchCommitted(batch))
+        };
+        let sampled = (0..10).map(move |n| (number * 100_000 + n * 10_000, Event::LanesInUse { lanes: 1 }));
+        sampled.chain([told(0), told(1)])
+    };
+    let mut performance = Performance::default();
+    let mut idle = Vec::new();
+    let first = testing::stream([Event::LanesInUse { lanes: 1 }]).remove(0);
+    for (elapsed_us, event) in (0..20).flat_map(group) {
+        performance.observe(&Envelope { elapsed_us, event, ..first.clone() });
+        idle.push(performance.report().idle.writer_us);
+    }
+    assert!(idle.is_sorted(), "{idle:?}");
+    assert_eq!(idle.last(), Some(&(19 * 50_000)), "of the newest group more may be on its way");
+    let mut ended = testing::run(1, 10).pop().expect("the end");
+    let Event::RunEnded(end) = &mut ended.event else { panic!("{ended:?}") };
+    (end.duration_ms, ended.elapsed_us) = (2000, 2_000_000);
+    performance.observe(&ended);
+    assert_eq!(performance.report().idle.writer_us, 20 * 50_000);
+}
+
+#[test]
 fn a_transaction_that_was_rolled_back_is_counted_and_lowers_the_share_of_commits() {
     let mut performance = Performance::default();
     assert_eq!(performance.report().commit_success_share, 1.0, "nothing has failed yet");

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use hdrhistogram::Histogram;
 
 use super::text::{Kind, Text};
-use crate::event::{BatchCommitted, Envelope, Event, HealthStatus, RunStarted};
+use crate::event::{BatchCommitted, Envelope, Event, HealthStatus, PluginUsed, RunStarted};
 use crate::limits::METRIC_CODES_MAX;
 use crate::model::RunStatus;
 use crate::monitor::{Fold, Performance, PerformanceReport, Progress};
@@ -64,14 +64,22 @@ pub struct Metrics {
     /// Where the path of the store begins, if it does not say so itself.
     folder: PathBuf,
     started: RunStarted,
+    /// The plugins in force.
+    plugins: Vec<PluginUsed>,
+    /// What was in force in a slot before its newest exchange.
+    replaced: Vec<PluginUsed>,
     run: u64,
     started_ms: i64,
+    /// When the newest event happened.
+    newest_ms: i64,
     /// None before the beginning.
     status: Option<RunStatus>,
     elapsed_us: u64,
     performance: Performance,
     progress: Progress,
     abandoned: u64,
+    /// Batches are written and not committed, each by itself: the run is a dry one, or one transaction.
+    applied: bool,
     plans: u64,
     lanes_in_use: u64,
     batch: Times,
@@ -95,13 +103,18 @@ impl Fold for Metrics {
         self.performance.observe(envelope);
         self.progress.observe(envelope);
         self.elapsed_us = self.elapsed_us.max(envelope.elapsed_us);
+        self.newest_ms = self.newest_ms.max(envelope.time_ms);
         self.run = envelope.run;
+        self.applied |= matches!(envelope.event, Event::BatchApplied(_));
         match &envelope.event {
             Event::RunStarted(started) => {
                 self.started = (**started).clone();
+                self.plugins.clone_from(&started.plugins);
                 self.started_ms = envelope.time_ms;
                 self.status = Some(RunStatus::Running);
             }
+            Event::SwapTookEffect(step) => self.exchanged(&step.slot, &step.new_digest, Some(&step.name)),
+            Event::SwapPutBack(step) => self.exchanged(&step.slot, &step.old_digest, None),
             Event::PlanChosen { .. } => self.plans += 1,
             Event::LanesInUse { lanes } => self.lanes_in_use = *lanes,
             Event::BatchCommitted(batch) | Event::BatchApplied(batch) => self.batch.add(duration_us(batch)),
@@ -136,6 +149,9 @@ impl Fold for Metrics {
                 self.status = Some(ended.status);
                 self.elapsed_us = ended.duration_ms.saturating_mul(1000);
                 self.lanes_in_use = 0;
+                // The text stays after the run, and what it was when last seen is nothing to be woken for.
+                self.health = None;
+                self.alerts.values_mut().for_each(|known| known.1 = false);
             }
             _ => {}
         }
@@ -143,6 +159,20 @@ impl Fold for Metrics {
 }
 
 impl Metrics {
+    /// Another plugin fills the slot; one that comes back has the name that it had.
+    fn exchanged(&mut self, slot: &str, digest: &str, name: Option<&str>) {
+        let seen = self.started.plugins.iter().chain(&self.replaced).find(|p| p.slot == slot && p.digest == digest);
+        let mut next = seen.cloned().unwrap_or_default();
+        let Some(plugin) = self.plugins.iter_mut().find(|plugin| plugin.slot == slot) else { return };
+        next.slot = slot.to_owned();
+        next.role.clone_from(&plugin.role);
+        next.digest = digest.to_owned();
+        next.name = name.map_or(next.name, str::to_owned);
+        let before = std::mem::replace(plugin, next);
+        self.replaced.retain(|plugin| plugin.slot != slot);
+        self.replaced.push(before);
+    }
+
     /// A guest chooses its codes, so that their number is bounded.
     fn failed(&mut self, code: &str) {
         let room = self.codes.len() < METRIC_CODES_MAX;
@@ -171,7 +201,7 @@ impl Metrics {
         self.items(&mut text, &report);
         self.batches(&mut text, &report);
         self.times(&mut text, &report);
-        plugins(&mut text, &self.started, &report);
+        self.plugins(&mut text, &report);
         self.host(&mut text);
         let peak = match report.process_bytes_peak {
             0 => f64::NAN,
@@ -203,6 +233,11 @@ impl Metrics {
             "atlas_run_start_time_seconds",
             "When this execution of the run began, since the Unix epoch.",
             self.started_ms as f64 / 1e3,
+        );
+        gauge(
+            "atlas_run_updated_time_seconds",
+            "When the newest event happened, since the Unix epoch.",
+            self.newest_ms as f64 / 1e3,
         );
         gauge(
             "atlas_run_duration_seconds",
@@ -255,8 +290,12 @@ impl Metrics {
     }
 
     fn batches(&self, text: &mut Text, report: &PerformanceReport) {
-        let mut family = text.family("atlas_batches_total", Kind::Counter, "Batches by how they ended.");
-        family.sample(&[("outcome", "committed")], report.batches as f64);
+        let help = "Batches by how they ended; `applied` are those of an atomic run and a dry run, which none but the end of \
+                    the run commits or takes back.";
+        let mut family = text.family("atlas_batches_total", Kind::Counter, help);
+        let (committed, applied) = if self.applied { (0, report.batches) } else { (report.batches, 0) };
+        family.sample(&[("outcome", "committed")], committed as f64);
+        family.sample(&[("outcome", "applied")], applied as f64);
         family.sample(&[("outcome", "abandoned")], self.abandoned as f64);
         let mut family = text.family("atlas_transactions_total", Kind::Counter, "Transactions by how they ended.");
         family.sample(&[("outcome", "committed")], report.transactions as f64);
@@ -311,14 +350,47 @@ impl Metrics {
         self.transaction.tell(text, "atlas_transaction_duration_seconds", help);
     }
 
+    fn plugins(&self, text: &mut Text, report: &PerformanceReport) {
+        let mut family = text.family("atlas_plugin_info", Kind::Gauge, "The plugins in force.");
+        for p in &self.plugins {
+            let labels = [("slot", p.slot.as_str()), ("role", &p.role), ("name", &p.name), ("digest", &p.digest)];
+            family.sample(&labels, 1.0);
+        }
+        let mut counter = |name, help, value: fn(&crate::model::PluginMetrics) -> f64| {
+            let mut family = text.family(name, Kind::Counter, help);
+            report.plugins.iter().for_each(|plugin| family.sample(&[("slot", &plugin.slot)], value(plugin)));
+        };
+        counter("atlas_plugin_calls_total", "Calls of a plugin.", |p| p.calls as f64);
+        counter("atlas_plugin_items_total", "Items given to a plugin, those of repeated calls again.", |p| {
+            p.items as f64
+        });
+        counter("atlas_plugin_faults_total", "Calls of a plugin that ended in a fault.", |p| p.faults as f64);
+        counter("atlas_plugin_seconds_total", "Time in a plugin, summed over lanes.", |p| seconds(p.time_us));
+        let help = "CPU time in a plugin, summed over lanes; less than the time where it waits.";
+        counter("atlas_plugin_cpu_seconds_total", help, |p| seconds(p.cpu_us));
+        let help =
+            "Part of the time in a plugin that its calls of the host took: reads of the store, lines for the log.";
+        counter("atlas_plugin_host_seconds_total", help, |p| seconds(p.host_us));
+        let help = "Largest linear memory of a sandbox of a plugin; 0 for native code.";
+        let mut family = text.family("atlas_plugin_memory_peak_bytes", Kind::Gauge, help);
+        report.plugins.iter().for_each(|p| family.sample(&[("slot", &p.slot)], p.memory_peak_bytes as f64));
+        let help =
+            "Time that it took to make a plugin ready before the run: checked and compiled, or taken from the cache.";
+        let mut family = text.family("atlas_plugin_prepare_seconds", Kind::Gauge, help);
+        for p in self.plugins.iter().filter(|plugin| self.started.plugins.contains(plugin)) {
+            let cache = if p.from_cache { "hit" } else { "miss" };
+            family.sample(&[("slot", &p.slot), ("cache", cache)], seconds(p.prepare_us));
+        }
+    }
+
     fn host(&self, text: &mut Text) {
         let mut family = text.family("atlas_alerts_total", Kind::Counter, "Alerts raised, by name.");
         self.alerts.iter().for_each(|(alert, (raised, _))| family.sample(&[("alert", alert)], *raised as f64));
-        let help = "1 for an alert that was raised and not cleared.";
+        let help = "1 for an alert that was raised and not cleared, while the run goes on.";
         let mut family = text.family("atlas_alert_active", Kind::Gauge, help);
         self.alerts.iter().for_each(|(alert, (_, lasts))| family.sample(&[("alert", alert)], truth(*lasts)));
-        let mut family =
-            text.family("atlas_health_status", Kind::Gauge, "1 for what the host's health is judged to be.");
+        let help = "1 for what the host's health is judged to be, while the run goes on.";
+        let mut family = text.family("atlas_health_status", Kind::Gauge, help);
         for (status, name) in [
             (HealthStatus::Healthy, "healthy"),
             (HealthStatus::Degraded, "degraded"),
@@ -335,35 +407,6 @@ impl Metrics {
         let help = "Space left where the store lies; NaN where unknown.";
         gauge("atlas_disk_free_bytes", help, bytes(self.disk_free_bytes));
         gauge("atlas_error_ratio", "Part of the items of late that were rejected or failed.", Some(self.error_share));
-    }
-}
-
-fn plugins(text: &mut Text, started: &RunStarted, report: &PerformanceReport) {
-    let mut family = text.family("atlas_plugin_info", Kind::Gauge, "The plugins of the run.");
-    for p in &started.plugins {
-        let labels = [("slot", p.slot.as_str()), ("role", &p.role), ("name", &p.name), ("digest", &p.digest)];
-        family.sample(&labels, 1.0);
-    }
-    let mut counter = |name, help, value: fn(&crate::model::PluginMetrics) -> f64| {
-        let mut family = text.family(name, Kind::Counter, help);
-        report.plugins.iter().for_each(|plugin| family.sample(&[("slot", &plugin.slot)], value(plugin)));
-    };
-    counter("atlas_plugin_calls_total", "Calls of a plugin.", |p| p.calls as f64);
-    counter("atlas_plugin_items_total", "Items given to a plugin, those of repeated calls again.", |p| p.items as f64);
-    counter("atlas_plugin_faults_total", "Calls of a plugin that ended in a fault.", |p| p.faults as f64);
-    counter("atlas_plugin_seconds_total", "Time in a plugin, summed over lanes.", |p| seconds(p.time_us));
-    let help = "CPU time in a plugin, summed over lanes; less than the time where it waits.";
-    counter("atlas_plugin_cpu_seconds_total", help, |p| seconds(p.cpu_us));
-    let help = "Part of the time in a plugin that its calls of the host took: reads of the store, lines for the log.";
-    counter("atlas_plugin_host_seconds_total", help, |p| seconds(p.host_us));
-    let help = "Largest linear memory of a sandbox of a plugin; 0 for native code.";
-    let mut family = text.family("atlas_plugin_memory_peak_bytes", Kind::Gauge, help);
-    report.plugins.iter().for_each(|p| family.sample(&[("slot", &p.slot)], p.memory_peak_bytes as f64));
-    let help = "Time that it took to make a plugin ready: checked and compiled, or taken from the cache.";
-    let mut family = text.family("atlas_plugin_prepare_seconds", Kind::Gauge, help);
-    for p in &started.plugins {
-        let cache = if p.from_cache { "hit" } else { "miss" };
-        family.sample(&[("slot", &p.slot), ("cache", cache)], seconds(p.prepare_us));
     }
 }
 

@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 
 use super::{Metrics, MetricsFile, MetricsServer, loopback};
-use crate::event::{Event, PluginUsed, RunStarted};
+use crate::event::{Event, HealthStatus, PluginUsed, RunEnded, RunStarted, SwapStep};
 use crate::limits::{METRIC_CODES_MAX, METRICS_CONNECTIONS_MAX, METRICS_REQUEST_BYTES_MAX};
 use crate::monitor::{Fold, Monitor, testing};
 
@@ -42,6 +42,7 @@ fn the_metrics_of_a_run_are_what_its_events_say() {
         ("atlas_items_failed_total{code=\"PRICE_LOW\"}", 90.0),
         ("atlas_items_failed_total{code=\"PRICE_RARE\"}", 10.0),
         ("atlas_batches_total{outcome=\"committed\"}", 100.0),
+        ("atlas_batches_total{outcome=\"applied\"}", 0.0),
         ("atlas_batch_size", 50.0),
         ("atlas_lanes", 2.0),
         ("atlas_lanes_in_use", 0.0),
@@ -65,6 +66,94 @@ fn the_metrics_of_a_run_are_what_its_events_say() {
     ] {
         assert_eq!(value(&text, sample), wanted, "{sample}");
     }
+}
+
+#[test]
+fn batches_of_an_atomic_or_dry_run_are_not_called_committed() {
+    let events = testing::run(10, 50).into_iter().map(|envelope| match envelope.event {
+        Event::BatchCommitted(batch) => Event::BatchApplied(batch),
+        event => event,
+    });
+    let text = text_of(&testing::stream(events));
+    assert_eq!(value(&text, "atlas_batches_total{outcome=\"committed\"}"), 0.0);
+    assert_eq!(value(&text, "atlas_batches_total{outcome=\"applied\"}"), 10.0);
+}
+
+#[test]
+fn the_text_that_stays_after_a_run_wakes_nobody() {
+    let sampled = Event::HealthSampled {
+        status: HealthStatus::Unhealthy,
+        cpu_share: None,
+        memory_share: Some(0.95),
+        process_bytes: None,
+        error_share: 0.0,
+        response_us: None,
+        wal_bytes: None,
+        disk_free_bytes: None,
+    };
+    let raised = Event::AlertRaised {
+        alert: "HIGH_MEMORY".to_owned(),
+        batch: 0,
+        value: 0.95,
+        threshold: 0.9,
+        message: "memory in use is 95.0 %".to_owned(),
+    };
+    let mut events = testing::stream([Event::RunStarted(Box::default()), sampled, raised]);
+    let samples = [
+        "atlas_health_status{status=\"unhealthy\"}",
+        "atlas_alert_active{alert=\"HIGH_MEMORY\"}",
+        "atlas_alerts_total{alert=\"HIGH_MEMORY\"}",
+        "atlas_run_updated_time_seconds",
+    ];
+    let text = text_of(&events);
+    assert_eq!(samples.map(|sample| value(&text, sample)), [1.0, 1.0, 1.0, 1_700_000_000.02]);
+    let ended = RunEnded {
+        status: crate::model::RunStatus::Succeeded,
+        success: true,
+        counts: crate::model::Counts::default(),
+        blank_lines: 0,
+        batches: 0,
+        duration_ms: 30,
+        error: None,
+    };
+    events.push(crate::event::Envelope {
+        time_ms: 1_700_000_000_030,
+        event: Event::RunEnded(Box::new(ended)),
+        ..events[2].clone()
+    });
+    let text = text_of(&events);
+    assert_eq!(samples.map(|sample| value(&text, sample)), [0.0, 0.0, 1.0, 1_700_000_000.03]);
+}
+
+#[test]
+fn the_plugin_in_force_is_named_after_each_exchange() {
+    let used = PluginUsed {
+        slot: "price".to_owned(),
+        role: "operation".to_owned(),
+        name: "old.wasm".to_owned(),
+        digest: "blake3:1".to_owned(),
+        prepare_us: 2_000_000,
+        from_cache: true,
+    };
+    let started = RunStarted { plugins: vec![used], ..RunStarted::default() };
+    let step = SwapStep {
+        slot: "price".to_owned(),
+        name: "new.wasm".to_owned(),
+        old_digest: "blake3:1".to_owned(),
+        new_digest: "blake3:2".to_owned(),
+        ..SwapStep::default()
+    };
+    let mut events = vec![Event::RunStarted(Box::new(started)), Event::SwapTookEffect(Box::new(step.clone()))];
+    let text = text_of(&testing::stream(events.clone()));
+    let new = "atlas_plugin_info{slot=\"price\",role=\"operation\",name=\"new.wasm\",digest=\"blake3:2\"}";
+    assert_eq!(value(&text, new), 1.0);
+    assert!(!text.contains("old.wasm") && !text.contains("atlas_plugin_prepare_seconds{"), "{text}");
+    events.push(Event::SwapPutBack(Box::new(step)));
+    let text = text_of(&testing::stream(events));
+    let old = "atlas_plugin_info{slot=\"price\",role=\"operation\",name=\"old.wasm\",digest=\"blake3:1\"}";
+    assert_eq!(value(&text, old), 1.0);
+    assert_eq!(value(&text, "atlas_plugin_prepare_seconds{slot=\"price\",cache=\"hit\"}"), 2.0);
+    assert!(!text.contains("new.wasm"), "{text}");
 }
 
 #[test]
