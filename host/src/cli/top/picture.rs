@@ -1,5 +1,6 @@
 //! What is to be seen, in words and numbers: made from what rows and events tell, drawn by [`super::draw`].
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::rows::Rows;
@@ -324,11 +325,14 @@ fn tiles(
     elapsed_ms: Option<u64>,
 ) -> Vec<Tile> {
     let over = status != RunStatus::Running;
+    // While a run goes on its events know more than its row, which one transaction of the whole run leaves at 0 to the end.
+    let going = told.filter(|told| told.ended.is_none() && !over);
     let counts = match (rows, told) {
-        (Some(rows), _) => rows.run.counts,
-        (None, Some(told)) => told.ended.as_ref().map_or(told.progress().counts, |ended| ended.counts),
-        (None, None) => Counts::default(),
+        (Some(rows), _) if going.is_none() => rows.run.counts,
+        (_, Some(told)) => told.ended.as_ref().map_or(told.progress().counts, |ended| ended.counts),
+        _ => Counts::default(),
     };
+    let items = going.map_or(counts.read, |told| told.progress().items);
     // The rate of the whole is that of this execution, whose items a continued run's row does not tell.
     let done = told.map(|told| told.progress().counts.read).or(rows.filter(|r| r.run.epoch == 1).map(|_| counts.read));
     let per_s = match (over, done, elapsed_ms.filter(|ms| *ms > 0)) {
@@ -345,7 +349,7 @@ fn tiles(
     };
     let time = |ms: Option<u64>| ms.map_or("-".to_owned(), |ms| duration(Duration::from_millis(ms)));
     let left_ms = share(rows, told, status).filter(|share| *share > 0.0 && per_s > 0.0).map(|share| {
-        let items = rows.map_or(told.map_or(0, |told| told.progress().items), |rows| rows.run.next);
+        let items = going.map_or(rows.map_or(items, |rows| rows.run.next), |told| told.progress().items);
         (items as f64 * (1.0 - share) / share / per_s * 1e3) as u64
     });
     let status_tone = match status {
@@ -361,7 +365,7 @@ fn tiles(
     let tile = |name, value, tone| Tile { name, value, tone };
     vec![
         tile("STATUS", status.as_str().to_owned(), status_tone),
-        tile("ITEMS", count(counts.read), Tone::Plain),
+        tile("ITEMS", count(items), Tone::Plain),
         tile("ITEMS/S", rate(per_s), Tone::Plain),
         tile("FAILED", percent(failed), failed_tone),
         tile("ELAPSED", time(elapsed_ms), Tone::Plain),
@@ -372,11 +376,14 @@ fn tiles(
 }
 
 fn plugins(rows: Option<&Rows>, told: Option<&Told>) -> (Vec<PluginLine>, Option<&'static str>) {
-    let named: Vec<(String, String)> = match (rows, told) {
+    let mut named: Vec<(String, String)> = match (rows, told) {
         (_, Some(told)) => told.started.plugins.iter().map(|p| (p.slot.clone(), p.role.clone())).collect(),
         (Some(rows), None) => rows.plugins.iter().map(|p| (p.slot.clone(), p.role.clone())).collect(),
         (None, None) => Vec::new(),
     };
+    // The rows of a run note all slots with each exchange; figures are of a slot, whatever fills it.
+    let mut slots = BTreeSet::new();
+    named.retain(|(slot, _)| slots.insert(slot.clone()));
     let did = match (told, rows) {
         (Some(told), _) => Some(told.plugins.clone()),
         (None, rows) => rows.and_then(Rows::report).map(|report| report.plugins),

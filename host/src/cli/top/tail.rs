@@ -11,6 +11,8 @@ use crate::limits::EVENT_LINE_BYTES_MAX;
 
 /// Bytes read at a time, so that a long file does not keep the keys waiting.
 const PART_BYTES: u64 = 8 << 20;
+/// Bytes at the beginning of the file by which it is known again: they hold the time and the name of the run.
+const HEAD_BYTES: usize = 512;
 
 /// See the module.
 #[derive(Debug)]
@@ -18,6 +20,8 @@ pub struct Tail {
     path: PathBuf,
     file: Option<(File, u64)>,
     read: u64,
+    /// How it begins, as far as it was read.
+    head: Vec<u8>,
     /// A line whose end is not there yet.
     rest: Vec<u8>,
 }
@@ -36,7 +40,7 @@ pub struct News {
 impl Tail {
     /// Follows this file, which need not be there yet.
     pub fn new(path: &Path) -> Self {
-        Self { path: path.to_owned(), file: None, read: 0, rest: Vec::new() }
+        Self { path: path.to_owned(), file: None, read: 0, head: Vec::new(), rest: Vec::new() }
     }
 
     /// Reads what has come. Lines that are no event of this version are passed over.
@@ -55,12 +59,14 @@ impl Tail {
             Err(e) if e.kind() == ErrorKind::NotFound => return Ok(news),
             Err(e) => return Err(unreadable(&self.path, e)),
         };
-        // Another file under the same name, or the same one emptied by the next run.
-        if self.file.as_ref().is_none_or(|(_, inode)| *inode != there.ino()) || there.len() < self.read {
+        // Another file under the same name, or the same one emptied by the next run, which may have written more by now.
+        let same = self.file.as_ref().is_some_and(|(_, inode)| *inode == there.ino()) && there.len() >= self.read;
+        if !same || !self.begins_as_before().map_err(|e| unreadable(&self.path, e))? {
             news.afresh = self.file.is_some();
             let file = File::open(&self.path).map_err(|e| unreadable(&self.path, e))?;
             self.file = Some((file, there.ino()));
             self.read = 0;
+            self.head.clear();
             self.rest.clear();
         }
         let Some((file, _)) = &mut self.file else { return Ok(news) };
@@ -70,6 +76,8 @@ impl Tail {
             .map_err(|e| unreadable(&self.path, e))?;
         let read = (self.rest.len() - from) as u64;
         self.read += read;
+        let missing = HEAD_BYTES - self.head.len();
+        self.head.extend(self.rest[from..].iter().take(missing));
         news.more = read == PART_BYTES;
         let whole = self.rest.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
         for line in self.rest[..whole].split(|byte| *byte == b'\n') {
@@ -80,6 +88,14 @@ impl Tail {
             self.rest.clear();
         }
         Ok(news)
+    }
+
+    fn begins_as_before(&mut self) -> std::io::Result<bool> {
+        let Some((file, _)) = &mut self.file else { return Ok(false) };
+        let mut head = Vec::new();
+        file.seek(SeekFrom::Start(0))?;
+        file.take(self.head.len() as u64).read_to_end(&mut head)?;
+        Ok(head == self.head)
     }
 }
 
@@ -131,6 +147,24 @@ mod tests {
         let news = tail.look().unwrap();
         assert!(news.afresh);
         assert_eq!(seqs(&news), [7, 8, 9]);
+    }
+
+    #[test]
+    fn a_file_that_was_emptied_and_has_grown_beyond_what_was_read_is_read_afresh() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("events.ndjson");
+        std::fs::write(&path, line(0) + &line(1)).unwrap();
+        let mut tail = Tail::new(&path);
+        assert_eq!(seqs(&tail.look().unwrap()), [0, 1]);
+        let longer: String = (10..40).map(line).collect();
+        std::fs::write(&path, &longer).unwrap();
+        let news = tail.look().unwrap();
+        assert!(news.afresh);
+        assert_eq!(seqs(&news), (10..40).collect::<Vec<_>>());
+        // More of the same run is no other file.
+        std::fs::write(&path, longer + &line(40)).unwrap();
+        let news = tail.look().unwrap();
+        assert_eq!((news.afresh, seqs(&news)), (false, vec![40]));
     }
 
     #[test]

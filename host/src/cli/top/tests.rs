@@ -226,6 +226,50 @@ fn the_store_alone_is_enough_for_a_picture() {
     assert!(!sources.over());
 }
 
+/// The value of this tile.
+fn tile(sources: &Sources<'_>, name: &str) -> String {
+    let picture = sources.picture(Choice::default(), BEGIN_MS + 4200, 80);
+    picture.tiles.into_iter().find(|tile| tile.name == name).unwrap().value
+}
+
+#[test]
+fn a_run_in_one_transaction_is_seen_growing_by_its_events() {
+    let mut held = snapshot(RunStatus::Running);
+    (held.run.counts, held.run.next, held.run.batches) = (Counts::default(), 0, 0);
+    held.batches.clear();
+    let rows = Rows::begin(held);
+    let told = told(&events());
+    let sources = Sources { rows: Some(&rows), told: Some(&told), follows: true, nothing: None };
+    assert_eq!((tile(&sources, "ITEMS"), tile(&sources, "FAILED")), ("4,000".to_owned(), "1.0 %".to_owned()));
+    assert_ne!(tile(&sources, "LEFT"), "-");
+}
+
+#[test]
+fn a_run_with_a_limit_is_as_far_as_the_limit_says() {
+    let mut limited = snapshot(RunStatus::Running);
+    limited.run.identity = vec![("limit".to_owned(), "5000".to_owned())];
+    assert_eq!(Rows::begin(limited).share(), Some(0.8), "half of the bytes, and 4,000 of 5,000 items");
+    let mut limited = snapshot(RunStatus::Running);
+    limited.run.identity = vec![("limit".to_owned(), "50000".to_owned())];
+    assert_eq!(Rows::begin(limited).share(), Some(0.5), "the input ends before");
+    let mut without = snapshot(RunStatus::Running);
+    without.run.identity = vec![("limit".to_owned(), "none".to_owned())];
+    assert_eq!(Rows::begin(without).share(), Some(0.5));
+}
+
+#[test]
+fn a_slot_is_one_line_however_often_its_plugin_was_exchanged() {
+    let mut exchanged = snapshot(RunStatus::Running);
+    let mut later = exchanged.plugins[0].clone();
+    later.from_batch = BatchNumber(7);
+    exchanged.plugins.push(later);
+    let rows = Rows::begin(exchanged);
+    let sources = Sources { rows: Some(&rows), ..Sources::default() };
+    let slots: Vec<String> =
+        sources.picture(Choice::default(), BEGIN_MS, 80).plugins.into_iter().map(|plugin| plugin.slot).collect();
+    assert_eq!(slots, ["price"]);
+}
+
 #[test]
 fn no_run_is_said_in_words() {
     let sources = Sources { nothing: Some("there is no store atlas.db"), ..Sources::default() };
