@@ -12,7 +12,7 @@ use super::timeline::{Abandoned, Part};
 use crate::event::ErrorReport;
 use crate::model::{Counts, PluginMetrics, RunStatus};
 use crate::monitor::{IdleTimes, ItemTimes, Recommendations};
-use crate::store::{PlanRow, RunPlugin, RunRow, SwapRow};
+use crate::store::{PlanRow, RunRow, SwapRow};
 
 /// Version of the report for programs; within a version it only grows.
 pub const SCHEMA: u32 = 1;
@@ -39,7 +39,6 @@ pub struct Sources {
     /// All batches of the run have gone through it.
     pub fold: BatchFold,
     pub plans: Vec<PlanRow>,
-    pub plugins: Vec<RunPlugin>,
     /// Steps of plugins that were exchanged or were to be, in their order.
     pub swaps: Vec<SwapRow>,
     /// Most frequent first.
@@ -299,7 +298,7 @@ pub struct Plugin {
     pub name: String,
     pub digest: Option<String>,
     pub from_batch: u64,
-    /// What it did; none where that is not known.
+    /// What it did, as far as batches are committed; none where that is not known.
     pub did: Option<PluginMetrics>,
     /// How long it took to make it ready; none where that is not known.
     pub prepare_us: Option<u64>,

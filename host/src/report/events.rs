@@ -7,6 +7,7 @@ use super::timeline::Abandoned;
 use crate::event::{Envelope, Event};
 use crate::limits::{REPORT_MISHAPS_MAX, REPORT_OPEN_BATCHES_MAX};
 use crate::model::PluginMetrics;
+use crate::monitor::AlertRecord;
 
 /// A sample of the host's health. Shares are 0..1.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
@@ -41,6 +42,7 @@ pub struct Recorded {
     health: Thin<Health>,
     lanes: Thin<(u64, u64)>,
     rolled_back: Vec<RolledBack>,
+    alerts: Vec<AlertRecord>,
     plugins: Vec<PluginMetrics>,
     first_batch: Option<u64>,
 }
@@ -55,6 +57,7 @@ pub struct Details {
     /// Chunks at work, from this time on.
     pub lanes: Vec<(u64, u64)>,
     pub rolled_back: Vec<RolledBack>,
+    pub alerts: Vec<AlertRecord>,
     pub plugins: Vec<PluginMetrics>,
     /// Lines that were no event; a recording that was cut short ends in one.
     pub unreadable: u64,
@@ -123,7 +126,11 @@ impl Recorded {
                 self.rolled_back.push(RolledBack { at_us, reason: reason.clone() });
             }
             Event::RunEnded(_) => self.ended = true,
-            _ => {}
+            event => {
+                if let Some(alert) = AlertRecord::of(event, at_us) {
+                    alert.keep(&mut self.alerts);
+                }
+            }
         }
     }
 
@@ -158,6 +165,7 @@ impl Recorded {
             health: self.health.into_vec(),
             lanes: self.lanes.into_vec(),
             rolled_back: self.rolled_back,
+            alerts: self.alerts,
             plugins: self.plugins,
             unreadable: self.unreadable,
             first_batch: self.first_batch,
@@ -192,12 +200,17 @@ mod tests {
         recorded.line(&line(30, r#""event":"batch-abandoned","batch":3,"reason":"stopped""#));
         recorded.line(&line(40, r#""event":"transaction-rolled-back","group":1,"reason":"disk full""#));
         recorded.line(&line(50, r#""event":"of-a-newer-host""#));
+        recorded.line(&line(
+            35,
+            r#""event":"alert-raised","alert":"HIGH_MEMORY","batch":3,"value":0.95,"threshold":0.9,"message":"much""#,
+        ));
         recorded.line("{\"half");
         assert!(recorded.found());
         let details = recorded.details();
         assert_eq!(details.lanes, [(5, 2), (40, 0)]);
         let abandoned: Vec<_> = details.abandoned.iter().map(|a| (a.batch, a.from_us, a.to_us, a.items)).collect();
         assert_eq!(abandoned, [(3, 10, 30, 5), (4, 20, 40, 5)]);
+        assert_eq!((details.alerts.len(), details.alerts[0].elapsed_us), (1, 35));
         assert_eq!((details.rolled_back.len(), details.unreadable, details.first_batch), (1, 2, Some(3)));
     }
 }

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use super::histogram::Histogram;
 use super::timeline::{Placed, Timeline};
 use crate::limits::{REPORT_EXECUTIONS_MAX, REPORT_GROUP_BATCHES_MAX, REPORT_STEPS_MAX};
-use crate::model::{BatchMetrics, ChunkSpan, Counts};
-use crate::store::BatchRow;
+use crate::model::{BatchMetrics, BatchNumber, ChunkSpan, Counts, PluginMetrics};
+use crate::store::{BatchRow, RunPlugin};
 
 /// Names of the phases, in the order of their work.
 pub const PHASES: [&str; 7] = ["read", "validate", "operate", "compute", "wait", "write", "commit"];
@@ -106,6 +106,8 @@ pub struct BatchFold {
     pub(super) end_us: u64,
     /// Where the batches begin at which plans changed.
     pub(super) cut_us: BTreeMap<u64, u64>,
+    /// What filled a slot from which batch on, in that order, and what it did.
+    pub(super) plugins: Vec<(RunPlugin, Option<PluginMetrics>)>,
     wanted: Vec<u64>,
     group: Vec<(u64, Counts, BatchMetrics, Vec<ChunkSpan>)>,
     /// True where all batches are in one transaction, so that each counts when it is written.
@@ -131,6 +133,7 @@ impl BatchFold {
             timeline: Timeline::default(),
             end_us: 0,
             cut_us: BTreeMap::new(),
+            plugins: Vec::new(),
             wanted,
             group: Vec::new(),
             one_transaction,
@@ -138,10 +141,22 @@ impl BatchFold {
         }
     }
 
+    /// With the plugins of the run. All slots are noted with each exchange: those that go on as they were are left out.
+    pub fn of_plugins(mut self, noted: Vec<RunPlugin>) -> Self {
+        for plugin in noted {
+            let before = self.plugins.iter().rfind(|(known, _)| known.slot == plugin.slot);
+            if before.is_none_or(|(known, _)| known.digest != plugin.digest) {
+                self.plugins.push((plugin, None));
+            }
+        }
+        self
+    }
+
     /// Takes the next batch.
     pub fn push(&mut self, row: &BatchRow) {
         self.batches += 1;
         self.counts.add(&row.counts);
+        row.plugins.iter().for_each(|did| self.add_plugin(row.number, did));
         let Some(m) = row.metrics else {
             self.without_times += 1;
             return;
@@ -177,6 +192,16 @@ impl BatchFold {
     pub(super) fn begin_us_of(&self, batch: Option<u64>) -> u64 {
         let Some(batch) = batch else { return self.last_begin_us() };
         self.executions.iter().rfind(|e| e.first_batch <= batch).map_or(0, |execution| execution.from_us)
+    }
+
+    /// Counts for what filled the slot at that batch.
+    fn add_plugin(&mut self, batch: BatchNumber, did: &PluginMetrics) {
+        let fits = |plugin: &RunPlugin| plugin.slot == did.slot && plugin.from_batch <= batch;
+        match self.plugins.iter_mut().rfind(|(plugin, _)| fits(plugin)) {
+            Some((_, Some(sum))) => sum.add(did),
+            Some((_, sum)) => *sum = Some(did.clone()),
+            None => {}
+        }
     }
 
     fn count_times(&mut self, counts: &Counts, m: &BatchMetrics, of_group: bool) {
@@ -265,7 +290,7 @@ fn spread_items(histogram: &mut Histogram, items: u64, m: &BatchMetrics) {
 #[cfg(test)]
 pub mod tests {
     use super::*;
-    use crate::model::{BatchNumber, Digest, RunNumber};
+    use crate::model::{Digest, RunNumber};
 
     /// A batch of 100 items, 10 of them failed, cut every 10 ms.
     pub fn row(number: u64, epoch: u64, commit_us: u64) -> BatchRow {
@@ -346,6 +371,35 @@ pub mod tests {
         assert_eq!((placed[0].write_us, placed[1].write_us), ((10_850, 11_050), (11_050, 11_250)));
         assert_eq!((placed[0].commit_us, placed[1].commit_us), ((11_250, 11_750), (11_250, 11_750)));
         assert_eq!(placed[2].commit_us, (21_250, 21_950));
+    }
+
+    #[test]
+    fn each_version_of_a_plugin_has_what_it_did_itself() {
+        let noted = |slot: &str, bytes: &[u8], from: u64| RunPlugin {
+            position: 0,
+            slot: slot.to_owned(),
+            role: "operation".to_owned(),
+            name: format!("{slot}.wasm"),
+            digest: Some(Digest::of(bytes)),
+            from_batch: BatchNumber(from),
+        };
+        // Each exchange notes all slots again.
+        let first = [noted("a", b"a", 0), noted("b", b"b", 0)];
+        let then = [noted("a", b"a", 3), noted("b", b"other", 3), noted("a", b"a", 5), noted("b", b"b", 5)];
+        let mut fold = BatchFold::new([], false).of_plugins(first.into_iter().chain(then).collect());
+        for number in 0..7 {
+            let did = |slot: &str| PluginMetrics { slot: slot.to_owned(), calls: 1, items: 100, ..Default::default() };
+            let mut row = row(number, 1, 500);
+            row.plugins = vec![did("a"), did("b")];
+            fold.push(&row);
+        }
+        fold.end();
+        let found: Vec<(&str, u64, u64)> = fold
+            .plugins
+            .iter()
+            .map(|(plugin, did)| (plugin.slot.as_str(), plugin.from_batch.0, did.as_ref().map_or(0, |did| did.calls)))
+            .collect();
+        assert_eq!(found, [("a", 0, 7), ("b", 0, 3), ("b", 3, 2), ("b", 5, 2)]);
     }
 
     #[test]

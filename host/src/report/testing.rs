@@ -24,7 +24,15 @@ pub fn sources(batches: u64, said: &str) -> Sources {
         ),
     };
     let plans = vec![plan(0, 100, 0.2), plan(2, 200, 0.9), plan(5, 50, 0.5)];
-    let mut fold = BatchFold::new(plans.iter().map(|plan| plan.batch.0), false);
+    let plugin = RunPlugin {
+        position: 0,
+        slot: said.to_owned(),
+        role: "operation".to_owned(),
+        name: said.to_owned(),
+        digest: Some(Digest::of(b"plugin")),
+        from_batch: BatchNumber(0),
+    };
+    let mut fold = BatchFold::new(plans.iter().map(|plan| plan.batch.0), false).of_plugins(vec![plugin]);
     (0..batches).for_each(|n| fold.push(&row(n, 1, 500 + n / 3)));
     fold.end();
     let counts = Counts {
@@ -88,14 +96,6 @@ pub fn sources(batches: u64, said: &str) -> Sources {
         },
         fold,
         plans,
-        plugins: vec![RunPlugin {
-            position: 0,
-            slot: said.to_owned(),
-            role: "operation".to_owned(),
-            name: said.to_owned(),
-            digest: Some(Digest::of(b"plugin")),
-            from_batch: BatchNumber(0),
-        }],
         problems: vec![Problem {
             code: said.to_owned(),
             phase: "operate".to_owned(),

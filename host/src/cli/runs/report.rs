@@ -71,7 +71,7 @@ fn sources(reader: &mut Reader, run: RunRow, args: &ReportArgs) -> Result<Source
     let swaps: Vec<SwapRow> = reader.swaps(Some(run.run), None)?.into_iter().map(|entry| entry.step).collect();
     let at_plans = plans.iter().map(|plan| plan.batch.0);
     let at_swaps = swaps.iter().filter_map(|step| step.batch).map(|batch| batch.0);
-    let mut fold = BatchFold::new(at_plans.chain(at_swaps), run.atomic == "run");
+    let mut fold = BatchFold::new(at_plans.chain(at_swaps), run.atomic == "run").of_plugins(reader.plugins(run.run)?);
     each_batch(reader, &run, |batch| fold.push(batch))?;
     fold.end();
     let problems = problems(reader, run.run)?;
@@ -94,7 +94,6 @@ fn sources(reader: &mut Reader, run: RunRow, args: &ReportArgs) -> Result<Source
         facts,
         fold,
         plans,
-        plugins: reader.plugins(run.run)?,
         swaps,
         problems,
         other_problems,

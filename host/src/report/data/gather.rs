@@ -8,6 +8,7 @@ use super::{
 };
 use crate::event::ErrorReport;
 use crate::limits::REPORT_PLANS_MAX;
+use crate::model::PluginMetrics;
 use crate::monitor::{AlertRecord, IdleTimes, PerformanceReport, Recommendations};
 use crate::report::events::{Details, Health, Recorded, RolledBack};
 use crate::report::fold::{BatchFold, Bin, PHASES};
@@ -30,7 +31,6 @@ impl Report {
             facts,
             mut fold,
             plans,
-            plugins,
             swaps,
             problems,
             other_problems,
@@ -44,15 +44,15 @@ impl Report {
         let details = recorded.map(Recorded::details).unwrap_or_default();
         let performance: Option<PerformanceReport> =
             run.performance_json.as_deref().and_then(|text| serde_json::from_str(text).ok());
-        let alerts: Vec<AlertRecord> =
-            run.alerts_json.as_deref().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
+        let alerts: Option<Vec<AlertRecord>> =
+            run.alerts_json.as_deref().and_then(|text| serde_json::from_str(text).ok());
         let last_from = fold.last_begin_us();
         let events_from = fold.begin_us_of(details.first_batch);
         // An execution that is over may have gone on after its last commit.
         let ended_us = last_from + run.duration_ms.unwrap_or(0) * 1000;
         let end_us =
             fold.end_us.max(ended_us).max(details.abandoned.iter().map(|a| events_from + a.to_us).max().unwrap_or(0));
-        let plugins = with_metrics(plugins, &performance, &run, &details);
+        let plugins = with_metrics(&fold, &performance, &run, &details);
         let (parts, left_out) = std::mem::take(&mut fold.timeline).parts();
         let mut controller = controller(&plans, &fold, &details, events_from);
         controller.best_fixed = recommendations.as_ref().and_then(best_fixed);
@@ -68,7 +68,9 @@ impl Report {
                 step_us: fold.bins.width_us,
                 end_us,
                 steps: steps(&fold),
-                alerts: paired(&alerts, last_from),
+                // The row has them once the run has ended.
+                alerts: alerts
+                    .map_or_else(|| paired(&details.alerts, events_from), |alerts| paired(&alerts, last_from)),
                 swaps,
                 rolled_back: details
                     .rolled_back
@@ -293,54 +295,63 @@ fn heat(fold: &BatchFold, of: fn(&Bin) -> &Histogram) -> Heat {
     Heat::default()
 }
 
-/// Plugins with what they did: as the run's end told it, else as the events did.
+/// Plugins with what they did: as the rows of the batches tell it. Where these tell nothing, or not all any more, a slot that one
+/// plugin has filled all along has what the run's end told of it, else what the events did.
 fn with_metrics(
-    plugins: Vec<RunPlugin>,
+    fold: &BatchFold,
     performance: &Option<PerformanceReport>,
     run: &RunRow,
     details: &Details,
 ) -> Vec<Plugin> {
-    let did = match performance {
+    let summed_up = match performance {
         Some(performance) if run.epoch == 1 || details.plugins.is_empty() => &performance.plugins,
         _ => &details.plugins,
+    };
+    let alone = |slot: &str| fold.plugins.iter().filter(|(plugin, _)| plugin.slot == slot).count() == 1;
+    let of_slot = |slot: &str| summed_up.iter().find(|did| alone(slot) && did.slot == slot).cloned();
+    let did = |slot: &str, of_rows: &Option<PluginMetrics>| match of_rows {
+        Some(did) if fold.without_times == 0 => Some(did.clone()),
+        of_rows => of_slot(slot).or(of_rows.clone()),
     };
     let ready = |plugin: &RunPlugin| {
         let digest = plugin.digest?.to_string();
         let prepared = &performance.as_ref()?.prepared;
         prepared.iter().find(|used| used.slot == plugin.slot && used.digest == digest)
     };
-    let of = |plugin: RunPlugin| Plugin {
-        prepare_us: ready(&plugin).map(|used| used.prepare_us),
-        from_cache: ready(&plugin).map(|used| used.from_cache),
-        did: did.iter().find(|metrics| metrics.slot == plugin.slot).cloned(),
-        slot: plugin.slot,
-        role: plugin.role,
-        name: plugin.name,
+    let of = |(plugin, of_rows): &(RunPlugin, Option<PluginMetrics>)| Plugin {
+        slot: plugin.slot.clone(),
+        role: plugin.role.clone(),
+        name: plugin.name.clone(),
         digest: plugin.digest.map(|digest| digest.to_string()),
         from_batch: plugin.from_batch.0,
+        did: did(&plugin.slot, of_rows),
+        prepare_us: ready(plugin).map(|used| used.prepare_us),
+        from_cache: ready(plugin).map(|used| used.from_cache),
     };
-    plugins.into_iter().map(of).collect()
+    fold.plugins.iter().map(of).collect()
 }
 
-/// By plugin where all of the run is known of them, else by role.
+/// By plugin where the rows tell of them, as they do of all else, or where all of the run is known of them; else by role.
 fn time(fold: &BatchFold, plugins: &[Plugin], whole: bool, idle: Option<IdleTimes>) -> Vec<Share> {
     let [read, validate, operate, _, wait, write, commit] = fold.sums_us;
     let share = |name: &str, kind, us| Share { name: name.to_owned(), kind, us };
+    let of_rows: Vec<&PluginMetrics> = fold.plugins.iter().filter_map(|(_, did)| did.as_ref()).collect();
+    let done = match of_rows.is_empty() {
+        true if whole => plugins.iter().filter_map(|plugin| plugin.did.as_ref()).collect(),
+        _ => of_rows,
+    };
     let mut slots: Vec<(&str, u64)> = Vec::new();
-    let mut in_host = 0;
-    for plugin in plugins {
-        if let Some(did) = &plugin.did
-            && !slots.iter().any(|(slot, _)| *slot == plugin.slot)
-        {
-            slots.push((&plugin.slot, did.time_us.saturating_sub(did.host_us)));
-            in_host += did.host_us;
+    for did in &done {
+        let us = did.time_us.saturating_sub(did.host_us);
+        match slots.iter_mut().find(|(slot, _)| *slot == did.slot) {
+            Some((_, sum)) => *sum += us,
+            None => slots.push((&did.slot, us)),
         }
     }
-    let mut guests: Vec<Share> = if whole && !slots.is_empty() {
-        slots.into_iter().map(|(slot, us)| share(slot, "guest", us)).collect()
-    } else {
-        in_host = 0;
-        vec![share("validators", "guest", validate), share("operation", "guest", operate)]
+    let in_host: u64 = done.iter().map(|did| did.host_us).sum();
+    let mut guests: Vec<Share> = match slots.is_empty() {
+        false => slots.into_iter().map(|(slot, us)| share(slot, "guest", us)).collect(),
+        true => vec![share("validators", "guest", validate), share("operation", "guest", operate)],
     };
     guests.push(share("host calls of plugins", "host", in_host));
     let mut time = vec![share("reading", "read", read)];
@@ -351,4 +362,60 @@ fn time(fold: &BatchFold, plugins: &[Plugin], whole: bool, idle: Option<IdleTime
     }
     time.retain(|share| share.us > 0);
     time
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{BatchNumber, Digest};
+    use crate::report::fold::tests::row;
+    use crate::report::testing::{recorded, sources};
+
+    /// A run whose row has nothing of its end: it was killed, or is at work.
+    fn without_end(plugins: Vec<RunPlugin>) -> Sources {
+        let mut sources = sources(7, "because");
+        (sources.run.performance_json, sources.run.alerts_json) = (None, None);
+        sources.fold = BatchFold::new([], false).of_plugins(plugins);
+        for number in 0..7 {
+            let slot = "tidy".to_owned();
+            let did = PluginMetrics { slot, calls: 2, items: 100, time_us: 500, host_us: 100, ..Default::default() };
+            sources.fold.push(&crate::store::BatchRow { plugins: vec![did], ..row(number, 1, 500) });
+        }
+        sources.fold.end();
+        sources
+    }
+
+    fn version(bytes: &[u8], from: u64) -> RunPlugin {
+        RunPlugin {
+            position: 0,
+            slot: "tidy".to_owned(),
+            role: "operation".to_owned(),
+            name: "tidy.wasm".to_owned(),
+            digest: Some(Digest::of(bytes)),
+            from_batch: BatchNumber(from),
+        }
+    }
+
+    #[test]
+    fn a_run_that_was_killed_shows_what_each_version_of_its_plugins_did() {
+        let noted = vec![version(b"old", 0), version(b"old", 2), version(b"new", 4)];
+        let report = Report::of(without_end(noted));
+        let found: Vec<(u64, Option<u64>)> =
+            report.plugins.iter().map(|p| (p.from_batch, p.did.as_ref().map(|did| did.calls))).collect();
+        assert_eq!(found, [(0, Some(8)), (4, Some(6))]);
+        let time = |name: &str| report.time.iter().find(|share| share.name == name).map(|share| share.us);
+        assert_eq!((time("tidy"), time("host calls of plugins")), (Some(7 * 400), Some(700)));
+    }
+
+    #[test]
+    fn alerts_of_a_run_without_an_end_are_those_of_its_recording() {
+        let mut recorded = recorded("because");
+        recorded.line(
+            r#"{"schema":1,"seq":0,"time_ms":0,"elapsed_us":47000,"run":5,"event":"alert-raised","alert":"HIGH_MEMORY","batch":3,"value":0.95,"threshold":0.9,"message":"much"}"#,
+        );
+        let sources = Sources { recorded: Some(recorded), ..without_end(vec![version(b"old", 0)]) };
+        let alerts = Report::of(sources).throughput.alerts;
+        let found: Vec<_> = alerts.iter().map(|alert| (alert.alert.as_str(), alert.from_us, alert.to_us)).collect();
+        assert_eq!(found, [("HIGH_MEMORY", 47_000, None)]);
+    }
 }

@@ -337,7 +337,7 @@ fn plugins(report: &Report) -> Option<Markup> {
         ["plugin", "role", "calls", "items", "per item", "time in all", "of it CPU", "memory", "faults", "made ready"];
     let known = report.plugins.iter().any(|plugin| plugin.did.is_some());
     Some(html! {
-        @if !known { p.says { "What each plugin did is known once the run has ended, or from recorded events." } }
+        @if !known { p.says { "What each plugin did is known once batches are committed." } }
         div.scroll {
             table {
                 thead { tr { @for (i, header) in headers.iter().enumerate() { th class=[(i > 1).then_some("n")] { (header) } } } }
