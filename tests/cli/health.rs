@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::sharing::Running;
 use super::{Redact, golden, numbered, plain_run, with_store, words};
-use crate::harness::Folder;
+use crate::harness::{Folder, guest_arg};
 
 /// Thresholds that any machine on which tests run keeps.
 const FIT: &str = "health --max-memory-share 100% --max-cpu-share 100% --min-disk-free 1B";
@@ -34,10 +34,21 @@ fn a_fit_machine_with_a_sound_store_is_healthy() {
     assert_eq!((&last["run"], &last["items"], &last["failed"]), (&1.into(), &20.into(), &0.into()));
 }
 
+/// A folder with a store that a run over so many items has filled, in batches of ten; those for which `fails` says so are
+/// rejected.
+fn with_rejects(items: usize, fails: impl Fn(usize) -> bool) -> Folder {
+    let folder = Folder::new();
+    let fault = |n: usize| if fails(n) { ",\"fault\":\"reject\"" } else { "" };
+    let lines: String = (0..items).map(|n| format!("{{\"id\":\"i-{n:06}\"{}}}\n", fault(n))).collect();
+    folder.write("in.ndjson", lines);
+    let further = format!("--plugin work={} --batch-size 10 --strategy sequential -q", guest_arg("faulty"));
+    plain_run(&folder, &further).run().exits(3);
+    folder
+}
+
 #[test]
 fn the_share_of_failed_items_is_judged_by_its_threshold() {
-    // Four of eight fail.
-    let folder = with_store();
+    let folder = with_rejects(40, |n| n % 2 == 0);
     for (most, code, status) in [("49%", 3, "unhealthy"), ("50%", 3, "degraded"), ("100%", 0, "healthy")] {
         let document = words(&folder, &format!("{FIT} --max-error-share {most} --output json")).exits(code).json();
         assert_eq!(document["status"], status, "{document}");
@@ -46,6 +57,23 @@ fn the_share_of_failed_items_is_judged_by_its_threshold() {
     let ran = words(&folder, &format!("{FIT} --max-error-share 49%")).exits(3);
     let told: String = ran.stdout.lines().take(2).map(|line| format!("{line}\n")).collect();
     golden("health-unhealthy.txt", &Redact::new(folder.path()).text(&told));
+}
+
+#[test]
+fn the_newest_batches_are_judged_and_few_items_are_not() {
+    // A fifth of all, and none of the newest 32 batches.
+    let folder = with_rejects(400, |n| n < 80);
+    let ran = words(&folder, FIT).exits(0);
+    assert!(ran.stdout.contains("80 of 400 items failed (20 %)"), "{}", ran.stdout);
+    let document = words(&folder, &format!("{FIT} --output json")).exits(0).json();
+    let last = &document["last_run"];
+    assert_eq!((&last["failed"], &last["error_share"]), (&80.into(), &0.0.into()));
+    // Half of eight items say nothing.
+    words(&with_store(), FIT).exits(0);
+    // The other way round: a run that begins well and goes wrong.
+    let folder = with_rejects(400, |n| n >= 360);
+    let document = words(&folder, &format!("{FIT} --output json")).exits(3).json();
+    assert_eq!((&document["status"], reasons(&document)), (&"unhealthy".into(), vec!["errors"]));
 }
 
 #[test]
@@ -69,7 +97,7 @@ fn memory_space_and_time_are_judged_by_their_thresholds() {
 
 #[test]
 fn thresholds_of_the_configuration_file_are_in_force() {
-    let folder = with_store();
+    let folder = with_rejects(40, |n| n % 2 == 0);
     folder.write("atlas.toml", "max-error-share = \"100%\"\nbatch-size = 5\n");
     words(&folder, FIT).exits(0);
     words(&folder, &format!("{FIT} --max-error-share 1%")).exits(3);

@@ -12,13 +12,14 @@ use super::spec::{duration, fields};
 use super::thresholds::ThresholdArgs;
 use crate::error::Result;
 use crate::event::{ErrorReport, HealthStatus};
+use crate::limits::SHARE_ITEMS_MIN;
 use crate::model::{BatchNumber, RunStatus};
 use crate::monitor::{Condition, Reason, Sample, Sensor, SystemSensor, reasons, words, worst};
-use crate::store::{Reader, RunRow};
+use crate::store::{BatchRow, Reader, RunRow};
 
 /// CPU use is a difference: between two readings that lie this far apart.
 const BETWEEN_READINGS: Duration = Duration::from_millis(300);
-/// The newest batches of the last run whose time is judged, as many as a run itself looks at.
+/// The newest batches of the last run, which are judged: as many as a run itself looks at.
 const RECENT_BATCHES: u64 = 32;
 /// Exit code of a host that is degraded or unhealthy.
 const NOT_HEALTHY: u8 = 3;
@@ -26,8 +27,8 @@ const NOT_HEALTHY: u8 = 3;
 /// Judge machine and store: healthy (exit code 0), or degraded or unhealthy (exit code 3)
 ///
 /// Judged are memory and CPU of the machine, the store's write-ahead log, the space left for it, and the last run: how it
-/// ended, its share of items rejected or dead-lettered, and the time its newest batches took. A run at work is no
-/// fault, nor is the CPU that it uses. A store that cannot be read is exit code 5.
+/// ended, and of its newest 32 batches the share of items rejected or dead-lettered, unless they are fewer than 20, and the
+/// time that a batch took. A run at work is no fault, nor is the CPU that it uses. A store that cannot be read is exit code 5.
 #[derive(Args, Debug)]
 pub struct HealthArgs {
     #[command(flatten)]
@@ -56,8 +57,10 @@ struct Document {
 struct LastRun {
     run: u64,
     status: &'static str,
+    /// Of the whole run.
     items: u64,
     failed: u64,
+    /// Of the newest batches; 0 where they have too few items to say.
     error_share: f64,
     /// Mean time of the newest batches from cut to last decision.
     response_ms: Option<f64>,
@@ -68,8 +71,9 @@ pub fn run(args: HealthArgs, printer: &mut Printer) -> Result<u8> {
     let reader = Reader::open(&args.store.store)?;
     let held = held(reader.path());
     let row = reader.runs(1)?.pop();
-    let response = row.as_ref().map(|row| response(&reader, row)).transpose()?.flatten();
-    let last = row.as_ref().map(|row| LastRun::of(row, held, response));
+    let newest = row.as_ref().map(|row| newest(&reader, row)).transpose()?.unwrap_or_default();
+    let response = response(&newest);
+    let last = row.as_ref().map(|row| LastRun::of(row, held, error_share(&newest), response));
     let sample = sample(SystemSensor::of_store(reader.path()));
     let error_share = last.as_ref().map_or(0.0, |last| last.error_share);
     let mut reasons = reasons(sample, error_share, response, &args.thresholds.thresholds());
@@ -101,24 +105,31 @@ fn sample(mut sensor: SystemSensor) -> Sample {
     sensor.sample().usable()
 }
 
-/// Of the newest batches.
-fn response(reader: &Reader, row: &RunRow) -> Result<Option<Duration>> {
+fn newest(reader: &Reader, row: &RunRow) -> Result<Vec<BatchRow>> {
     let from = BatchNumber(row.batches.saturating_sub(RECENT_BATCHES));
-    let batches = reader.batches(row.run, from, RECENT_BATCHES as usize)?;
+    reader.batches(row.run, from, RECENT_BATCHES as usize)
+}
+
+fn response(batches: &[BatchRow]) -> Option<Duration> {
     let times: Vec<u64> = batches.iter().filter_map(|batch| Some(batch.metrics?.compute_us)).collect();
     let sum = times.iter().copied().fold(0, u64::saturating_add);
-    Ok(sum.checked_div(times.len() as u64).map(Duration::from_micros))
+    sum.checked_div(times.len() as u64).map(Duration::from_micros)
+}
+
+fn error_share(batches: &[BatchRow]) -> f64 {
+    let items: u64 = batches.iter().map(|batch| batch.counts.read).sum();
+    let failed: u64 = batches.iter().map(|batch| batch.counts.failed()).sum();
+    if items < SHARE_ITEMS_MIN { 0.0 } else { failed as f64 / items as f64 }
 }
 
 impl LastRun {
-    fn of(row: &RunRow, held: bool, response: Option<Duration>) -> Self {
-        let (items, failed) = (row.counts.read, row.counts.failed());
+    fn of(row: &RunRow, held: bool, error_share: f64, response: Option<Duration>) -> Self {
         Self {
             run: row.run.0,
             status: status(row, held),
-            items,
-            failed,
-            error_share: if items == 0 { 0.0 } else { failed as f64 / items as f64 },
+            items: row.counts.read,
+            failed: row.counts.failed(),
+            error_share,
             response_ms: response.map(|time| time.as_secs_f64() * 1e3),
         }
     }
@@ -149,7 +160,7 @@ fn text(document: &Document) -> String {
     };
     let last = document.last_run.as_ref().map_or("no run yet".to_owned(), |last| {
         let time = last.response_ms.map_or(String::new(), |ms| format!(", {} a batch", duration(ms.round() as u64)));
-        let failed = words::percent(last.error_share);
+        let failed = words::percent(last.failed as f64 / last.items.max(1) as f64);
         format!("{}, {}: {} of {} items failed ({failed}){time}", last.run, last.status, last.failed, last.items)
     });
     fields(&[
