@@ -339,6 +339,19 @@ pub(super) fn definition(conn: &Connection, collection: &Name, index: &Index) ->
     })
 }
 
+/// True if somebody has added to a collection whose declared indexes are all put off what SQLite computes from its rows when
+/// they are written: an index, a column, a check. Triggers cannot: this program's connections run none.
+pub(super) fn has_additions(conn: &Connection, collection: &Name, indexes: &[Index]) -> Result<bool> {
+    // Four columns are the collection's own, and the index of its key is the one without a text.
+    let sql = "SELECT (SELECT count(*) FROM pragma_table_xinfo(?1)) <> 4 + ?2
+         OR EXISTS (SELECT 1 FROM sqlite_schema WHERE tbl_name = ?1 AND type = 'index' AND sql IS NOT NULL)
+         OR EXISTS (SELECT 1 FROM sqlite_schema WHERE tbl_name = ?1 AND type = 'table' AND sql LIKE '%check%')";
+    let declared = indexes.len() as i64;
+    conn.prepare_cached(sql)
+        .and_then(|mut s| s.query_row((collection.as_str(), declared), |row| row.get(0)))
+        .or_fail(conn, "read the schema")
+}
+
 /// The SQL of the generated column and of the index on it.
 fn column_and_index(collection: &Name, name: &Name, pointer: &Pointer, unique: bool) -> (String, String) {
     let (table, column) = (quoted(collection), quoted(name));

@@ -67,8 +67,8 @@ pub(super) fn with_sqlites_own<T>(work: impl FnOnce() -> T) -> T {
     answering(Answers::AsSqlite, work)
 }
 
-/// Runs `work`, which writes rows that no index is kept for: SQLite computes the columns of a row that is written whether or
-/// not anything is made of them.
+/// Runs `work`, which writes rows that no index is kept for, the host's or somebody else's (`catalog::has_additions`): SQLite
+/// computes the columns of a row that is written whether or not anything is made of them.
 pub(super) fn with_none<T>(work: impl FnOnce() -> T) -> T {
     answering(Answers::Nothing, work)
 }
