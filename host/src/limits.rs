@@ -55,6 +55,9 @@ pub const GROUP_RETRIES_MAX: u32 = 1;
 pub const TRANSACTION_TIME_MAX: Duration = Duration::from_secs(120);
 
 /// Attempts per item. `--attempts`.
+/// Times that a group is tried again whose transaction cannot begin, since another process has the lock of the store. Each of
+/// them waits up to [`BUSY_TIMEOUT`], with the back-off that SQLite has for locks.
+pub const LOCKED_RETRIES_MAX: u32 = 3;
 pub const ATTEMPTS: u32 = 3;
 /// Largest number of attempts that can be asked for.
 pub const ATTEMPTS_LIMIT: u32 = 100;

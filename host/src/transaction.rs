@@ -10,7 +10,7 @@ use crate::model::Name;
 
 /// A store of rows with nested transactions. `begin` inside an open transaction opens an inner one.
 pub trait Transactional {
-    /// Begins a transaction, or an inner one. Errors: TRANSACTION_6005 if the store stays busy, TRANSACTION_6001.
+    /// Begins a transaction, or an inner one. Errors: STORAGE_2007 if another process keeps the store locked, TRANSACTION_6001.
     fn begin(&mut self) -> Result<()>;
     /// Commits the innermost one. After an error it is still to be rolled back.
     fn commit(&mut self) -> Result<()>;

@@ -1,4 +1,4 @@
-//! A store that another program keeps busy: the group waits, is tried once more, and then the run gives up.
+//! A store that another program keeps locked: the group waits, is tried some times more, and then the run gives up.
 
 use std::sync::{Arc, Mutex};
 
@@ -68,12 +68,12 @@ fn a_store_that_stays_busy_ends_the_run_and_the_same_job_completes_once_it_is_fr
     let host = host(1);
     let (first, recording) = recorded(job(&folder, Some(&other)));
     let failure = host.run(first).expect_err("the store stays busy");
-    assert_eq!(failure.error.code(), Code::TransactionConflict);
+    assert_eq!(failure.error.code(), Code::StorageLocked);
     let undone =
         events_of(&recording).into_iter().filter(|told| matches!(told.event, Event::TransactionRolledBack { .. }));
-    assert_eq!(undone.count(), 2, "it is tried once more");
+    assert_eq!(undone.count(), 1 + atlas_host::limits::LOCKED_RETRIES_MAX as usize, "it is tried some times more");
     let report = failure.report.expect("the run had begun");
-    assert_eq!((report.status, report.exit(), report.counts.stored), (RunStatus::Failed, 5, 20));
+    assert_eq!((report.status, report.exit(), report.counts.stored), (RunStatus::Failed, 6, 20));
     other.lock().expect("no panic").take().expect("another transaction");
 
     let report = host.run(job(&folder, None)).expect("a run");

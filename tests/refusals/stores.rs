@@ -112,8 +112,8 @@ fn a_store_that_another_program_has_locked_is_refused_after_a_while() {
     words(&folder, "run --input in.ndjson --id id").exits(0);
     let other = Connection::open(folder.at("atlas.db")).expect("a database");
     other.execute_batch("BEGIN IMMEDIATE").expect("nobody else writes");
-    let ran = words(&folder, "run --input in.ndjson --id id --into other").exits(5);
-    assert!(ran.stderr.starts_with("error[TRANSACTION_6005]: ") && ran.stderr.contains("atlas.db"), "{}", ran.stderr);
+    let ran = words(&folder, "run --input in.ndjson --id id --into other").exits(6);
+    assert!(ran.stderr.starts_with("error[STORAGE_2007]: ") && ran.stderr.contains("atlas.db"), "{}", ran.stderr);
     ran.says("database is locked").says("hint: wait until the other process has ended");
     other.execute_batch("ROLLBACK").expect("it was begun");
     words(&folder, "run --input in.ndjson --id id --into other").exits(0);

@@ -355,7 +355,10 @@ impl Transactional for Writer {
         self.check_state()?;
         if self.frames.is_empty() {
             // IMMEDIATE: the write lock now, with SQLite's own back-off up to the busy time-out, not in the middle of the work.
-            self.conn.execute_batch(level::BEGIN).or_code(&self.conn, "begin a transaction", Code::TransactionStart)?;
+            self.conn
+                .execute_batch(level::BEGIN)
+                .or_code(&self.conn, "begin a transaction", Code::TransactionStart)
+                .map_err(held_by_another)?;
             self.frames.push(Frame { savepoint: None, since: Instant::now() });
             self.commit_times_written = 0;
             if let Err(error) = self.write_commit_times() {
@@ -533,6 +536,15 @@ impl Lookup for Writer {
 pub(super) fn savepoint_name(counter: &mut u64) -> String {
     *counter += 1;
     format!("atlas_{counter}")
+/// Where the lock is another's, nothing has begun: neither store nor connection is in doubt, as they are where SQLite finds
+/// the store busy in the middle of a transaction.
+fn held_by_another(error: Error) -> Error {
+    match error.code() {
+        Code::TransactionConflict => Error::new(Code::StorageLocked, error.to_string()).because(error),
+        _ => error,
+    }
+}
+
 }
 
 /// The path of a file that SQLite keeps beside the database.

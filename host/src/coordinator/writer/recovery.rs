@@ -56,16 +56,23 @@ impl Failure {
     }
 }
 
-/// Writes a group, once more where that may help. Tells each attempt that was rolled back.
+/// Writes a group, once more where that may help, and some times more while another process has the lock. Tells each attempt
+/// that was rolled back.
 ///
 /// Errors: that of the last attempt, with what failed in recovering from it.
 pub(super) fn write(processor: &mut dyn Processor, order: &Order<'_>) -> Result<Done> {
-    let mut tries = 0;
+    let (mut tries, mut locked) = (0, 0);
     loop {
         let Failure { error, in_doubt, applied } = match attempt(processor, order) {
             Ok(done) => return Ok(done),
             Err(failure) => failure,
         };
+        if error.code() == Code::StorageLocked && locked < limits::LOCKED_RETRIES_MAX {
+            // Nothing was written and nothing has failed: whoever has the lock may be done by now.
+            order.rolled_back(&error);
+            locked += 1;
+            continue;
+        }
         if !in_doubt || !order.may_reopen {
             order.rolled_back(&error);
             return Err(error);

@@ -3,7 +3,7 @@
 use rusqlite::{Connection, Row};
 use serde::Serialize;
 
-use crate::error::Result;
+use crate::error::{Code, Result};
 use crate::model::{
     BatchMetrics, BatchNumber, ChunkSpan, Counts, Digest, Name, PluginMetrics, Position, RunNumber, RunStatus,
 };
@@ -92,8 +92,10 @@ pub(in crate::store) fn has_unclean(conn: &Connection) -> Result<bool> {
     conn.query_row(
         "SELECT EXISTS (SELECT 1 FROM atlas_runs WHERE status = ?1) OR EXISTS (
              SELECT 1 FROM (SELECT error ->> 'code' AS code FROM atlas_runs ORDER BY ended_ms DESC, id DESC LIMIT 1)
-             WHERE code GLOB 'STORAGE_*' OR code GLOB 'TRANSACTION_*' OR code GLOB 'INDEX_*' OR code GLOB 'RECOVERY_*')",
-        [RunStatus::Running.as_str()],
+             WHERE code <> ?2 AND (
+                 code GLOB 'STORAGE_*' OR code GLOB 'TRANSACTION_*' OR code GLOB 'INDEX_*' OR code GLOB 'RECOVERY_*'))",
+        // A store that was another's for a while has not failed.
+        [RunStatus::Running.as_str(), Code::StorageLocked.as_str()],
         |row| row.get(0),
     )
     .or_fail(conn, "read the runs")

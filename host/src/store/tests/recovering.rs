@@ -258,6 +258,7 @@ fn the_store_is_checked_at_the_next_start_where_it_failed_the_last_run() {
     for (error, checked) in [
         (None, false),
         (Some(r#"{"code":"VALIDATION_4006","message":"cut short"}"#), false),
+        (Some(r#"{"code":"STORAGE_2007","message":"another had it"}"#), false),
         (Some(r#"{"code":"STORAGE_2002","message":"no disk"}"#), true),
         (Some(r#"{"code":"TRANSACTION_6002","message":"no commit"}"#), true),
         (Some(r#"{"code":"INDEX_7002","message":"no index"}"#), true),

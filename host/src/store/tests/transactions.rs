@@ -157,13 +157,15 @@ fn a_rollback_that_fails_is_told_and_closes_the_store() {
 }
 
 #[test]
-fn a_store_that_stays_busy_is_told_as_a_conflict() {
+fn a_store_whose_lock_is_anothers_is_told_as_held_and_is_in_no_doubt() {
     let place = place();
     let mut writer = ready(&place);
     writer.conn.busy_timeout(std::time::Duration::ZERO).unwrap();
     let other = place.raw();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
-    assert_eq!(writer.begin().unwrap_err().code(), Code::TransactionConflict);
+    let error = writer.begin().unwrap_err();
+    assert_eq!((error.code(), error.code().exit()), (Code::StorageLocked, 6));
+    assert!(!error.code().leaves_the_store_in_doubt() && writer.in_order(), "{error}");
     other.execute_batch("ROLLBACK").unwrap();
     writer.begin().unwrap();
     writer.rollback().unwrap();

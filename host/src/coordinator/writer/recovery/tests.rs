@@ -22,6 +22,8 @@ use crate::transaction::Transactional;
 /// What goes wrong with the group of batch 2.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Fault {
+    /// Its transaction cannot begin, since another process has the lock.
+    Locked,
     /// Its statements fail.
     Apply(Code),
     /// Its commit fails, and nothing is kept.
@@ -52,6 +54,10 @@ struct Failing {
 impl Failing {
     fn note(&self, call: &'static str) {
         self.calls.lock().expect("no panic while it is held").push(call);
+    }
+
+    fn noted(&self, call: &str) -> usize {
+        self.calls.lock().expect("no panic while it is held").iter().filter(|made| **made == call).count()
     }
 
     fn fails(&mut self) -> bool {
@@ -88,6 +94,11 @@ impl Processor for Failing {
         self.inner.begin_run(start, resume)
     }
     fn begin(&mut self) -> Result<()> {
+        // Two groups were written before that of batch 2.
+        if self.fault == Fault::Locked && self.noted("apply") == 2 && self.left > 0 {
+            self.left -= 1;
+            return Err(Error::new(Code::StorageLocked, "another has it"));
+        }
         self.level += 1;
         self.inner.begin()
     }
@@ -302,6 +313,25 @@ fn a_group_that_fails_again_ends_the_run_with_the_original_error_and_the_same_jo
         assert_eq!(bench.ids(), ids(20));
         bench.same_job_completes(20);
     }
+}
+
+#[test]
+fn a_group_whose_lock_is_anothers_waits_for_it_within_bounds_and_the_store_is_not_doubted() {
+    let most = crate::limits::LOCKED_RETRIES_MAX;
+    let bench = Bench::new();
+    let ran = bench.run(bench.job(), Fault::Locked, most);
+    assert_eq!((ran.rolled_back().len(), ran.count("reopen")), (most as usize, 0));
+    assert_eq!(ran.committed(), [0, 1, 2, 3]);
+    assert_eq!(ran.outcome.expect("a run").status, RunStatus::Succeeded);
+    assert_eq!(bench.ids(), ids(40));
+
+    let bench = Bench::new();
+    let ran = bench.run(bench.job(), Fault::Locked, most + 1);
+    assert_eq!((ran.rolled_back().len(), ran.count("reopen"), ran.count("apply")), (most as usize + 1, 0, 2));
+    let failure = ran.failure();
+    let report = failure.report.expect("the run had begun");
+    assert_eq!((failure.error.code(), report.exit(), report.counts.stored), (Code::StorageLocked, 6, 20));
+    bench.same_job_completes(20);
 }
 
 #[test]
