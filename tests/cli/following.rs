@@ -66,6 +66,25 @@ fn a_followed_file_that_is_replaced_ends_the_run_behind_its_last_line_and_the_ne
 }
 
 #[test]
+fn a_followed_file_that_was_replaced_by_a_shorter_one_while_no_run_was_up_is_told_at_once() {
+    let folder = Folder::new();
+    folder.write("log.ndjson", numbered(20));
+    let mut running = Running::start(&folder, FOLLOW);
+    running.committed(20);
+    running.signal(Signal::INT);
+    running.end().1.exits(130);
+    folder.write("next.ndjson", "{\"id\":\"a\"}\n");
+    std::fs::rename(folder.at("next.ndjson"), folder.at("log.ndjson")).expect("it is there");
+    let ran = words(&folder, FOLLOW).exits(5);
+    ran.says("error[RECOVERY_9004]: the run had read 20 records of log.ndjson, which holds 1").says("--again");
+    let mut running = Running::start(&folder, &format!("{FOLLOW} --again"));
+    running.committed(1);
+    running.signal(Signal::INT);
+    running.end().1.exits(130);
+    assert_eq!(sql(&folder, "SELECT count(*) FROM items"), ["21"]);
+}
+
+#[test]
 fn a_followed_file_that_is_cut_ends_the_run_and_loses_nothing_that_was_read() {
     let folder = Folder::new();
     folder.write("log.ndjson", numbered(20));

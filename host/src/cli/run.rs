@@ -54,7 +54,8 @@ pub struct RunArgs {
     ///
     /// For NDJSON, CSV and TSV, not compressed. A line counts once its line end is there. The run goes on until a signal
     /// stops it (the same command then continues), or until the file is replaced or removed: what it held is processed
-    /// first, and the next command reads the new one.
+    /// first, and the next command reads the new one. One that was replaced while no run was up, by one that holds less than
+    /// was read of it, is refused; --again reads the new one.
     #[arg(long, value_name = "FILE", env = "ATLAS_FOLLOW", help_heading = "Input")]
     pub follow: Option<String>,
     /// Do everything for real, then undo it, and tell what would have changed

@@ -166,7 +166,8 @@ impl Cutter {
     /// Reads over the records before `next`, to continue behind a checkpoint. None: stopped.
     ///
     /// # Errors
-    /// `RecoveryCheckpoint` if the input holds fewer records, and what the source says.
+    /// `RecoveryCheckpoint` if the input holds fewer records, and what the source says. A file that is followed is not waited
+    /// for: what was read of it before is there, or it is another file.
     pub fn skip_to(&mut self, next: u64, stop: &AtomicBool) -> Result<Option<Skipped>> {
         assert!(self.next <= next, "BUG: skips back from record {} to {next}", self.next);
         let mut blank_lines = 0;
@@ -183,22 +184,26 @@ impl Cutter {
                     continue;
                 }
                 Next::Idle => {
+                    if self.source.at_present_end() {
+                        return Err(self.shorter_than(next));
+                    }
                     look = Instant::now() + POLL;
                     continue;
                 }
-                Next::End => {
-                    let found = self.next;
-                    let message = format!(
-                        "the run had read {next} records, but the input holds {found}: it is not the same input"
-                    );
-                    return Err(Error::new(Code::RecoveryCheckpoint, message)
-                        .hint("give the input that the run began with, or process this one anew with --again"));
-                }
+                Next::End => return Err(self.shorter_than(next)),
             }
             self.next += 1;
             blank_lines += std::mem::take(&mut self.blank_lines);
         }
         Ok(Some(Skipped { digest: self.digest.so_far(), blank_lines }))
+    }
+
+    fn shorter_than(&self, next: u64) -> Error {
+        let (names, found) = (self.source.names().join(", "), self.next);
+        let message =
+            format!("the run had read {next} records of {names}, which holds {found}: it is not the same input");
+        Error::new(Code::RecoveryCheckpoint, message)
+            .hint("give the input that the run began with, or process this one anew with --again")
     }
 
     fn fail(&mut self, error: Error) -> Error {
@@ -386,8 +391,23 @@ mod tests {
         }
         let error = cutter(&file).skip_to(3001, &GO).unwrap_err();
         assert_eq!(error.code(), Code::RecoveryCheckpoint);
-        assert!(error.to_string().contains("had read 3001 records, but the input holds 3000"), "{error}");
+        let wanted = format!("had read 3001 records of {}, which holds 3000", file.path().display());
+        assert!(error.to_string().contains(&wanted), "{error}");
         assert_eq!(cutter(&file).skip_to(5, &AtomicBool::new(true)).unwrap(), None);
+    }
+
+    #[test]
+    fn a_followed_file_that_holds_fewer_records_than_were_read_is_told_and_not_waited_for() {
+        let file = file("1\n2\n3\n4");
+        let followed = || {
+            let options = ReadOptions { follow: true, ..ReadOptions::default() };
+            let source = open(vec![InputPath::File(file.path().into())], &options).unwrap();
+            Cutter::new(Box::new(source), Decoder::new(None, MissingId::Reject), None)
+        };
+        assert!(followed().skip_to(3, &GO).unwrap().is_some());
+        let error = followed().skip_to(4, &GO).unwrap_err();
+        assert_eq!(error.code(), Code::RecoveryCheckpoint, "{error}");
+        assert!(error.to_string().contains("had read 4 records") && error.to_string().contains("holds 3"), "{error}");
     }
 
     #[test]

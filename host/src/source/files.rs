@@ -163,6 +163,10 @@ impl Source for FileSource {
         self.read_before + ((read - self.read_before) as f64 * share) as u64
     }
 
+    fn at_present_end(&self) -> bool {
+        self.current.as_ref().is_some_and(|reading| reading.window.at_present_end())
+    }
+
     fn waited(&self) -> Duration {
         self.waited + self.current.as_ref().map_or(Duration::ZERO, |r| r.window.waited())
     }

@@ -94,6 +94,11 @@ pub trait Source: Send {
         None
     }
 
+    /// True after an [`Next::Idle`] of a file that is followed: all that it holds for now was given out.
+    fn at_present_end(&self) -> bool {
+        false
+    }
+
     /// Time spent waiting for data that was not there yet.
     fn waited(&self) -> Duration {
         Duration::ZERO

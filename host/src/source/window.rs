@@ -39,6 +39,8 @@ pub(super) struct Window {
     begun: bool,
     ended: bool,
     torn_possible: bool,
+    /// The last read of a file that grows found nothing new.
+    at_present_end: bool,
     waited: Duration,
 }
 
@@ -102,6 +104,7 @@ impl Window {
             begun: false,
             ended: false,
             torn_possible: false,
+            at_present_end: false,
             waited: Duration::ZERO,
         }
     }
@@ -126,6 +129,11 @@ impl Window {
     /// True at the end of a pipe of which nobody can tell whether its writer came to its own end.
     pub(super) fn torn_possible(&self) -> bool {
         self.torn_possible
+    }
+
+    /// True while a file that grows holds no more bytes than were read.
+    pub(super) fn at_present_end(&self) -> bool {
+        self.at_present_end
     }
 
     /// Time spent waiting for a pipe, or for a file to grow.
@@ -207,6 +215,7 @@ impl Window {
         let Feed::Growing(file) = &mut self.feed else { unreachable!("BUG: a pipe is read as a file") };
         let began = Instant::now();
         let count = file.read(&mut self.buffer[self.end..], wait)?;
+        self.at_present_end = count.is_none();
         match count {
             Some(count) => self.end += count,
             None => self.waited += began.elapsed(),
