@@ -1,5 +1,9 @@
 //! Where results go: `--processor memory` to stdout, `--processor index` to the indexes.
 
+use std::io::BufRead;
+
+use rustix::process::{Pid, Signal, kill_process};
+
 use super::{MIXED, mixed_arguments, numbered, plain_run, sql, with_store, words};
 use crate::harness::{Folder, Ran, guest_arg, tickets};
 
@@ -220,7 +224,21 @@ fn standard_output_is_for_one_thing_only() {
     }
 }
 
-/// However few they are, and though the last of them are written when all else is done.
+#[test]
+fn results_are_with_whoever_reads_them_once_their_group_is_committed() {
+    let folder = Folder::new();
+    folder.write("log.ndjson", numbered(3));
+    let line = "run --follow log.ndjson --id id --processor memory --quiet --batch-wait 10ms";
+    let mut child = folder.atlas(line.split(' ')).start();
+    let results = std::io::BufReader::new(child.stdout.take().expect("a pipe")).lines();
+    // The run goes on, and would keep them for long.
+    let first: String = results.take(3).map(|line| line.expect("a line") + "\n").collect();
+    assert_eq!(first, numbered(3));
+    kill_process(Pid::from_child(&child), Signal::INT).expect("the run can be told");
+    Ran::from(child.wait_with_output().expect("the run ends")).exits(130);
+}
+
+/// However few they are.
 #[test]
 fn results_that_cannot_be_written_fail_the_run() {
     let folder = Folder::new();

@@ -2,7 +2,6 @@
 
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
 
 use clap::Args;
 use clap::builder::BoolishValueParser;
@@ -18,7 +17,7 @@ use crate::error::{Code, Error, Result};
 use crate::limits;
 use crate::model::{Name, RunStatus, printable};
 use crate::monitor::{EventsFile, MetricsFile, MetricsServer, MonitorSetup, ProgressMode, Summary, Watched, monitors};
-use crate::processor::ProcessorKind;
+use crate::processor::{Gathering, ProcessorKind};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -172,9 +171,8 @@ pub fn perform(
         )
         .hint("write events to a file: --events FILE"));
     }
-    let unwritten = Arc::<Mutex<Option<io::Error>>>::default();
     if results_on_stdout {
-        job.output = Some(results(&unwritten));
+        job = job.gathered_by(Results::default());
     }
     let summary = Watched::from(Summary::default());
     let events = match &args.events {
@@ -206,11 +204,7 @@ pub fn perform(
     });
     job.inbox = true;
     job.live = reload::watch(layers, plan::default_lanes());
-    let ended = host.run(job);
-    // The last results are written when the run lets go of them.
-    let unwritten = unwritten.lock().unwrap_or_else(PoisonError::into_inner).take();
-    let (report, error) = match ended {
-        Ok(_) if unwritten.is_some() => (None, unwritten.map(|error| crate::processor::unwritten(&error))),
+    let (report, error) = match host.run(job) {
         Ok(report) => (Some(report), None),
         Err(RunFailure { report, error }) => (report.map(|report| *report), Some(error)),
     };
@@ -329,41 +323,44 @@ fn tell_indexes(report: &IndexReport) {
     });
 }
 
-/// What is on its way to stdout. What is left at the end is written by dropping it, and whatever goes wrong then is noted.
+/// Bodies as NDJSON on stdout: one line each. A closed stdout ends the writing, not the run.
 struct Results {
+    /// None once it was closed.
     out: Option<io::BufWriter<io::Stdout>>,
-    unwritten: Arc<Mutex<Option<io::Error>>>,
 }
 
-impl Drop for Results {
-    fn drop(&mut self) {
-        if let Some(out) = &mut self.out
-            && let Err(error) = out.flush()
-            && error.kind() != io::ErrorKind::BrokenPipe
-        {
-            *self.unwritten.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
-        }
+impl Default for Results {
+    fn default() -> Self {
+        Self { out: Some(io::BufWriter::with_capacity(64 << 10, io::stdout())) }
     }
 }
 
-/// Bodies as NDJSON: one line each, in input order. A closed stdout ends the writing, not the run.
-fn results(unwritten: &Arc<Mutex<Option<io::Error>>>) -> crate::processor::Output {
-    let out = Some(io::BufWriter::with_capacity(64 << 10, io::stdout()));
-    let mut results = Results { out, unwritten: Arc::clone(unwritten) };
-    Box::new(move |_, _, body| {
-        let Results { out, .. } = &mut results;
-        let Some(writer) = out else { return Ok(()) };
-        let one_line = memchr::memchr2(b'\n', b'\r', body.as_bytes()).is_none();
-        let result = match one_line {
-            true => writer.write_all(body.as_bytes()),
-            false => writer.write_all(body.replace(['\n', '\r'], " ").as_bytes()),
-        };
-        match result.and_then(|()| writer.write_all(b"\n")) {
+impl Results {
+    fn write(&mut self, work: impl FnOnce(&mut io::BufWriter<io::Stdout>) -> io::Result<()>) -> io::Result<()> {
+        let Some(out) = &mut self.out else { return Ok(()) };
+        match work(out) {
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
-                *out = None;
+                self.out = None;
                 Ok(())
             }
             result => result,
         }
-    })
+    }
+}
+
+impl Gathering for Results {
+    fn take(&mut self, _: &Name, _: &str, body: &str) -> io::Result<()> {
+        let one_line = memchr::memchr2(b'\n', b'\r', body.as_bytes()).is_none();
+        self.write(|out| {
+            match one_line {
+                true => out.write_all(body.as_bytes()),
+                false => out.write_all(body.replace(['\n', '\r'], " ").as_bytes()),
+            }?;
+            out.write_all(b"\n")
+        })
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.write(Write::flush)
+    }
 }

@@ -16,7 +16,7 @@ use crate::limits;
 use crate::model::{Decision, Digest, IndexSpec, Name, OnExisting, Pointer};
 use crate::monitor::{Monitor, Sensor, Thresholds};
 use crate::plugin::{Grants, Operation, Plugin, Validator};
-use crate::processor::{Output, Processor, ProcessorKind};
+use crate::processor::{Gathering, MemoryProcessor, Output, Processor, ProcessorKind};
 use crate::source::{InputPath, ListSource, MissingId, ReadOptions, Source};
 use crate::store::Durability;
 use crate::strategy::{Aim, Bounds, Strategy};
@@ -312,6 +312,14 @@ impl Job {
     pub fn validator_plugin(mut self, plugin: Plugin) -> Self {
         let name = format!("validator{}", self.validators.len() + 1);
         self.validators.push(SlotSpec::new(&name, Filling::Component(Arc::new(plugin))));
+        self
+    }
+
+    /// Passes results to an output that gathers them, and stores nothing.
+    #[must_use]
+    pub fn gathered_by(mut self, output: impl Gathering + 'static) -> Self {
+        self.processor = ProcessorKind::Memory;
+        self.own_processor = Some(Box::new(MemoryProcessor::gathered(Box::new(output))));
         self
     }
 

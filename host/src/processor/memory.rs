@@ -3,8 +3,9 @@
 //! Fates are those of the storage processor, but for what only a store can know: rows that were there before, and unique
 //! indexes. `--on-existing` ignore and reject look at the keys of this run alone, and replace at none: each put is an insert.
 //!
-//! A group's results are held until its commit, so that a group that is rolled back passes nothing on. What an outer
-//! transaction undoes (`--atomic run`) has been passed on: to hold a whole run would take memory without bound.
+//! A group's results are held until its commit, so that a group that is rolled back passes nothing on, and are where they are
+//! wanted before it is told as committed. What an outer transaction undoes (`--atomic run`) has been passed on: to hold a whole
+//! run would take memory without bound.
 
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
@@ -20,14 +21,34 @@ use crate::transaction::Transactional;
 /// Takes the bodies of stored items, in input order. The arguments are collection, id and body.
 pub type Output = Box<dyn FnMut(&Name, &str, &str) -> std::io::Result<()> + Send>;
 
+/// An output that gathers what it takes, to pass on more of it at once.
+pub trait Gathering: Send {
+    /// Takes the body of one stored item.
+    fn take(&mut self, collection: &Name, id: &str, body: &str) -> std::io::Result<()>;
+
+    /// Passes on all that was taken. Called for each group: then it is told as committed.
+    fn flush(&mut self) -> std::io::Result<()>;
+}
+
+impl Gathering for Output {
+    fn take(&mut self, collection: &Name, id: &str, body: &str) -> std::io::Result<()> {
+        self(collection, id, body)
+    }
+
+    /// It has passed on each of them.
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
 /// A result did not get where it is wanted.
-pub(crate) fn unwritten(error: &std::io::Error) -> Error {
+fn unwritten(error: &std::io::Error) -> Error {
     Error::new(Code::StorageWrite, format!("a result cannot be written: {error}"))
 }
 
 /// Passes results on and keeps nothing but, where the policy needs them, the keys seen.
 pub struct MemoryProcessor {
-    output: Output,
+    output: Box<dyn Gathering>,
     /// Collections that changes may name.
     declared: BTreeSet<Name>,
     seen: HashSet<Key>,
@@ -87,6 +108,11 @@ struct Effects {
 impl MemoryProcessor {
     /// With the place where results go.
     pub fn new(output: Output) -> Self {
+        Self::gathered(Box::new(output))
+    }
+
+    /// As [`MemoryProcessor::new`], to an output that gathers them.
+    pub fn gathered(output: Box<dyn Gathering>) -> Self {
         Self {
             output,
             declared: BTreeSet::new(),
@@ -294,8 +320,9 @@ impl Processor for MemoryProcessor {
                     (item.id, item.body)
                 }
             };
-            (self.output)(&self.names[row.collection], id, body)
+            self.output.take(&self.names[row.collection], id, body)
         });
+        let passed = passed.and_then(|()| self.output.flush());
         self.forget_held(mark);
         passed.map_err(|error| unwritten(&error))?;
         self.open.pop();

@@ -5,8 +5,7 @@
 mod memory;
 mod storage;
 
-pub(crate) use memory::unwritten;
-pub use memory::{MemoryProcessor, Output};
+pub use memory::{Gathering, MemoryProcessor, Output};
 pub(crate) use storage::StorageProcessor;
 
 use crate::error::{Code, Error, Result};

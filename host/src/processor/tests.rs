@@ -385,6 +385,38 @@ fn memory_whose_output_fails_fails_the_commit_and_can_be_rolled_back() {
 }
 
 #[test]
+fn memory_flushes_what_gathers_its_results_with_each_commit_and_fails_where_that_fails() {
+    /// Full from the second time on.
+    struct Gathered(Arc<Mutex<Vec<&'static str>>>);
+
+    impl Gathering for Gathered {
+        fn take(&mut self, _: &Name, _: &str, _: &str) -> std::io::Result<()> {
+            self.0.lock().expect("no panic").push("take");
+            Ok(())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            let mut calls = self.0.lock().expect("no panic");
+            calls.push("flush");
+            if calls.len() > 3 { Err(std::io::ErrorKind::StorageFull.into()) } else { Ok(()) }
+        }
+    }
+
+    let calls: Arc<Mutex<Vec<&'static str>>> = Arc::default();
+    let mut processor = MemoryProcessor::gathered(Box::new(Gathered(Arc::clone(&calls))));
+    let run = begun(&mut processor);
+    let mut commit = |number, ids: &[&'static str]| {
+        let write = batch(number, number * 10, ids.iter().map(|id| (Some(*id), Decision::Keep)).collect());
+        processor.begin().expect("a transaction");
+        processor.apply(&run, &[write], &policy(OnExisting::Replace)).expect("applied");
+        processor.commit()
+    };
+    commit(0, &["a", "b"]).expect("committed");
+    assert_eq!(commit(1, &["c"]).expect_err("the output is full").code(), Code::StorageWrite);
+    assert_eq!(*calls.lock().expect("no panic"), ["take", "take", "flush", "take", "flush"]);
+}
+
+#[test]
 fn only_storage_keeps_rows_and_reads_them() {
     let mut kept = BTreeMap::new();
     for mut fresh in each() {
