@@ -173,6 +173,7 @@ pub struct Error {
     code: Code,
     message: String,
     hint: Option<String>,
+    of_input: bool,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
@@ -182,13 +183,20 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 impl Error {
     /// An error whose message names the culprit, what was found and what was wanted.
     pub fn new(code: Code, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), hint: None, source: None }
+        Self { code, message: message.into(), hint: None, of_input: false, source: None }
     }
 
     /// What to do next, better than the table's suggestion.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
+        self
+    }
+
+    /// Says that what an input holds is why: whoever reads others as well may go on with these.
+    #[must_use]
+    pub fn of_input(mut self) -> Self {
+        self.of_input = true;
         self
     }
 
@@ -212,12 +220,18 @@ impl Error {
             }
             cause = next.source();
         }
-        Self { code: self.code, message, hint: self.hint.clone(), source: Some(Box::new(self)) }
+        let Self { code, of_input, .. } = self;
+        Self { code, message, hint: self.hint.clone(), of_input, source: Some(Box::new(self)) }
     }
 
     /// The stable code.
     pub fn code(&self) -> Code {
         self.code
+    }
+
+    /// True if nothing but one input is why: it cannot be read to its end, or is not the one that its run began with.
+    pub fn is_of_input(&self) -> bool {
+        self.of_input || self.code == Code::InputCutShort
     }
 
     /// The hint given, else the table's suggestion.

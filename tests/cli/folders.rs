@@ -61,6 +61,28 @@ fn a_file_that_cannot_be_read_costs_itself_and_a_broken_plugin_leaves_the_one_be
 }
 
 #[test]
+fn a_file_that_was_replaced_in_the_middle_of_its_run_costs_itself() {
+    let folder = folder();
+    let further = format!("--id id --plugin work={} --batch-size 10 --strategy sequential", guest_arg("faulty"));
+    let rejected: String = (0..40).map(|n| format!("{{\"id\":\"r-{n}\",\"n\":{n},\"fault\":\"reject\"}}\n")).collect();
+    for name in ["a", "b"] {
+        put(&folder, &format!("{name}.ndjson"), &rejected);
+        words(&folder, &format!("run --input in/{name}.ndjson {further} --max-rejects 15")).exits(3);
+    }
+    put(&folder, "a.ndjson", &numbered(5));
+    put(&folder, "b.ndjson", &numbered(40));
+    put(&folder, "c.ndjson", &numbered(10));
+    let mut running = Running::start(&folder, &format!("run --watch-input in {further}"));
+    running.committed(10);
+    running.signal(Signal::INT);
+    let ran = running.end().1.exits(130);
+    ran.says("error[RECOVERY_9004]: the run had read 20 records of in/a.ndjson, which holds 5")
+        .says("error[CONFIG_3001]: the first 20 records of in/b.ndjson are not those that run 2 has processed")
+        .says("in/c.ndjson: run 3 succeeded, 10 read, 10 stored");
+    assert_eq!(sql(&folder, "SELECT count(*) FROM items"), ["10"]);
+}
+
+#[test]
 fn what_cannot_be_watched_is_refused() {
     let folder = folder();
     folder.write("in.ndjson", "{}\n");

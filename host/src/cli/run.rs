@@ -44,9 +44,9 @@ pub struct RunArgs {
     ///
     /// Files whose extension names a format (with --format: all) are read once they have not changed for half a second, the
     /// oldest first; best moved in whole. Hidden files and those that end in .part, .tmp or ~ are left alone, files in
-    /// folders inside too. A file that cannot be read is told, and the others go on. The files of the plugins are followed
-    /// as with --watch. It ends with a signal; the same command then goes on where it was, and reads no file a second time
-    /// unless it has changed.
+    /// folders inside too. A file that cannot be read, or was replaced in the middle of its run, is told, and the others go
+    /// on. The files of the plugins are followed as with --watch. It ends with a signal; the same command then goes on where
+    /// it was, and reads no file a second time unless it has changed.
     #[arg(long, value_name = "DIR", env = "ATLAS_WATCH_INPUT", help_heading = "Input")]
     pub watch_input: Option<PathBuf>,
     /// Read this file last, and go on reading as it grows

@@ -21,9 +21,6 @@ use crate::error::{Code, Error, Result};
 use crate::limits::{INPUT_FILES_MAX, INPUT_LOOK, INPUT_SETTLED};
 use crate::source::Format;
 
-/// Exit code of an input that cannot be read: it costs its own file only.
-const INPUT_UNREADABLE: u8 = 7;
-
 /// Reads files until a signal comes; its exit code is the signal's.
 ///
 /// Errors: those that are not about one file: settings, plugins at the start, the store.
@@ -56,7 +53,7 @@ pub fn run(folder: &Path, mut args: RunArgs, told: (&Layers, Talk), printer: &mu
         count += 1;
         match run_verb::perform(&host, job, &args.job, told, &around, printer) {
             Ok(_) => printer.flush()?,
-            Err(error) if error.code().exit() == INPUT_UNREADABLE => print::error(&error),
+            Err(error) if error.is_of_input() => print::error(&error),
             Err(error) => return Err(error),
         }
     }

@@ -174,7 +174,7 @@ fn differences(then: &[(String, String)], now: &[(String, String)]) -> Vec<Strin
 
 /// Reads past what the run has accounted for, and makes sure that it is still the same.
 ///
-/// Errors: CONFIG_3001 if the input has changed before the checkpoint, RECOVERY_9004 if it is shorter.
+/// Errors: CONFIG_3001 if the input has changed before the checkpoint, RECOVERY_9004 if it is shorter; both are of the input.
 pub(super) fn skip(cutter: &mut Cutter, row: &RunRow, control: &Control) -> Result<()> {
     let Some(skipped) = cutter.skip_to(row.next, &control.flag())? else { return Ok(()) };
     let same = row.input_digest.is_none_or(|digest| digest == skipped.digest);
@@ -185,7 +185,8 @@ pub(super) fn skip(cutter: &mut Cutter, row: &RunRow, control: &Control) -> Resu
     let message =
         format!("the first {} records of {names} are not those that {} has processed", row.next, named(row.run));
     Err(Error::new(Code::ConfigInvalid, message)
-        .hint("restore the input to continue, or use --again to begin anew with the changed one"))
+        .hint("restore the input to continue, or use --again to begin anew with the changed one")
+        .of_input())
 }
 
 #[cfg(test)]

@@ -204,6 +204,7 @@ impl Cutter {
             format!("the run had read {next} records of {names}, which holds {found}: it is not the same input");
         Error::new(Code::RecoveryCheckpoint, message)
             .hint("give the input that the run began with, or process this one anew with --again")
+            .of_input()
     }
 
     fn fail(&mut self, error: Error) -> Error {
@@ -392,7 +393,7 @@ mod tests {
         let error = cutter(&file).skip_to(3001, &GO).unwrap_err();
         assert_eq!(error.code(), Code::RecoveryCheckpoint);
         let wanted = format!("had read 3001 records of {}, which holds 3000", file.path().display());
-        assert!(error.to_string().contains(&wanted), "{error}");
+        assert!(error.to_string().contains(&wanted) && error.is_of_input(), "{error}");
         assert_eq!(cutter(&file).skip_to(5, &AtomicBool::new(true)).unwrap(), None);
     }
 
