@@ -23,6 +23,8 @@ pub const BATCH_SIZE_LIMIT: usize = 1_000_000;
 pub const BATCH_BYTES_MAX: usize = 8 << 20;
 /// A batch of a slow pipe closes after this time. `--batch-wait`.
 pub const BATCH_WAIT: Duration = Duration::from_millis(1000);
+/// Longest such time that can be asked for: what came in is to be stored the same day.
+pub const BATCH_WAIT_LIMIT: Duration = Duration::from_secs(86_400);
 /// Items per guest call at the most; a larger batch is cut into chunks.
 pub const CHUNK_ITEMS_MAX: usize = 1000;
 /// Bytes of items per guest call at the most (a single larger item goes alone).

@@ -317,13 +317,14 @@ fn a_strategy_that_plans_nothing_is_held_to_the_bounds() {
 #[test]
 fn settings_beyond_their_bounds_are_refused_by_name_and_nothing_is_created() {
     type Change = fn(&mut Job);
-    let cases: [(Change, &str); 6] = [
+    let cases: [(Change, &str); 7] = [
         (|job| job.attempts = 101, "attempts is 101, 1 to 100 are possible"),
         (
             |job| job.deadline = Duration::from_secs(3601),
             "deadline is 3601s, more than 0 and up to 3600 s are possible",
         ),
         (|job| job.batch_bytes = 0, "batch bytes is 0, at least 1 is possible"),
+        (|job| job.batch_wait = Duration::from_secs(86_401), "batch wait is 86401s, up to 86400 s are possible"),
         (
             |job| job.max_rejects = Some(RejectLimit::Percent(f64::NAN)),
             "max rejects is NaN percent, 0 to 100 are possible",
@@ -354,9 +355,13 @@ fn settings_beyond_their_bounds_are_refused_by_name_and_nothing_is_created() {
 fn a_run_cannot_be_told_what_it_could_not_have_been_given() {
     let control = Control::default();
     let most = |number| Interval::fixed(NonZeroUsize::new(number).expect("not 0"));
-    for command in
-        [Command::BatchSize(most(1_000_001)), Command::Lanes(most(257)), Command::Attempts(0), Command::Attempts(101)]
-    {
+    for command in [
+        Command::BatchSize(most(1_000_001)),
+        Command::Lanes(most(257)),
+        Command::Attempts(0),
+        Command::Attempts(101),
+        Command::BatchWait(Duration::MAX),
+    ] {
         let error = control.tell(command.clone()).expect_err("it is refused");
         assert_eq!(error.code(), Code::ConfigInvalid, "{command:?}: {error}");
     }

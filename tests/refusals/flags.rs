@@ -25,6 +25,7 @@ fn flags_that_are_unknown_or_out_of_range_are_refused_with_what_is_possible() {
         ("--memory 0", "--memory", "more than 0"),
         ("--memory 64mb", "--memory", "KiB"),
         ("--batch-bytes 0", "--batch-bytes", "more than 0"),
+        ("--batch-wait 3000000000000000h", "batch wait", "up to 86400 s are possible"),
         ("--max-line-bytes 0", "--max-line-bytes", "more than 0"),
         ("--max-rejects 101%", "--max-rejects", "between 0% and 100%"),
         ("--max-rejects some", "--max-rejects", "2%"),

@@ -22,6 +22,7 @@ pub(super) fn job(job: &Job) -> Result<()> {
         return refuse(format!("deadline is {:?}, more than 0 and up to {most} s are possible", job.deadline));
     }
     batch_bytes(job.batch_bytes)?;
+    batch_wait(job.batch_wait)?;
     job.swap.check()?;
     batch_time_max(job.batch_time_max)?;
     memory_budget(job.memory_budget)?;
@@ -79,6 +80,15 @@ pub(super) fn batch_bytes(bytes: usize) -> Result<()> {
     match bytes {
         0 => refuse("batch bytes is 0, at least 1 is possible".to_owned()),
         _ => Ok(()),
+    }
+}
+
+/// Time after which a batch of a slow pipe closes.
+pub(super) fn batch_wait(time: Duration) -> Result<()> {
+    let most = limits::BATCH_WAIT_LIMIT;
+    match time <= most {
+        true => Ok(()),
+        false => refuse(format!("batch wait is {time:?}, up to {} s are possible", most.as_secs())),
     }
 }
 

@@ -51,8 +51,8 @@ impl Command {
             Command::MemoryBudget(bytes) => check::memory_budget(*bytes),
             Command::Attempts(attempts) => check::attempts(*attempts),
             Command::BatchBytes(bytes) => check::batch_bytes(*bytes),
-            Command::Aim(_) | Command::BatchWait(_) | Command::SlowItem(_) => Ok(()),
-            Command::Thresholds(_) | Command::Stop => Ok(()),
+            Command::BatchWait(time) => check::batch_wait(*time),
+            Command::Aim(_) | Command::SlowItem(_) | Command::Thresholds(_) | Command::Stop => Ok(()),
             Command::Swap(request) => check::plugin_bytes(&request.name, request.bytes.len()),
         }
     }

@@ -147,7 +147,8 @@ impl Cutter {
                 if close.is_some_and(|c| now >= c) {
                     break;
                 }
-                close = close.or(wait.map(|w| now + w));
+                // A wait beyond what a clock can say has no end.
+                close = close.or(wait.and_then(|w| now.checked_add(w)));
                 look = next_look(now, close);
             }
         }
@@ -409,6 +410,12 @@ mod tests {
         let error = followed().skip_to(4, &GO).unwrap_err();
         assert_eq!(error.code(), Code::RecoveryCheckpoint, "{error}");
         assert!(error.to_string().contains("had read 4 records") && error.to_string().contains("holds 3"), "{error}");
+    }
+
+    #[test]
+    fn a_batch_that_may_wait_longer_than_any_clock_runs_closes_all_the_same() {
+        let cut = cutter(&file("1\n2\n3\n")).cut(2, MANY_BYTES, Some(Duration::MAX), &GO).unwrap();
+        assert_eq!((cut.batch.len(), cut.end), (2, false));
     }
 
     #[test]
