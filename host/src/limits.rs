@@ -38,6 +38,8 @@ pub const ITEMS_IN_FLIGHT_MAX: usize = 50_000;
 /// Bytes of input and of what plugins answered to it that are not yet committed, at the most (at least one batch is allowed,
 /// and what is being computed then is finished).
 pub const BYTES_IN_FLIGHT_MAX: usize = 64 << 20;
+/// Bytes of bodies at which a page of stored rows or of dead letters ends that a command reads as its input.
+pub const PAGE_BYTES_MAX: usize = 16 << 20;
 /// Items that share one SQLite transaction, at the most (group commit). In a large store with random keys each group writes
 /// most pages of its indexes anew, so larger groups write fewer pages per item; half of what may be in flight is computed
 /// while the other half is written.

@@ -150,7 +150,7 @@ fn list(args: &ListArgs, printer: &mut Printer) -> Result<u8> {
     let limit = if args.limit == 0 { usize::MAX } else { args.limit };
     let (mut after, mut printed) = (0, 0);
     while printed < limit && !printer.closed() {
-        let letters = reader.dead_letters(&filter, after, PAGE.min(limit - printed))?;
+        let letters = reader.dead_letter_heads(&filter, after, PAGE.min(limit - printed))?;
         let Some(last) = letters.last() else { break };
         (after, printed) = (last.id, printed + letters.len());
         if args.output.json() {

@@ -10,7 +10,7 @@ use crate::model::{Digest, Name};
 use crate::source::ListSource;
 use crate::store::{Reader, Row};
 
-/// Rows fetched at a time.
+/// Rows fetched at a time; fewer where they are large.
 const PAGE: usize = 500;
 
 /// The items of a collection, sorted by id, as they are now: what a run writes meanwhile is not seen.
@@ -88,7 +88,8 @@ impl Iterator for Rows {
     fn next(&mut self) -> Option<Self::Item> {
         loop {
             if self.page.len() == 0 {
-                match self.reader.rows_after(&self.collection, self.last.as_deref(), PAGE) {
+                let last = self.last.as_deref();
+                match self.reader.rows_after(&self.collection, last, PAGE, limits::PAGE_BYTES_MAX) {
                     Ok(rows) => self.page = rows.into_iter(),
                     Err(error) => return Some(Err(error)),
                 }

@@ -75,7 +75,7 @@ fn letters(reader: &Reader, collection: &Name, id: &str) -> Result<Vec<DeadLette
     let mut newest: Vec<DeadLetter> = Vec::new();
     let mut after = 0;
     loop {
-        let page = reader.dead_letters(&filter, after, LETTERS_TOLD)?;
+        let page = reader.dead_letter_heads(&filter, after, LETTERS_TOLD)?;
         let Some(last) = page.last() else { break };
         after = last.id;
         newest.extend(page);

@@ -62,8 +62,10 @@ pub struct DeadLetter {
     pub input: String,
     pub line: u64,
     pub offset: u64,
-    /// The item's body, or the bytes that are no item (all, or the head); none once discarded.
+    /// The item's body, or the bytes that are no item (all, or the head); none once discarded, or where they were not read.
     pub original: Option<Vec<u8>>,
+    /// How many of them are kept; none once discarded.
+    pub kept_bytes: Option<u64>,
     /// Digest of the whole where the bytes are no item.
     pub original_digest: Option<Digest>,
     /// Length of the whole, in bytes.
@@ -264,7 +266,8 @@ pub(super) fn mark_retried(conn: &Connection, run: RunNumber, first: u64, ids: &
 
 /// The letter that record `ordinal` of a run tried again; none where the record was no letter.
 pub(super) fn tried_by(conn: &Connection, run: RunNumber, ordinal: u64) -> Result<Option<DeadLetter>> {
-    let sql = format!("SELECT {COLUMNS} FROM atlas_dead_letters WHERE resolved_run = ?1 AND resolved_ordinal = ?2");
+    let sql =
+        format!("SELECT {COLUMNS}, original FROM atlas_dead_letters WHERE resolved_run = ?1 AND resolved_ordinal = ?2");
     conn.prepare_cached(&sql)
         .and_then(|mut s| s.query_row((int(run.0), int(ordinal)), letter).optional())
         .or_fail(conn, "read the dead letter of a record")
@@ -289,15 +292,47 @@ pub(super) fn count(conn: &Connection, filter: &LetterFilter) -> Result<u64> {
     conn.query_row(&sql, rusqlite::params_from_iter(values), |row| uint(row, 0)).or_fail(conn, "count dead letters")
 }
 
-/// Those that match with an id above `after`, by id, at most `limit`.
-pub(super) fn list(conn: &Connection, filter: &LetterFilter, after: i64, limit: usize) -> Result<Vec<DeadLetter>> {
+/// Those that match with an id above `after`, by id, at most `limit`, without their original bytes.
+pub(super) fn heads(conn: &Connection, filter: &LetterFilter, after: i64, limit: usize) -> Result<Vec<DeadLetter>> {
+    let (sql, values) = page(COLUMNS, filter, after, limit);
+    conn.prepare(&sql)
+        .and_then(|mut s| s.query_map(rusqlite::params_from_iter(values), head)?.collect())
+        .or_fail(conn, "read dead letters")
+}
+
+/// As [`heads`], with their original bytes: fewer than `limit` where these come to `bytes_max`, but one at the least.
+pub(super) fn list(
+    conn: &Connection,
+    filter: &LetterFilter,
+    after: i64,
+    limit: usize,
+    bytes_max: usize,
+) -> Result<Vec<DeadLetter>> {
+    let (sql, values) = page(&format!("{COLUMNS}, original"), filter, after, limit);
+    let read = || -> rusqlite::Result<Vec<DeadLetter>> {
+        let mut statement = conn.prepare(&sql)?;
+        let mut bytes = 0;
+        let mut letters = Vec::new();
+        for next in statement.query_map(rusqlite::params_from_iter(values), letter)? {
+            let next = next?;
+            bytes += next.original.as_ref().map_or(0, Vec::len);
+            letters.push(next);
+            if bytes >= bytes_max {
+                break;
+            }
+        }
+        Ok(letters)
+    };
+    read().or_fail(conn, "read dead letters")
+}
+
+/// A page of letters as SQL, and what to bind to it.
+fn page(columns: &str, filter: &LetterFilter, after: i64, limit: usize) -> (String, Vec<rusqlite::types::Value>) {
     let (condition, mut values) = filter.condition();
     values.push(after.into());
     values.push(int(limit as u64).into());
-    let sql = format!("SELECT {COLUMNS} FROM atlas_dead_letters WHERE {condition} AND id > ? ORDER BY id LIMIT ?");
-    conn.prepare(&sql)
-        .and_then(|mut s| s.query_map(rusqlite::params_from_iter(values), letter)?.collect())
-        .or_fail(conn, "read dead letters")
+    let sql = format!("SELECT {columns} FROM atlas_dead_letters WHERE {condition} AND id > ? ORDER BY id LIMIT ?");
+    (sql, values)
 }
 
 /// The newest that match and hold an item of at most so many bytes, at most `limit`, by id.
@@ -320,14 +355,19 @@ pub(super) fn newest(
     if ids.is_empty() {
         return Ok(Vec::new());
     }
-    list(conn, &LetterFilter { ids, ..LetterFilter::default() }, 0, limit)
+    list(conn, &LetterFilter { ids, ..LetterFilter::default() }, 0, limit, usize::MAX)
 }
 
-/// What [`letter`] reads, in its order.
+/// What [`head`] reads, in its order. Of the original bytes only the number: SQLite knows it without a look at them.
 const COLUMNS: &str = "id, run, batch, ordinal, item_id, fate, phase, code, message, problems, slot, plugin, attempts, input, line,
-    byte_offset, original, original_digest, total_bytes, created_ms, state, resolved_ms, resolved_run, resolved_ordinal, retry_of";
+    byte_offset, length(original), original_digest, total_bytes, created_ms, state, resolved_ms, resolved_run, resolved_ordinal, retry_of";
 
+/// A letter from [`COLUMNS`] and its original bytes behind them.
 fn letter(row: &Row<'_>) -> rusqlite::Result<DeadLetter> {
+    Ok(DeadLetter { original: row.get(25)?, ..head(row)? })
+}
+
+fn head(row: &Row<'_>) -> rusqlite::Result<DeadLetter> {
     let digest = |i| row.get::<_, Option<String>>(i).map(|d| d.as_deref().and_then(Digest::parse));
     Ok(DeadLetter {
         id: row.get(0)?,
@@ -346,7 +386,8 @@ fn letter(row: &Row<'_>) -> rusqlite::Result<DeadLetter> {
         input: row.get(13)?,
         line: uint(row, 14)?,
         offset: uint(row, 15)?,
-        original: row.get(16)?,
+        original: None,
+        kept_bytes: row.get::<_, Option<i64>>(16)?.map(|n| u64::try_from(n).unwrap_or(0)),
         original_digest: digest(17)?,
         total_bytes: uint(row, 18)?,
         created_ms: row.get(19)?,

@@ -1,7 +1,7 @@
 //! The rows of collections: the statements that read them and those that write one.
 
 use rusqlite::types::{ToSqlOutput, ValueRef};
-use rusqlite::{CachedStatement, Connection, OptionalExtension};
+use rusqlite::{CachedStatement, Connection, ErrorCode, OptionalExtension};
 
 use super::catalog::{Catalog, Index, expression, index_name, quoted};
 use super::face::{IndexKey, Row};
@@ -33,21 +33,35 @@ pub(super) fn get_many(
     ids.iter().map(|id| statement.query_row([id], row).optional().or_fail(conn, &doing)).collect()
 }
 
-/// Rows sorted by id, after `after`, at most `limit`.
+/// Rows sorted by id, after `after`, at most `limit`: fewer where their bodies come to `bytes_max`, but one at the least.
 pub(super) fn after(
     conn: &Connection,
     catalog: &Catalog,
     collection: &Name,
     after: Option<&str>,
     limit: usize,
+    bytes_max: usize,
 ) -> Result<Vec<Row>> {
     catalog.collection(collection)?;
     let doing = format!("read rows of `{collection}`");
     let sql = format!("SELECT id, body, batch, ordinal FROM {} WHERE id > ?1 ORDER BY id LIMIT ?2", quoted(collection));
     let mut statement = conn.prepare_cached(&sql).or_fail(conn, &doing)?;
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    // No id is empty, so that all come after the empty text.
-    statement.query_map((after.unwrap_or(""), limit), row).and_then(Iterator::collect).or_fail(conn, &doing)
+    let mut bytes = 0;
+    let mut read = || -> rusqlite::Result<Vec<Row>> {
+        let mut rows = Vec::new();
+        // No id is empty, so that all come after the empty text.
+        for next in statement.query_map((after.unwrap_or(""), limit), row)? {
+            let next = next?;
+            bytes += next.body.len();
+            rows.push(next);
+            if bytes >= bytes_max {
+                break;
+            }
+        }
+        Ok(rows)
+    };
+    read().or_fail(conn, &doing)
 }
 
 /// Rows whose value in the index equals `key`, sorted by id, after `after`, at most `limit`.

@@ -115,9 +115,16 @@ impl Reader {
         Ok(count)
     }
 
-    /// Rows sorted by id, those after `after` (none: from the first on), at most `limit`.
-    pub fn rows_after(&self, collection: &Name, after: Option<&str>, limit: usize) -> Result<Vec<Row>> {
-        self.known(|catalog| items::after(&self.conn, catalog, collection, after, limit))
+    /// Rows sorted by id, those after `after` (none: from the first on), at most `limit`: fewer where their bodies come to
+    /// `bytes_max`, but one at the least.
+    pub fn rows_after(
+        &self,
+        collection: &Name,
+        after: Option<&str>,
+        limit: usize,
+        bytes_max: usize,
+    ) -> Result<Vec<Row>> {
+        self.known(|catalog| items::after(&self.conn, catalog, collection, after, limit, bytes_max))
     }
 
     /// From now on every read sees the present state, until the reader is dropped. The write-ahead log cannot be emptied
@@ -186,7 +193,24 @@ impl Reader {
 
     /// Dead letters that match, with an id above `after` (0 for the first page), by id, at most `limit`.
     pub fn dead_letters(&self, filter: &LetterFilter, after: i64, limit: usize) -> Result<Vec<DeadLetter>> {
-        dead_letter::list(&self.conn, filter, after, limit)
+        self.dead_letters_within(filter, after, limit, usize::MAX)
+    }
+
+    /// As [`Reader::dead_letters`], but a page ends with the letter whose original bytes bring it to `bytes_max`, so that
+    /// fewer than `limit` say nothing about what is left.
+    pub fn dead_letters_within(
+        &self,
+        filter: &LetterFilter,
+        after: i64,
+        limit: usize,
+        bytes_max: usize,
+    ) -> Result<Vec<DeadLetter>> {
+        dead_letter::list(&self.conn, filter, after, limit, bytes_max)
+    }
+
+    /// As [`Reader::dead_letters`], without the original bytes, however many they are.
+    pub fn dead_letter_heads(&self, filter: &LetterFilter, after: i64, limit: usize) -> Result<Vec<DeadLetter>> {
+        dead_letter::heads(&self.conn, filter, after, limit)
     }
 
     /// Position, in the input of the run that first made it, of the record that a dead letter goes back to.

@@ -54,6 +54,15 @@ fn letters_are_found_by_what_they_are() {
     assert_eq!(of(&|f| f.run = Some(crate::model::RunNumber(9))), [] as [u64; 0]);
     assert_eq!(of(&|f| f.ids = vec![2, 4, 77]), [1, 3]);
     assert_eq!(of(&|f| f.state = Some(LetterState::Discarded)), [] as [u64; 0]);
+    let heads = reader.dead_letter_heads(&all, 0, 100).unwrap();
+    let bare = |letter: DeadLetter| DeadLetter { original: None, ..letter };
+    assert_eq!(heads, reader.dead_letters(&all, 0, 100).unwrap().into_iter().map(bare).collect::<Vec<_>>());
+    assert_eq!(heads.iter().map(|l| l.kept_bytes).collect::<Vec<_>>(), [Some(1), Some(1), Some(1), Some(4)]);
+    let within = |after, bytes_max| -> Vec<i64> {
+        reader.dead_letters_within(&all, after, 100, bytes_max).unwrap().iter().map(|l| l.id).collect()
+    };
+    assert_eq!((within(0, 2), within(2, 2), within(0, 0)), (vec![1, 2], vec![3, 4], vec![1]), "pages end by bytes");
+    assert_eq!(within(0, 1000), [1, 2, 3, 4]);
     let page = reader.dead_letters(&all, 2, 1).unwrap();
     assert_eq!(page.iter().map(|l| l.id).collect::<Vec<_>>(), [3]);
 }

@@ -326,3 +326,26 @@ fn times_are_integers() {
         assert_eq!(kind, "INTEGER", "{table}.{column}");
     }
 }
+
+#[test]
+fn a_page_of_rows_ends_where_their_bodies_come_to_its_bytes() {
+    let place = place();
+    let (_writer, _) = filled(&place);
+    let reader = place.reader();
+    let page = |after: Option<&str>, bytes_max| -> Vec<String> {
+        let rows = reader.rows_after(&name("items"), after, 100, bytes_max).unwrap();
+        rows.into_iter().map(|row| row.id).collect()
+    };
+    let all = page(None, usize::MAX);
+    assert_eq!(all, ["Z", "a", "b", "c", "é"]);
+    // The first has two bytes.
+    assert_eq!(
+        (page(None, 0), page(None, 2), page(None, 3)),
+        (all[..1].to_vec(), all[..1].to_vec(), all[..2].to_vec())
+    );
+    let mut found = Vec::new();
+    while let [id] = &page(found.last().map(String::as_str), 1)[..] {
+        found.push(id.clone());
+    }
+    assert_eq!(found, all);
+}
