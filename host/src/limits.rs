@@ -55,13 +55,13 @@ pub const ALERTS_KEPT_MAX: usize = 100;
 pub const SAMPLE_INTERVAL: Duration = Duration::from_millis(500);
 /// Times that a group of batches is tried again after the store failed and was opened anew.
 pub const GROUP_RETRIES_MAX: u32 = 1;
+/// Times that a group is tried again whose transaction cannot begin, since another process has the lock of the store. Each of
+/// them waits up to [`BUSY_TIMEOUT`], with the back-off that SQLite has for locks.
+pub const LOCKED_RETRIES_MAX: u32 = 3;
 /// Longest time one write transaction may take before it is rolled back.
 pub const TRANSACTION_TIME_MAX: Duration = Duration::from_secs(120);
 
 /// Attempts per item. `--attempts`.
-/// Times that a group is tried again whose transaction cannot begin, since another process has the lock of the store. Each of
-/// them waits up to [`BUSY_TIMEOUT`], with the back-off that SQLite has for locks.
-pub const LOCKED_RETRIES_MAX: u32 = 3;
 pub const ATTEMPTS: u32 = 3;
 /// Largest number of attempts that can be asked for.
 pub const ATTEMPTS_LIMIT: u32 = 100;
@@ -117,6 +117,9 @@ pub const STORE_READ_BYTES_MAX: usize = 1 << 20;
 /// Bytes of committed rows that one search through an index reads at the most, before those that this run has changed take
 /// their place and the bound on what a plugin gets is looked at.
 pub const STORE_FIND_BYTES_MAX: usize = 64 << 20;
+/// Time that one search through an index, or one count, may take for a plugin, whose own deadline does not act meanwhile. What
+/// an index finds is sorted by id before the first row is given, so that very many equal values take long.
+pub const STORE_READ_TIME_MAX: Duration = Duration::from_secs(5);
 /// Rows that one look-up by ids reads at a time: it ends where their bytes reach the bound.
 pub const STORE_READ_PIECE: usize = 8;
 /// Ids that an item has looked up and that are noted one by one; more of them count as a search through their collection.

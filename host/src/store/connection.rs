@@ -8,9 +8,9 @@ use rusqlite::config::DbConfig;
 use rusqlite::limits::Limit;
 use rusqlite::{Connection, OpenFlags};
 
-use super::extract;
 use super::failure::{OrFail, code_of};
 use super::schema::{self, Identity};
+use super::{extract, hurry};
 use crate::error::{Code, Error, Result};
 use crate::limits;
 
@@ -201,11 +201,12 @@ fn refuse_old_library() -> Result<()> {
 
 fn connect(path: &Path, flags: OpenFlags) -> Result<Connection> {
     // Without SQLITE_OPEN_URI; the path is absolute as well, so that no name can begin with "file:".
-    let conn = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX).map_err(|e| {
+    let mut conn = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX).map_err(|e| {
         Error::new(code_of(&e).unwrap_or(Code::StorageOpen), format!("store {} cannot be opened", path.display()))
             .because(e)
     })?;
     conn.busy_timeout(limits::BUSY_TIMEOUT).or_fail(&conn, "set the busy time-out")?;
+    hurry::install(&mut conn).or_fail(&conn, "bound the time of reads")?;
     conn.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
     Ok(conn)
 }

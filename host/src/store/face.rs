@@ -37,7 +37,8 @@ pub trait Lookup {
         after: Option<&str>,
         limit: usize,
     ) -> Result<Vec<Row>>;
-    /// As [`Lookup::find`], for callers that nobody trusts. Errors: GUEST_10005 where the rows have more than so many bytes.
+    /// As [`Lookup::find`], for callers that nobody trusts. Errors: GUEST_10005 where the rows have more than so many bytes, or
+    /// take longer than [`limits::STORE_READ_TIME_MAX`] to find.
     fn find_within(
         &self,
         (collection, index): (&Name, &Name),
@@ -49,7 +50,8 @@ pub trait Lookup {
         let _ = bytes_max;
         self.find(collection, index, key, after, limit)
     }
-    /// How many rows [`Lookup::find`] would give, counted up to `limit`, from the index alone.
+    /// How many rows [`Lookup::find`] would give, counted up to `limit`, from the index alone. In time as
+    /// [`Lookup::find_within`].
     fn count_equal(&self, collection: &Name, index: &Name, key: &IndexKey, limit: usize) -> Result<usize>;
     /// The value that this index sees in this body (strict JSON), by the same rules as for stored rows.
     fn index_key(&self, collection: &Name, index: &Name, body: &str) -> Result<IndexKey>;

@@ -7,6 +7,7 @@ use super::catalog::{Catalog, Index, expression, index_name, quoted};
 use super::face::{IndexKey, Row};
 use super::failure::{OrFail, failed};
 use crate::error::{Code, Error, Result};
+use crate::limits;
 use crate::model::Name;
 
 fn row(row: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
@@ -65,7 +66,7 @@ pub(super) fn after(
 }
 
 /// Rows whose value in the index equals `key`, sorted by id, after `after`, at most `limit`.
-/// Errors: GUEST_10005 where they have more than so many bytes.
+/// Errors: GUEST_10005 where they have more than so many bytes, or reading them was interrupted.
 pub(super) fn find(
     conn: &Connection,
     catalog: &Catalog,
@@ -97,7 +98,7 @@ pub(super) fn find(
         }
         Ok(found)
     };
-    let found = read().map_err(|error| gone(conn, &doing, error))?;
+    let found = read().map_err(|error| unread(conn, &doing, error))?;
     if bytes > bytes_max {
         return Err(Error::new(Code::GuestOutput, format!("the rows of a search have more than {bytes_max} bytes")));
     }
@@ -118,7 +119,7 @@ pub(super) fn count_equal(
     let sql = format!("SELECT count(*) FROM (SELECT 1 FROM {} WHERE {equal} LIMIT ?2)", by_index(collection, declared));
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let read = || conn.prepare_cached(&sql)?.query_row((bound(key), limit), |row| row.get::<_, i64>(0));
-    read().map(|count| usize::try_from(count).unwrap_or(0)).map_err(|error| gone(conn, &doing, error))
+    read().map(|count| usize::try_from(count).unwrap_or(0)).map_err(|error| unread(conn, &doing, error))
 }
 
 /// The table as one index gives it; as it is where the index is not built yet, which finds the same rows by looking at all.
@@ -130,7 +131,12 @@ fn by_index(collection: &Name, index: &Index) -> String {
 }
 
 /// A reader may know an index from before it was put off: said as one that is not known, so that the catalog is read again.
-fn gone(conn: &Connection, doing: &str, error: rusqlite::Error) -> Error {
+/// A read that was interrupted took too long: see [`super::hurry`].
+fn unread(conn: &Connection, doing: &str, error: rusqlite::Error) -> Error {
+    if error.sqlite_error_code() == Some(ErrorCode::OperationInterrupted) {
+        let most = limits::STORE_READ_TIME_MAX.as_secs();
+        return Error::new(Code::GuestOutput, format!("cannot {doing}: it takes longer than {most} s")).because(error);
+    }
     let text = error.to_string();
     let code = if text.contains("no such index") { Code::IndexNotFound } else { Code::StorageGeneral };
     failed(conn, doing, code, error)

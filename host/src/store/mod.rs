@@ -13,6 +13,7 @@ mod extract;
 mod face;
 mod failure;
 mod history;
+mod hurry;
 mod index;
 mod items;
 mod kept;

@@ -11,6 +11,7 @@ use super::dead_letter::{self, DeadLetter, LetterFilter};
 use super::face::{IndexKey, Lookup, PlanRow, Row, TuningRow};
 use super::failure::{OrFail, text_of, uint};
 use super::history::{self, BatchRow, RunRow};
+use super::hurry;
 use super::items;
 use super::level;
 use super::newer;
@@ -20,6 +21,7 @@ use super::swaps::{self, SwapEntry};
 use super::tuning;
 use super::verify::{self, Finding, Level};
 use crate::error::{Code, Error, Result};
+use crate::limits;
 use crate::model::{BatchNumber, Digest, Name, RunNumber};
 
 /// A store opened for reading. Each read sees whole committed batches only.
@@ -321,11 +323,15 @@ impl Lookup for Reader {
         limit: usize,
         bytes_max: usize,
     ) -> Result<Vec<Row>> {
-        self.known(|catalog| items::find(&self.conn, catalog, place, key, after, limit, bytes_max))
+        hurry::within(limits::STORE_READ_TIME_MAX, || {
+            self.known(|catalog| items::find(&self.conn, catalog, place, key, after, limit, bytes_max))
+        })
     }
 
     fn count_equal(&self, collection: &Name, index: &Name, key: &IndexKey, limit: usize) -> Result<usize> {
-        self.known(|catalog| items::count_equal(&self.conn, catalog, (collection, index), key, limit))
+        hurry::within(limits::STORE_READ_TIME_MAX, || {
+            self.known(|catalog| items::count_equal(&self.conn, catalog, (collection, index), key, limit))
+        })
     }
 
     fn index_key(&self, collection: &Name, index: &Name, body: &str) -> Result<IndexKey> {

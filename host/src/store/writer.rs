@@ -24,7 +24,7 @@ use super::items::{self, Table};
 use super::plugins::{self, KeptPlugin};
 use super::read::Reader;
 use super::schema::{self, Identity};
-use super::{level, swaps, tuning, write};
+use super::{hurry, level, swaps, tuning, write};
 use crate::error::{Code, Error, Result};
 use crate::limits;
 use crate::model::{BatchNumber, IndexSpec, Name, RunNumber};
@@ -520,11 +520,15 @@ impl Lookup for Writer {
         limit: usize,
         bytes_max: usize,
     ) -> Result<Vec<Row>> {
-        items::find(&self.conn, &self.catalog, place, key, after, limit, bytes_max)
+        hurry::within(limits::STORE_READ_TIME_MAX, || {
+            items::find(&self.conn, &self.catalog, place, key, after, limit, bytes_max)
+        })
     }
 
     fn count_equal(&self, collection: &Name, index: &Name, key: &IndexKey, limit: usize) -> Result<usize> {
-        items::count_equal(&self.conn, &self.catalog, (collection, index), key, limit)
+        hurry::within(limits::STORE_READ_TIME_MAX, || {
+            items::count_equal(&self.conn, &self.catalog, (collection, index), key, limit)
+        })
     }
 
     fn index_key(&self, collection: &Name, index: &Name, body: &str) -> Result<IndexKey> {
@@ -532,10 +536,6 @@ impl Lookup for Writer {
     }
 }
 
-/// A name that no other savepoint of this writer has had.
-pub(super) fn savepoint_name(counter: &mut u64) -> String {
-    *counter += 1;
-    format!("atlas_{counter}")
 /// Where the lock is another's, nothing has begun: neither store nor connection is in doubt, as they are where SQLite finds
 /// the store busy in the middle of a transaction.
 fn held_by_another(error: Error) -> Error {
@@ -545,6 +545,10 @@ fn held_by_another(error: Error) -> Error {
     }
 }
 
+/// A name that no other savepoint of this writer has had.
+pub(super) fn savepoint_name(counter: &mut u64) -> String {
+    *counter += 1;
+    format!("atlas_{counter}")
 }
 
 /// The path of a file that SQLite keeps beside the database.

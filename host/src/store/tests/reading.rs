@@ -328,6 +328,26 @@ fn times_are_integers() {
 }
 
 #[test]
+fn a_search_that_takes_too_long_is_over_the_limit_and_the_connection_goes_on() {
+    let place = place();
+    let (mut writer, run) = begun(&place, &[index("n", false)]);
+    let ids: Vec<String> = (0..5000).map(|n| format!("{n:05}")).collect();
+    let items: Vec<(&str, &str)> = ids.iter().map(|id| (id.as_str(), r#"{"n":1}"#)).collect();
+    commit(&mut writer, &run, &[kept(0, 0, &items)], &replacing());
+    let reader = place.reader();
+    let (items, n, one) = (name("items"), name("n"), IndexKey::Integer(1));
+    for store in [&reader as &dyn Lookup, &writer] {
+        // All that match are sorted before the first is given, which takes more than no time.
+        let hurried = hurry::within(std::time::Duration::ZERO, || store.find(&items, &n, &one, None, 1));
+        let error = hurried.unwrap_err();
+        assert_eq!(error.code(), Code::GuestOutput, "{error}");
+        assert!(error.to_string().contains("takes longer than"), "{error}");
+        assert_eq!(store.find_within((&items, &n), &one, None, 1, 1000).unwrap()[0].id, "00000");
+        assert_eq!(store.count_equal(&items, &n, &one, 10_000).unwrap(), 5000);
+    }
+}
+
+#[test]
 fn a_page_of_rows_ends_where_their_bodies_come_to_its_bytes() {
     let place = place();
     let (_writer, _) = filled(&place);
