@@ -151,6 +151,34 @@ fn the_newest_candidate_wins_and_the_same_plugin_changes_nothing() {
 }
 
 #[test]
+fn a_newer_plugin_takes_effect_with_the_batch_that_is_computed_again_with_it() {
+    let folder = Folder::new();
+    let host = host(1);
+    // Compiled before, so that it is ready while the batch of the one before is still under way.
+    host.load_plugin_bytes(stamp("v3").into(), "v3.wasm").expect("a component");
+    let (mut live, mut job) = Live::job(&host, &folder, stamp("v1"));
+    job.deadline = std::time::Duration::from_secs(1);
+    let bad = "v2 spin@57";
+    live.through(&host, job, |live| {
+        live.batches(5);
+        live.swap(stamp(bad));
+        live.until(&["tried"]);
+        // Three of its items run into the deadline one after another.
+        live.feed(SIZE);
+        live.until(&["took-effect"]);
+        live.swap(stamp("v3"));
+        live.until(&["tried"]);
+        // No batch is cut with it any more: it works on this one, where the one before fails.
+        live.close();
+        let (step, took) = live.until(&["took-effect", "skipped"]);
+        assert_eq!((step, took.batch), ("took-effect", Some(5)), "{took:?}");
+        assert_eq!(took.new_digest, Digest::of(&stamp("v3")).to_string());
+    });
+    let versions = nothing_is_mixed(&folder.at("out.db"), &live.recording, live.sent, &["v1", bad, "v3"]);
+    assert_eq!(versions, ["v1", "v3"]);
+}
+
+#[test]
 fn a_shadow_sees_live_batches_and_stores_nothing() {
     let folder = Folder::new();
     let store = folder.at("out.db");

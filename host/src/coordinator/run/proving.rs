@@ -85,7 +85,7 @@ impl Run<'_> {
                 return false;
             }
             if let Some((at, refused, _)) = fails(&self.swapper.superseded, slot, did, settings) {
-                self.compute_with_newer(at, &refused);
+                self.compute_with_newer(at, number, &refused);
                 return false;
             }
         }
@@ -128,8 +128,10 @@ impl Run<'_> {
     }
 
     /// A plugin that has made way for a newer one before it had proved itself fails on a batch that was cut with it.
-    fn compute_with_newer(&mut self, at: usize, refused: &Refused) {
+    fn compute_with_newer(&mut self, at: usize, number: BatchNumber, refused: &Refused) {
         let probation = self.swapper.superseded.swap_remove(at);
+        // The newer one, which may be in no batch yet, works on these from now on.
+        self.chain_cut(number);
         let count = self.compute_again(&probation.slot);
         tracing::warn!(
             code = refused.code.as_str(),
