@@ -187,8 +187,11 @@ pub const SWAP_DIFFERING_SHOWN: usize = 3;
 pub const SWAP_DIFFERENCE_PERCENT: u64 = 25;
 /// Live batches that a candidate may be run beside at the most. `--shadow`.
 pub const SWAP_SHADOW_BATCHES_MAX: u64 = 1000;
-/// Batches for which a new plugin is on probation.
+/// Batches for which a new plugin is on probation, at the least. Only those count in which it was given items.
 pub const SWAP_PROBATION_BATCHES: u64 = 8;
+/// Items that it must have been given by then, else its probation goes on: of so many, `SWAP_REJECTS_MIN` are little more than
+/// the share that may differ. Each batch that counts has one at the least, so that it never goes on for more batches than this.
+pub const SWAP_PROBATION_ITEMS: u64 = 32;
 /// Batches of the old plugin with which they are compared, at the most.
 pub const SWAP_BASE_BATCHES: usize = 32;
 /// Items of a hundred on which a plugin on probation may fail beyond the old one's share.

@@ -179,6 +179,47 @@ fn a_newer_plugin_takes_effect_with_the_batch_that_is_computed_again_with_it() {
 }
 
 #[test]
+fn batches_of_one_item_do_not_end_a_probation_before_it_could_show_anything() {
+    let folder = Folder::new();
+    let host = host(1);
+    let (mut live, mut job) = Live::job(&host, &folder, stamp("v1"));
+    job.bounds.batch_size = atlas_host::strategy::Interval::new(1, 1).expect("in order");
+    live.through(&host, job, |live| {
+        live.batches(5);
+        live.swap(stamp("v2 reject@50"));
+        live.until(&["tried"]);
+        let (step, back) = live.feed_until(&["put-back", "settled"]);
+        assert_eq!(step, "put-back", "{back:?}");
+        assert!(back.reason.contains("rejects 10 of 10 items"), "{}", back.reason);
+        live.swap(stamp("v3"));
+        let (_, settled) = live.feed_until(&["settled"]);
+        assert_eq!(settled.figures.expect("figures").batches, 32);
+    });
+}
+
+#[test]
+fn batches_in_which_nothing_is_asked_of_a_plugin_prove_nothing() {
+    let folder = Folder::new();
+    let host = host(1);
+    let (mut live, mut job) = Live::job(&host, &folder, stamp("v1"));
+    job.swap.shadow_batches = 2;
+    live.through(&host, job, |live| {
+        live.batches(5);
+        live.swap(stamp("v2"));
+        live.until(&["tried"]);
+        live.broken(3);
+        let (_, refused) = live.feed_until(&["refused", "shadowed"]);
+        assert!(refused.reason.contains("otherwise for 20 of 20 items"), "{}", refused.reason);
+        live.swap(noted(stamp("v1"), "twin"));
+        live.feed_until(&["took-effect"]);
+        live.broken(8);
+        let (_, settled) = live.feed_until(&["settled"]);
+        let figures = settled.figures.expect("figures");
+        assert_eq!((figures.batches, figures.items), (8, 80));
+    });
+}
+
+#[test]
 fn a_shadow_sees_live_batches_and_stores_nothing() {
     let folder = Folder::new();
     let store = folder.at("out.db");

@@ -102,6 +102,16 @@ impl Live {
         self.sent += count;
     }
 
+    /// Sends so many batches of lines that are no items, and waits until they are committed.
+    pub fn broken(&mut self, count: u64) {
+        let items = self.items.as_ref().expect("it is not closed");
+        for _ in 0..count * SIZE {
+            items.send("no item".to_owned()).expect("the run reads");
+        }
+        self.sent += count * SIZE;
+        self.batches(0);
+    }
+
     /// The items go here from now on.
     pub fn feeds(&mut self, items: Sender<String>) {
         self.items = Some(items);

@@ -36,9 +36,18 @@ impl Run<'_> {
     /// A batch that candidates ran beside is on its way to the writer.
     pub(super) fn shadows_done(&mut self, flight: &Flight) {
         let settings = self.parts.swapping.settings;
+        if flight.shadows.is_empty() {
+            return;
+        }
+        let did = flight.slot_batches();
         for shadow in flight.shadows.iter() {
             let Some(candidate) = self.swapper.candidate(shadow.number) else { continue };
-            let Some((_, _, done)) = &mut candidate.shadow else { continue };
+            let Some((_, cut, done)) = &mut candidate.shadow else { continue };
+            // A batch in which there was nothing to ask is replaced by another one.
+            if !did[shadow.place].tells() {
+                *cut -= 1;
+                continue;
+            }
             *done += 1;
             if *done < settings.shadow_batches && !shadow.failed() {
                 continue;
@@ -77,7 +86,8 @@ impl Run<'_> {
         }
         let (number, chain) = (flight.number, Arc::clone(&flight.chain));
         let settings = self.parts.swapping.settings;
-        let did: Vec<_> = chain.slots().cloned().zip(flight.slot_batches()).collect();
+        let did = chain.slots().cloned().zip(flight.slot_batches());
+        let did: Vec<_> = did.filter(|(_, did)| did.tells()).collect();
         // All are judged before anything is noted: a batch that is computed again is seen again.
         for (slot, did) in &did {
             if let Some((at, refused, figures)) = fails(&self.swapper.probations, slot, did, settings) {
@@ -105,7 +115,7 @@ impl Run<'_> {
             };
             let probation = &mut self.swapper.probations[at];
             probation.seen.push(did);
-            if (probation.seen.len() as u64) < limits::SWAP_PROBATION_BATCHES {
+            if !probation::is_over(&probation.seen) {
                 continue;
             }
             let probation = self.swapper.probations.swap_remove(at);

@@ -12,7 +12,6 @@ use crate::coordinator::swap::SwapSource;
 use crate::coordinator::swap::probation::SlotBatch;
 use crate::error::{Code, Error, Result};
 use crate::event::SwapFigures;
-use crate::limits;
 use crate::model::{Digest, RunNumber};
 use crate::plugin::Slot;
 use crate::store::{Reader, SwapRow};
@@ -121,9 +120,8 @@ fn unsettled(rows: &[SwapRow]) -> Option<Unsettled> {
                 open = Some(Unsettled { took_effect: row.clone(), fallback, figures: known });
             }
             "settled" => {
-                // One that ended early, with the run or for a newer plugin, has settled nothing.
-                let batches = figures(row).map_or(0, |figures: SwapFigures| figures.batches);
-                open.take_if(|_| batches >= limits::SWAP_PROBATION_BATCHES);
+                // One that ended early, with the run or for a newer plugin, has settled nothing: it is kept with no batch.
+                open.take_if(|_| row.batch.is_some());
             }
             "put-back" => drop(open.take_if(|open| open.took_effect.new_digest == row.new_digest)),
             _ => {}
@@ -135,6 +133,7 @@ fn unsettled(rows: &[SwapRow]) -> Option<Unsettled> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::BatchNumber;
 
     fn digest(name: &str) -> Digest {
         Digest::of(name.as_bytes())
@@ -178,8 +177,9 @@ mod tests {
         let v2 = Some((digest("v2"), digest("v1"), 50));
         assert_eq!(open(&begun), v2);
         let with = |row| open(&[begun.to_vec(), vec![row]].concat());
-        assert_eq!(with(row("settled", "v1", "v2", after(8))), None);
-        assert_eq!(with(row("settled", "v1", "v2", after(3))), v2, "the run ended");
+        let settled = |batch| SwapRow { batch, ..row("settled", "v1", "v2", after(8)) };
+        assert_eq!(with(settled(Some(BatchNumber(12)))), None);
+        assert_eq!(with(settled(None)), v2, "the run ended, after too few items");
         assert_eq!(with(row("put-back", "v1", "v2", after(1))), None);
         assert_eq!(with(row("refused", "v2", "v3", None)), v2);
         let newer = [row("settled", "v1", "v2", None), row("took-effect", "v2", "v3", None)];

@@ -23,6 +23,19 @@ pub(in crate::coordinator) struct SlotBatch {
     pub asked: u64,
 }
 
+impl SlotBatch {
+    /// True if it tells something of its plugin. One of broken lines does not, nor one of which a validator accepts nothing.
+    pub fn tells(&self) -> bool {
+        self.asked > 0
+    }
+}
+
+/// True if these are enough to know that a new plugin is as good as the old one, where none of them says otherwise.
+pub(in crate::coordinator) fn is_over(new: &[SlotBatch]) -> bool {
+    let asked: u64 = new.iter().map(|batch| batch.asked).sum();
+    new.len() as u64 >= limits::SWAP_PROBATION_BATCHES && asked >= limits::SWAP_PROBATION_ITEMS
+}
+
 /// Compares the batches of the new plugin with those of the old one.
 ///
 /// Errors: why the new one has to go.
@@ -142,6 +155,19 @@ mod tests {
             judge([].iter(), &[USUAL; 8], SwapSettings::default()).1.is_ok(),
             "one reject in ten, and nothing to compare with"
         );
+    }
+
+    #[test]
+    fn a_probation_is_over_after_enough_batches_with_enough_items() {
+        let few = |asked| SlotBatch { items: asked, asked, ..SlotBatch::default() };
+        assert!(!is_over(&[USUAL; 7]));
+        assert!(is_over(&[USUAL; 8]));
+        assert!(!is_over(&[few(3); 8]), "24 items");
+        assert!(is_over(&[few(4); 8]), "32 items");
+        assert!(!is_over(&[few(1); 31]));
+        assert!(is_over(&[few(1); 32]));
+        assert!(few(1).tells() && !few(0).tells());
+        assert!(!SlotBatch { items: 10, ..few(0) }.tells(), "a validator refused them all");
     }
 
     #[test]
