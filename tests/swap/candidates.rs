@@ -74,6 +74,22 @@ fn a_candidate_that_stalls_costs_the_run_no_batch() {
 }
 
 #[test]
+fn where_the_old_plugin_runs_into_its_deadline_the_items_are_compared_one_by_one() {
+    let folder = Folder::new();
+    let host = host(1);
+    // The last call of the trial but one has three of these among its items.
+    let (mut live, mut job) = Live::job(&host, &folder, stamp("v1 spin@45"));
+    job.deadline = std::time::Duration::from_millis(500);
+    live.through(&host, job, |live| {
+        live.batches(5);
+        live.swap(stamp("v2 reject@40"));
+        let (_, tried) = live.until(&["tried", "refused"]);
+        let figures = tried.figures.clone().expect("figures");
+        assert_eq!((figures.items, figures.fates_differing, figures.faults_old), (45, 5, 5), "{tried:?}");
+    });
+}
+
+#[test]
 fn dead_letters_that_a_candidate_lets_pass_are_counted() {
     let folder = Folder::new();
     let host = host(1);

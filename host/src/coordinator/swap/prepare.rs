@@ -161,6 +161,9 @@ fn prepare(order: Order, tell: &dyn Fn(What)) -> Result<What, Failure> {
 }
 
 fn in_words(figures: &SwapFigures) -> String {
+    if figures.items == 0 && figures.faults_old > 0 {
+        return format!("there was nothing to compare: the old one fails on all {} items of late", figures.faults_old);
+    }
     if figures.items == 0 {
         return "there were no items of late to compare".to_owned();
     }

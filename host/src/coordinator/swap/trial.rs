@@ -35,33 +35,44 @@ impl Trial<'_> {
     pub fn compare(&mut self, inputs: &[Input]) -> Result<(), Refused> {
         let mut compared = Vec::new();
         for part in inputs.chunks(limits::SWAP_TRIAL_CALL_ITEMS) {
-            if self.over() {
-                break;
-            }
             let items: Vec<Item<'_>> = part.iter().map(Input::item).collect();
-            // Items on which the old one fails prove nothing against the new one.
-            let (items, was): (Vec<Item<'_>>, Vec<ItemResult>) = self.old_answers(&items).into_iter().unzip();
-            if items.is_empty() {
-                continue;
-            }
-            let is = self.ask(self.new, &items).map_err(|fault| self.culprit(&items, &fault))?;
-            for ((item, old), new) in items.iter().zip(&was).zip(&is) {
-                compare(&mut self.figures, *item, old, new);
-                if kind(new) == Kind::Failed {
-                    let reason = format!("it fails on item {:?}, on which the old one does not: {}", item.id, why(new));
-                    return Err(Refused::new(Code::SwapProbe, reason));
-                }
-            }
-            compared.push(items);
+            self.compare_call(&items, &mut compared)?;
         }
+        self.judge_extent(inputs.len() as u64)?;
         self.judge_time(&compared)?;
         self.judge_fates()
     }
 
-    /// What the old one says, for the items on which it does not fail.
-    fn old_answers<'i>(&mut self, items: &[Item<'i>]) -> Vec<(Item<'i>, ItemResult)> {
+    /// Runs both on these items, in one call each; where the old one does not get through with them in time, item by item.
+    fn compare_call<'i>(&mut self, items: &[Item<'i>], compared: &mut Vec<Vec<Item<'i>>>) -> Result<(), Refused> {
+        if self.over() {
+            return Ok(());
+        }
+        let Some(answers) = self.old_answers(items) else {
+            return items.iter().try_for_each(|item| self.compare_call(&[*item], compared));
+        };
+        // Items on which the old one fails prove nothing against the new one.
+        let (items, was): (Vec<Item<'_>>, Vec<ItemResult>) = answers.into_iter().unzip();
+        if items.is_empty() {
+            return Ok(());
+        }
+        let is = self.ask(self.new, &items).map_err(|fault| self.culprit(&items, &fault))?;
+        for ((item, old), new) in items.iter().zip(&was).zip(&is) {
+            compare(&mut self.figures, *item, old, new);
+            if kind(new) == Kind::Failed {
+                let reason = format!("it fails on item {:?}, on which the old one does not: {}", item.id, why(new));
+                return Err(Refused::new(Code::SwapProbe, reason));
+            }
+        }
+        compared.push(items);
+        Ok(())
+    }
+
+    /// What the old one says, for the items on which it does not fail; none if it takes too long for all of them in one call.
+    fn old_answers<'i>(&mut self, items: &[Item<'i>]) -> Option<Vec<(Item<'i>, ItemResult)>> {
         let answers = match self.ask(self.old, items) {
             Ok(results) => items.iter().copied().zip(results).collect(),
+            Err(fault) if fault.code == Code::GuestDeadline && items.len() > 1 => return None,
             Err(fault) if fault.code == Code::GuestDeadline => Vec::new(),
             Err(_) => {
                 let alone = |item: &Item<'i>| Some((*item, self.ask(self.old, &[*item]).ok()?.pop()?));
@@ -71,7 +82,19 @@ impl Trial<'_> {
         let before = answers.len();
         let sound: Vec<_> = answers.into_iter().filter(|(_, result)| kind(result) != Kind::Failed).collect();
         self.figures.faults_old += (items.len() - before.min(items.len()) + before - sound.len()) as u64;
-        sound
+        Some(sound)
+    }
+
+    /// What nothing is known of does not pass. Where the old one fails on every item there is nothing to know.
+    fn judge_extent(&self, inputs: u64) -> Result<(), Refused> {
+        if self.figures.items > 0 || self.figures.faults_old >= inputs {
+            return Ok(());
+        }
+        let reason = format!(
+            "the old one takes so long that none of {inputs} items of late could be compared within {} s",
+            limits::SWAP_TRIAL_TIME_MAX.as_secs()
+        );
+        Err(Refused::new(Code::SwapProbe, reason))
     }
 
     fn ask(&self, slot: &Arc<Slot>, items: &[Item<'_>]) -> Result<Vec<ItemResult>, Fault> {
@@ -237,4 +260,53 @@ pub fn in_words(one: &SwapDiffering) -> String {
 /// Nanoseconds as microseconds with one digit.
 pub fn us(ns: u64) -> String {
     format!("{:.1} µs", ns as f64 / 1e3)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Name, Ordinal, Outcome};
+    use crate::source::{Decoder, MissingId};
+
+    /// What the trial says of two operations that keep every item, if it has so much time; and the items compared.
+    fn tried(inputs: &[Input], time: Duration) -> (Result<(), String>, u64) {
+        let keep = || {
+            let operation = |_: &Call, _: Item<'_>| Outcome::Keep;
+            Arc::new(Slot::of_operation(Name::parse("work").unwrap(), Arc::new(operation)))
+        };
+        let (old, new) = (keep(), keep());
+        let run = RunShared {
+            uuid: "run".into(),
+            deadline: limits::DEADLINE,
+            now_ms: 0,
+            seed: 0,
+            target: Name::parse("items").unwrap(),
+            body_decoder: Decoder::new(None, MissingId::Ordinal),
+            view: None,
+        };
+        let runtime = CallRuntime::new().unwrap();
+        let mut trial = Trial {
+            run: &run,
+            runtime: &runtime,
+            old: &old,
+            new: &new,
+            settings: SwapSettings::default(),
+            stop: &AtomicBool::new(false),
+            until: Instant::now() + time,
+            figures: SwapFigures::default(),
+        };
+        let judged = trial.compare(inputs).map_err(|refused| refused.reason);
+        (judged, trial.figures.items)
+    }
+
+    #[test]
+    fn a_trial_that_has_no_time_to_compare_anything_does_not_pass() {
+        let input = |n| Input { source: 0, ordinal: Ordinal(n), id: n.to_string(), body: "{}".to_owned() };
+        let inputs: Vec<Input> = (0..20).map(input).collect();
+        assert_eq!(tried(&inputs, Duration::from_secs(60)), (Ok(()), 20));
+        let (judged, compared) = tried(&inputs, Duration::ZERO);
+        assert!(judged.unwrap_err().contains("none of 20 items of late could be compared"));
+        assert_eq!(compared, 0);
+        assert_eq!(tried(&[], Duration::ZERO), (Ok(()), 0), "there were none");
+    }
 }
