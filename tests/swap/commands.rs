@@ -94,6 +94,40 @@ fn another_process_exchanges_a_plugin_and_puts_the_old_one_back() {
 }
 
 #[test]
+fn whoever_asks_for_a_plugin_that_is_asked_for_already_hears_how_that_one_goes_on() {
+    let folder = Folder::new();
+    folder.write("v1.wasm", stamp("v1"));
+    folder.write("v2.wasm", stamp("v2"));
+    let mut running = Running::fed(&folder, "", RUN);
+    running.until(240, |event| event["event"] == "run-started");
+    // Both come before there are items to try it with, so that the first one waits when the second one comes.
+    let swap = || words(&folder, "plugins swap work v2.wasm --wait 5m");
+    std::thread::scope(|scope| {
+        let askers = [scope.spawn(swap), scope.spawn(swap)];
+        let mut requested = 0;
+        running.until(240, |event| {
+            requested += u64::from(event["event"] == "swap-requested");
+            requested == 2
+        });
+        let mut sent = 0;
+        while askers.iter().any(|asker| !asker.is_finished()) {
+            running.feed(&numbered(sent, 10));
+            sent += 10;
+            running.committed(10);
+        }
+        for asker in askers {
+            let ran = asker.join().expect("no panic").exits(0);
+            assert!(ran.stdout.contains("the plugin is in effect: after 8 batches"), "{}", ran.stdout);
+        }
+    });
+    running.close().1.exits(0);
+    let history = words(&folder, "plugins history --output json").exits(0).json_lines();
+    let skipped = history.iter().filter(|step| step["step"] == "skipped");
+    let reasons: Vec<&str> = skipped.filter_map(|step| step["reason"].as_str()).collect();
+    assert_eq!(reasons, ["the same plugin is being prepared already"]);
+}
+
+#[test]
 fn any_version_that_the_store_keeps_can_be_put_back_or_written_to_a_file() {
     let folder = Folder::new();
     for version in ["v1", "v2", "v3"] {

@@ -123,7 +123,7 @@ impl Run<'_> {
         let metas = metas.chain(swapper.queued.iter_mut().map(|(_, meta)| meta)).chain(&mut swapper.taken);
         for meta in metas.chain(swapper.probations.iter_mut().map(|probation| &mut probation.meta)) {
             // The folder for the answer goes with this run.
-            meta.ticket.take_if(|ticket| own.as_ref().is_some_and(|own| ticket.is_of(own)));
+            meta.tickets.retain(|ticket| own.as_ref().is_none_or(|own| !ticket.is_of(own)));
         }
         let rows = std::mem::take(&mut swapper.rows).into_iter().map(|(_, row)| row);
         swapper.loose.extend(rows);

@@ -86,7 +86,7 @@ fn again(store: &Path, run: RunNumber, slot: &Arc<Slot>, swapping: &Swapping) ->
         old_digest: Some(unsettled.fallback),
         new_digest: present,
         came: Instant::now(),
-        ticket: None,
+        tickets: Vec::new(),
     };
     let base = if items > 0 { vec![trial] } else { Vec::new() };
     Ok(Some(Probation {

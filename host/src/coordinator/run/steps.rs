@@ -20,8 +20,8 @@ pub(super) struct Meta {
     pub old_digest: Option<Digest>,
     pub new_digest: Digest,
     pub came: Instant,
-    /// Who waits for the outcome in another process.
-    pub ticket: Option<Ticket>,
+    /// Who waits for the outcome in other processes.
+    pub tickets: Vec<Ticket>,
 }
 
 impl Meta {
@@ -135,7 +135,7 @@ impl Run<'_> {
             reason: words.reason.clone(),
             figures: words.figures.clone(),
         };
-        if let Some(ticket) = &meta.ticket {
+        for ticket in &meta.tickets {
             ticket.tell(&SwapAnswer::of(step.as_str(), step.ends(), words.code, &told));
         }
         self.parts.teller.emit(step.event(Box::new(told)));

@@ -205,6 +205,12 @@ impl Swapper {
         self.candidates.iter_mut().find(|candidate| candidate.number == number)
     }
 
+    /// The same candidate as this one, if it came before and waits or is being prepared.
+    fn under_way(&mut self, meta: &Meta) -> Option<&mut Meta> {
+        let queued = self.queued.iter_mut().map(|(_, meta)| meta);
+        queued.chain(self.candidates.iter_mut().map(|one| &mut one.meta)).find(|one| one.is(meta))
+    }
+
     pub(super) fn take(&mut self, number: u64) -> Option<Candidate> {
         let at = self.candidates.iter().position(|candidate| candidate.number == number)?;
         Some(self.candidates.swap_remove(at))
@@ -216,14 +222,14 @@ impl Run<'_> {
     pub(super) fn swap_asked(&mut self, wish: Wish, ticket: Option<Ticket>) {
         let request = &wish.request;
         let slot = self.chain.find(&request.slot).map(|(_, slot)| Arc::clone(slot));
-        let meta = Meta {
+        let mut meta = Meta {
             slot: request.slot.clone(),
             source: request.source.as_str(),
             name: request.name.clone(),
             old_digest: slot.as_ref().and_then(|slot| slot.digest()),
             new_digest: wish.digest,
             came: Instant::now(),
-            ticket,
+            tickets: ticket.into_iter().collect(),
         };
         let came = match self.swapper.recent.is_empty() {
             false => format!("{} bytes", request.bytes.len()),
@@ -234,6 +240,12 @@ impl Run<'_> {
             self.tell_swap(Step::Refused, &meta, Words::refused(refused, None));
             return;
         }
+        if let Some(under_way) = self.swapper.under_way(&meta) {
+            // Whoever has asked hears how that one goes on.
+            under_way.tickets.append(&mut meta.tickets);
+            self.tell_swap(Step::Skipped, &meta, Words::of("the same plugin is being prepared already"));
+            return;
+        }
         // The newest wins.
         let newer = || Words::of("a newer candidate came");
         if let Some(at) = self.swapper.queued.iter().position(|(waiting, _)| waiting.request.slot == request.slot) {
@@ -241,10 +253,6 @@ impl Run<'_> {
             self.tell_swap(Step::Skipped, &older, newer());
         }
         if let Some(older) = self.swapper.candidates.iter().find(|candidate| candidate.meta.slot == request.slot) {
-            if older.meta.new_digest == meta.new_digest {
-                self.tell_swap(Step::Skipped, &meta, Words::of("the same plugin is being prepared already"));
-                return;
-            }
             let number = older.number;
             self.give_up(number, newer());
         }
