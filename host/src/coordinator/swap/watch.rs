@@ -4,8 +4,9 @@
 //! reading; the digest of the bytes decides. A file is read once it has stayed as it is for a while, so that one that is
 //! being written is left alone; a name that leads nowhere leaves the run with the plugin that it has.
 
+use std::io;
 use std::os::unix::fs::MetadataExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -44,6 +45,8 @@ struct File {
     /// What was last handed over, or is in force.
     known: Option<Digest>,
     gone: bool,
+    /// It could not be read as it is, which was told.
+    unreadable: bool,
     /// It was read once: from then on another stamp means that something is about to come.
     read_once: bool,
 }
@@ -97,7 +100,7 @@ fn follow(files: &mut [File], woken: &Receiver<()>, requests: &Sender<Wish>, uns
             file.hand_over(Instant::now(), requests);
         }
         // After the requests are sent: whoever sees that nothing is about to come finds them in the queue.
-        unsettled.store(files.iter().any(|file| file.read_once && file.since.is_some()), Ordering::Release);
+        unsettled.store(files.iter().any(File::about_to_come), Ordering::Release);
         match woken.recv_timeout(limits::WATCH_INTERVAL) {
             Err(RecvTimeoutError::Timeout) => {}
             _ => return,
@@ -107,13 +110,17 @@ fn follow(files: &mut [File], woken: &Receiver<()>, requests: &Sender<Wish>, uns
 
 impl File {
     fn of(watched: WatchedFile, known: Option<Digest>) -> Self {
-        Self { stamp: None, since: None, known, gone: false, read_once: false, watched }
+        Self { stamp: None, since: None, known, gone: false, unreadable: false, read_once: false, watched }
+    }
+
+    fn about_to_come(&self) -> bool {
+        self.read_once && self.since.is_some() && !self.unreadable
     }
 
     /// Looks once, and hands over what is new.
     fn hand_over(&mut self, now: Instant, requests: &Sender<Wish>) {
         // A run that has no room has not yet heard of the last one: what is newest is handed over later.
-        if let Some(wish) = self.look(now, Self::read)
+        if let Some(wish) = self.look(now, |path| std::fs::read(path))
             && requests.try_send(wish).is_err()
         {
             self.known = None;
@@ -122,7 +129,7 @@ impl File {
     }
 
     /// The file's plugin, if it is another than before and has stayed so.
-    fn look(&mut self, now: Instant, read: impl FnOnce(&mut Self) -> Option<Vec<u8>>) -> Option<Wish> {
+    fn look(&mut self, now: Instant, read: impl FnOnce(&Path) -> io::Result<Vec<u8>>) -> Option<Wish> {
         let stamp = self.stamp();
         if stamp.is_none() {
             if !std::mem::replace(&mut self.gone, true) {
@@ -134,18 +141,18 @@ impl File {
         }
         self.gone = false;
         if stamp != self.stamp {
-            (self.stamp, self.since) = (stamp, Some(now));
+            (self.stamp, self.since, self.unreadable) = (stamp, Some(now), false);
             return None;
         }
         if now.duration_since(self.since?) < limits::WATCH_SETTLE {
             return None;
         }
-        let bytes = read(self)?;
+        let bytes = self.bytes(read)?;
         // Written to while it was read: it is looked at again.
         if self.stamp() != self.stamp {
             return None;
         }
-        (self.since, self.read_once) = (None, true);
+        (self.since, self.unreadable, self.read_once) = (None, false, true);
         let digest = Digest::of(&bytes);
         if self.known.replace(digest) == Some(digest) {
             return None;
@@ -169,20 +176,23 @@ impl File {
         })
     }
 
-    /// The bytes; none where they cannot be had, which is told once for each state of the file.
-    fn read(&mut self) -> Option<Vec<u8>> {
+    /// The bytes; none where they cannot be had, which is told once for each state of the file. What hinders the reading may
+    /// pass with no other state: it is tried again with the next look.
+    fn bytes(&mut self, read: impl FnOnce(&Path) -> io::Result<Vec<u8>>) -> Option<Vec<u8>> {
         let path = &self.watched.path;
         let size = self.stamp.as_ref().map_or(0, |stamp| stamp.size);
         let why = if size > limits::PLUGIN_BYTES_MAX {
+            self.since = None;
             format!("it has {size} bytes, the bound is {}", limits::PLUGIN_BYTES_MAX)
         } else {
-            match std::fs::read(path) {
+            match read(path) {
                 Ok(bytes) => return Some(bytes),
                 Err(error) => error.to_string(),
             }
         };
-        tracing::warn!("{} cannot be read: {why}; slot {} keeps its plugin.", path.display(), self.watched.slot);
-        self.since = None;
+        if !std::mem::replace(&mut self.unreadable, true) {
+            tracing::warn!("{} cannot be read: {why}; slot {} keeps its plugin.", path.display(), self.watched.slot);
+        }
         None
     }
 }
@@ -273,13 +283,26 @@ mod tests {
         let path = followed.path.clone();
         followed.now += 200 * MS;
         let torn = followed.file.look(followed.now, |file| {
-            let bytes = file.read();
+            let bytes = std::fs::read(file);
             std::fs::write(&path, "half, whole").unwrap();
             bytes
         });
         assert!(torn.is_none());
         followed.pass(1000);
         assert_eq!(followed.came(), ["half, whole"]);
+    }
+
+    #[test]
+    fn what_cannot_be_read_for_a_while_is_read_later_though_nothing_about_it_changes() {
+        let mut followed = Followed::new();
+        followed.write("v2");
+        followed.pass(100);
+        assert!(followed.file.about_to_come());
+        followed.now += 500 * MS;
+        let failed = followed.file.look(followed.now, |_| Err(io::Error::other("the disk is away")));
+        assert!(failed.is_none() && !followed.file.about_to_come(), "nobody waits for it");
+        followed.pass(50);
+        assert_eq!(followed.came(), ["v2"]);
     }
 
     #[test]
