@@ -129,6 +129,28 @@ fn a_plugin_that_fails_on_a_later_input_is_put_back_and_stays_away() {
 }
 
 #[test]
+fn a_process_that_was_killed_goes_on_though_the_file_of_its_plugin_is_no_good_by_now() {
+    let folder = Folder::new();
+    // Slow on the second file, so that it is killed in the midst of it.
+    let mut waiting = Waiting::start(&folder, "v1 slow(10)@1000", "");
+    waiting.file(20);
+    waiting.put(300);
+    waiting.running.until(240, |event| event["event"] == "batch-committed");
+    waiting.running.signal(Signal::KILL);
+    drop(waiting.running.end());
+    folder.write("work.wasm", &stamp("v2")[..20_000]);
+    let mut waiting = Waiting { folder: &folder, running: Running::start(&folder, WATCH), files: 2 };
+    waiting.ended();
+    waiting.file(30);
+    let versions: Vec<Vec<String>> = (0..3).map(|file| waiting.versions(file)).collect();
+    assert_eq!(versions, [["v1"], ["v1"], ["v1"]]);
+    waiting.end().says("Slot work goes on with the plugin that run 2 had last: ");
+    assert_eq!(rows(&folder.at("atlas.db"), "items").len(), 20 + 300 + 30);
+    let history = words(&folder, "plugins history --output json").exits(0).json_lines();
+    assert!(history.iter().any(|row| row["step"] == "refused"), "{history:?}");
+}
+
+#[test]
 fn a_plugin_that_came_by_command_stays_over_the_files_and_may_come_between_two() {
     let folder = Folder::new();
     folder.write("v2.wasm", stamp("v2"));

@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::stamp;
 use crate::cli::sharing::Running;
 use crate::cli::words;
-use crate::harness::Folder;
+use crate::harness::{Folder, guest};
 use crate::library::{rows, sound};
 
 const FOLLOW: &str = "run --follow in.ndjson --id id --plugin work=work.wasm --watch --strategy sequential --batch-size 10 \
@@ -61,6 +61,13 @@ impl<'a> Following<'a> {
     fn end(self) -> u64 {
         self.running.signal(Signal::INT);
         self.running.end().1.exits(130);
+        self.sent
+    }
+
+    #[track_caller]
+    fn end_saying(self, text: &str) -> u64 {
+        self.running.signal(Signal::INT);
+        self.running.end().1.exits(130).says(text);
         self.sent
     }
 
@@ -192,6 +199,61 @@ fn what_was_refused_and_still_stands_in_the_file_does_not_keep_the_run_from_goin
     assert_eq!(found, ["v1", "v3"]);
     sound(&folder.at("atlas.db"));
     words(&folder, "verify").exits(0);
+}
+
+#[test]
+fn a_file_that_is_no_good_or_gone_does_not_keep_the_run_from_going_on() {
+    let folder = Folder::new();
+    folder.write("work.wasm", stamp("v1"));
+    folder.write("in.ndjson", "");
+    let mut following = Following::start(&folder, 0);
+    following.batches(3);
+    let mut sent = following.kill();
+    let rules = std::fs::read(guest("ticket-rules")).expect("a guest");
+    // One that cannot be loaded, and one that is a plugin of another kind.
+    for bad in [stamp("v2")[..20_000].to_vec(), rules] {
+        folder.write("work.wasm", bad);
+        let mut following = Following::start(&folder, sent);
+        following.batches(1);
+        let refused = following.until("refused");
+        assert!(refused["reason"].as_str().is_some_and(|why| why.contains("work.wasm")), "{refused}");
+        sent = following.end_saying("Slot work goes on with the plugin that run 1 had last: ");
+    }
+    std::fs::remove_file(folder.at("work.wasm")).expect("it is there");
+    let mut following = Following::start(&folder, sent);
+    following.batches(1);
+    // What comes there again is a candidate like any other.
+    folder.write("work.wasm", stamp("v3"));
+    following.until("tried");
+    following.batches(2);
+    let sent = following.end_saying("Slot work goes on with the plugin that run 1 had last: ");
+    assert_eq!(versions(&folder, sent), ["v1", "v3"]);
+    sound(&folder.at("atlas.db"));
+    words(&folder, "verify").exits(0);
+    // Nothing tells what else to work with where a new run is wanted, or there was none.
+    folder.write("work.wasm", "no component");
+    words(&folder, &format!("{FOLLOW} --again")).exits(4).says("work.wasm");
+    words(&folder, &format!("{FOLLOW} --store other.db")).exits(4).says("work.wasm");
+}
+
+#[test]
+fn a_file_that_is_put_back_while_there_is_no_run_is_a_candidate() {
+    let folder = Folder::new();
+    folder.write("work.wasm", stamp("v1"));
+    folder.write("in.ndjson", "");
+    let mut following = Following::start(&folder, 0);
+    following.batches(3);
+    folder.write("work.wasm", stamp("v2"));
+    following.until("tried");
+    following.batches(2);
+    let sent = following.end();
+    folder.write("work.wasm", stamp("v1"));
+    let mut following = Following::start(&folder, sent);
+    following.batches(1);
+    following.until("tried");
+    following.batches(2);
+    let sent = following.end();
+    assert_eq!(versions(&folder, sent), ["v1", "v2", "v1"]);
 }
 
 #[test]

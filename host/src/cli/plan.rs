@@ -9,11 +9,13 @@ use super::history::Chain;
 use super::job_args::{AtomicArg, Isolation, JobArgs, MissingIdArg};
 use super::layers::PluginTable;
 use super::locations::{Locations, Tags};
-use crate::coordinator::{Atomicity, Filling, Host, HostOptions, Input, Job, SlotSpec, WatchedFile, default_cache};
+use crate::coordinator::{
+    Atomicity, Filling, Host, HostOptions, Input, Job, SlotSpec, WatchedFile, default_cache, in_place_of,
+};
 use crate::error::{Code, Error, Result};
 use crate::limits;
 use crate::model::{Digest, Name};
-use crate::plugin::{Compiler, Location, Plugin};
+use crate::plugin::{Compiler, Location, Plugin, Role};
 use crate::processor::{ProcessorKind, processor};
 use crate::source::{CsvOptions, InputPath, MissingId, ReadOptions};
 use crate::strategy::{Bounds, Interval};
@@ -65,12 +67,18 @@ fn invalid(message: String) -> Error {
 /// The job that the flags describe. `tags` says what is done about images that are not locked yet.
 pub fn job(args: &JobArgs, layers: &Layers, host: &Host, tags: Tags) -> Result<Job> {
     let mut job = without_plugins(args, layers)?;
+    fill(args, layers, host, tags, &mut job)?;
+    Ok(job)
+}
+
+/// Fills the slots of a job. What it says of following files, and of going on with an interrupted run, counts for a file that
+/// is no good.
+pub fn fill(args: &JobArgs, layers: &Layers, host: &Host, tags: Tags, job: &mut Job) -> Result<()> {
     if job.processor == ProcessorKind::Index {
         warn_of_inert(layers);
-    } else {
-        slots(args, layers, host, tags, &mut job)?;
+        return Ok(());
     }
-    Ok(job)
+    slots(args, layers, host, tags, job)
 }
 
 /// As [`job`], with empty slots.
@@ -200,7 +208,10 @@ struct Wanted {
 fn slots(args: &JobArgs, layers: &Layers, host: &Host, tags: Tags, job: &mut Job) -> Result<()> {
     let locations = Locations::new(layers.file.path.as_deref(), tags);
     for slot in wanted(args, layers)? {
-        let plugin = Arc::new(locations.load(&slot.location, host)?);
+        let role = if slot.validator { Role::Validator } else { Role::Operation };
+        let loaded = locations.load(&slot.location, host);
+        let plugin = loaded.or_else(|error| in_place_of(host, job, (&slot.name, role), None, error))?;
+        let plugin = Arc::new(plugin);
         let mut spec = SlotSpec::new(slot.name.as_str(), Filling::Component(Arc::clone(&plugin)));
         if let Some(table) = layers.file.plugins.get(slot.name.as_str()) {
             apply_table(&mut spec, table, &plugin)?;

@@ -95,14 +95,8 @@ pub fn run(mut args: RunArgs, mut layers: Layers, talk: Talk, printer: &mut Prin
         args.job.input = vec!["-".to_owned()];
     }
     let host = plan::host(&args.job)?;
-    let mut job = plan::job(&args.job, &layers, &host, Tags::Lock(talk))?;
-    if let Some(collection) = &args.from {
-        job.input = stored::input(&args.job.store.store, collection)?;
-    }
+    let mut job = plan::without_plugins(&args.job, &layers)?;
     job.read.follow = args.follow.is_some();
-    if let Some(advice) = advice {
-        advice.tell(&mut job);
-    }
     job.dry_run = args.dry_run;
     job.again = args.again;
     job.accept_change = args.accept_change;
@@ -110,6 +104,13 @@ pub fn run(mut args: RunArgs, mut layers: Layers, talk: Talk, printer: &mut Prin
         plan::warn_of_unwatched(&args.job, &layers)?;
     }
     swapping(&mut job, &args, &layers)?;
+    plan::fill(&args.job, &layers, &host, Tags::Lock(talk), &mut job)?;
+    if let Some(collection) = &args.from {
+        job.input = stored::input(&args.job.store.store, collection)?;
+    }
+    if let Some(advice) = advice {
+        advice.tell(&mut job);
+    }
     if args.job.durability == DurabilityArg::Normal && !talk.quiet {
         print::talk("Durability is normal: a power cut may take the last batches that were acknowledged.");
     }

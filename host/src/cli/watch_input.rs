@@ -92,8 +92,15 @@ impl Runs {
     fn load(args: RunArgs, (layers, talk): (&Layers, Talk), host: &Host) -> Result<Self> {
         let mut without_file = args.job.clone();
         without_file.input = vec!["-".to_owned()];
-        let job = plan::job(&without_file, layers, host, Tags::Lock(talk))?;
         let carried = Carried::default();
+        let mut job = plan::without_plugins(&without_file, layers)?;
+        job.carried = Some(carried.clone());
+        job.again = args.again;
+        job.accept_change = args.accept_change;
+        if args.watch {
+            job.watch = plan::watched(&args.job, layers)?;
+        }
+        plan::fill(&without_file, layers, host, Tags::Lock(talk), &mut job)?;
         if let Some(store) = job.store.as_ref().filter(|_| args.watch) {
             carried.listen(store);
         }

@@ -5,8 +5,8 @@ use super::control::Control;
 use super::job::{Input, Job, SlotSpec};
 use super::start::named;
 use crate::error::{Code, Error, Result};
-use crate::model::Digest;
-use crate::plugin::Slot;
+use crate::model::{Digest, Name};
+use crate::plugin::{Role, Slot};
 use crate::source::{CsvOptions, Cutter, InputPath, MissingId, fingerprint};
 use crate::store::RunRow;
 
@@ -26,12 +26,23 @@ impl Identity {
     /// Errors: an input cannot be looked at.
     pub fn of(job: &Job, chain: &Chain, names: &[String]) -> Result<Self> {
         let (inputs, resumable) = inputs(job, names)?;
-        let paths: Vec<&str> = inputs.iter().map(|input| input.path.as_str()).collect();
-        let key = Digest::of(format!("{}\0{}", job.collection, paths.join("\0")).as_bytes());
         let inputs_json = serde_json::to_string(&inputs).unwrap_or_default();
-        let job_key = if resumable { key.to_string() } else { uuid::Uuid::now_v7().to_string() };
+        let job_key = if resumable { key(job, &inputs) } else { uuid::Uuid::now_v7().to_string() };
         Ok(Self { job: job_key, resumable, settings: settings(job, chain), inputs_json })
     }
+
+    /// The key alone, which asks for no plugin; none where the input cannot be read a second time.
+    ///
+    /// Errors: an input cannot be looked at.
+    pub fn key(job: &Job) -> Result<Option<String>> {
+        let (inputs, resumable) = inputs(job, &[])?;
+        Ok(resumable.then(|| key(job, &inputs)))
+    }
+}
+
+fn key(job: &Job, inputs: &[InputIdentity]) -> String {
+    let paths: Vec<&str> = inputs.iter().map(|input| input.path.as_str()).collect();
+    Digest::of(format!("{}\0{}", job.collection, paths.join("\0")).as_bytes()).to_string()
 }
 
 #[derive(serde::Serialize, serde::Deserialize, PartialEq)]
@@ -120,7 +131,12 @@ pub(super) fn with_chain(settings: &[(String, String)], chain: &Chain) -> Vec<(S
 /// What fills a slot, as a setting.
 pub(super) fn of_slot(slot: &Slot) -> (String, String) {
     let digest = slot.digest().map_or_else(|| "native".to_owned(), |digest| digest.to_string());
-    (format!("{} {}", slot.role().as_str(), slot.name()), digest)
+    (setting(slot.role(), slot.name()), digest)
+}
+
+/// How the setting of a slot is called.
+pub(super) fn setting(role: Role, slot: &Name) -> String {
+    format!("{} {slot}", role.as_str())
 }
 
 fn csv(options: CsvOptions) -> String {

@@ -25,7 +25,7 @@ use crate::error::{Code, Error, Result};
 use crate::event::{Event, RunStarted};
 use crate::model::{Digest, Name, RunNumber};
 use crate::monitor::{EventHub, Sensor, SystemClock, SystemSensor};
-use crate::plugin::{Role, Slot, SlotSettings};
+use crate::plugin::{Plugin, Role, Slot, SlotSettings};
 use crate::processor::{MemoryProcessor, ProcessorKind, StorageProcessor};
 use crate::source::{self, Cutter, Decoder, MissingId, Source};
 use crate::store::{Reader, RunHandle, RunStart, StoreOptions, WritePolicy, Writer};
@@ -46,7 +46,7 @@ pub(super) fn run(host: &Host, mut job: Job) -> Result<RunReport, RunFailure> {
     };
     let chain = match job.carried.as_ref().and_then(|carried| carried.chain(&job)) {
         Some(carried) => carried,
-        None => Arc::new(chain(&job)?),
+        None => Arc::new(chain(host, &job)?),
     };
     need_a_store(&chain, &job)?;
     let begun = Instant::now();
@@ -182,9 +182,10 @@ fn sensor(store: Option<&Path>) -> Box<dyn Sensor> {
     Box::new(sensor)
 }
 
-/// The plugins of a run, started once as a probe. Nothing of the store is touched before.
-fn chain(job: &Job) -> Result<Chain> {
-    let filled = |specs: &[SlotSpec], role| specs.iter().map(|spec| fill(job, spec, role)).collect::<Result<Vec<_>>>();
+/// The plugins of a run, started once as a probe. Nothing of the store is written to before.
+fn chain(host: &Host, job: &Job) -> Result<Chain> {
+    let filled =
+        |specs: &[SlotSpec], role| specs.iter().map(|spec| fill(host, job, spec, role)).collect::<Result<Vec<_>>>();
     Ok(Chain::new(filled(&job.validators, Role::Validator)?, filled(&job.operations, Role::Operation)?))
 }
 
@@ -200,9 +201,13 @@ fn need_a_store(chain: &Chain, job: &Job) -> Result<()> {
     }
 }
 
-fn fill(job: &Job, spec: &SlotSpec, role: Role) -> Result<Arc<Slot>> {
+fn fill(host: &Host, job: &Job, spec: &SlotSpec, role: Role) -> Result<Arc<Slot>> {
+    let component = |plugin: &Plugin| Slot::of_component(spec.name.clone(), role, plugin, filling(job, spec));
     let slot = match (&spec.filling, role) {
-        (Filling::Component(plugin), role) => Slot::of_component(spec.name.clone(), role, plugin, filling(job, spec))?,
+        (Filling::Component(plugin), role) => component(plugin).or_else(|error| {
+            let bad = Some(plugin.digest());
+            component(&followed::in_place_of(host, job, (&spec.name, role), bad, error)?)
+        })?,
         (Filling::Operation(operation), Role::Operation) => {
             Slot::of_operation(spec.name.clone(), Arc::clone(operation))
         }
