@@ -3,6 +3,7 @@
 //! Each dead letter is marked as retried in the transaction that stores its item or its new dead letter, so that it is never
 //! in both places nor in neither.
 
+use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -20,6 +21,7 @@ use super::{Layers, Talk, plan, run as run_verb};
 use crate::coordinator::resume::of_config;
 use crate::coordinator::{Control, Filling, Host, Input, Job, SlotSpec};
 use crate::error::{Code, Error, Result};
+use crate::limits;
 use crate::model::{Name, OnExisting, Phase, Pointer, RunNumber};
 use crate::plugin::Role;
 use crate::source::{Format, ListSource, MissingId, id_at};
@@ -122,11 +124,11 @@ fn by_run(reader: &Reader, filter: &LetterFilter) -> Result<Vec<(RunRow, Vec<i64
     let mut after = 0;
     let (mut cut, mut rows) = (0, 0);
     loop {
-        let page = reader.dead_letters(filter, after, PAGE)?;
+        let page = reader.dead_letter_heads(filter, after, PAGE)?;
         let Some(last) = page.last() else { break };
         after = last.id;
         for letter in page {
-            if letter.original.as_ref().is_none_or(|bytes| (bytes.len() as u64) < letter.total_bytes) {
+            if letter.kept_bytes.is_none_or(|kept| kept < letter.total_bytes) {
                 cut += 1;
                 continue;
             }
@@ -201,7 +203,7 @@ fn retry_job(args: &RetryArgs, layers: &Layers, row: &RunRow, ids: Vec<i64>, sto
         reader: Reader::open(store)?,
         id: job.id.clone(),
         missing_id: job.missing_id,
-        ids: ids.clone().into_iter(),
+        ids: ids.iter().copied().collect(),
         page: Vec::new().into_iter(),
     };
     let source = ListSource::raw(format!("{INPUT}{}", row.run), letters);
@@ -349,20 +351,21 @@ struct Letters {
     /// Where items have their ids; those without one get their position, or stay without.
     id: Option<Pointer>,
     missing_id: MissingId,
-    ids: std::vec::IntoIter<i64>,
+    /// By number, as the store gives them.
+    ids: VecDeque<i64>,
     page: std::vec::IntoIter<(Option<String>, Vec<u8>)>,
 }
 
 impl Letters {
     fn fill(&mut self) -> Result<()> {
-        let ids: Vec<i64> = self.ids.by_ref().take(PAGE).collect();
+        let ids: Vec<i64> = self.ids.iter().take(PAGE).copied().collect();
         if ids.is_empty() {
             return Ok(());
         }
-        let count = ids.len();
         let filter = LetterFilter { ids, ..LetterFilter::default() };
-        let letters = self.reader.dead_letters(&filter, 0, count)?;
-        if letters.len() != count {
+        let letters = self.reader.dead_letters_within(&filter, 0, PAGE, limits::PAGE_BYTES_MAX)?;
+        if letters.is_empty() || letters.iter().any(|letter| self.ids.pop_front() != Some(letter.id)) {
+            self.ids.clear();
             return Err(Error::new(Code::ConcurrentModification, "dead letters have vanished while they were read"));
         }
         let items: Result<Vec<_>> = letters.into_iter().map(|letter| self.item(letter)).collect();
@@ -417,7 +420,7 @@ mod tests {
             reader,
             id: None,
             missing_id: MissingId::Reject,
-            ids: vec![1].into_iter(),
+            ids: VecDeque::from([1]),
             page: Vec::new().into_iter(),
         };
         let error = letters.next().unwrap().unwrap_err();

@@ -99,7 +99,7 @@ pub struct Prepared {
 }
 
 enum Body {
-    Component { setup: SandboxSetup, pool: Mutex<Vec<Sandbox>>, fresh_per_call: bool },
+    Component { setup: Box<SandboxSetup>, pool: Mutex<Vec<Sandbox>>, fresh_per_call: bool },
     Operation(Arc<dyn Operation>),
     Validator(Arc<dyn Validator>),
 }
@@ -149,7 +149,11 @@ impl Slot {
             prepared: Prepared { time: plugin.prepared(), from_cache: plugin.from_cache() },
             memory_peak: AtomicUsize::new(probe.memory_bytes()),
             cpu: CpuMeter::default(),
-            body: Body::Component { setup, pool: Mutex::new(vec![probe]), fresh_per_call: settings.fresh },
+            body: Body::Component {
+                setup: Box::new(setup),
+                pool: Mutex::new(vec![probe]),
+                fresh_per_call: settings.fresh,
+            },
         })
     }
 

@@ -283,6 +283,7 @@ mod tests {
             target: Name::parse("items").unwrap(),
             body_decoder: Decoder::new(None, MissingId::Ordinal),
             view: None,
+            over: AtomicBool::new(false),
         };
         let runtime = CallRuntime::new().unwrap();
         let mut trial = Trial {
