@@ -115,9 +115,8 @@ fn what_answers_hold_is_bounded_where_they_are_many_times_their_items() {
         return;
     }
     const ITEMS: u64 = 20_000;
-    let long = |_: &Call, item: Item<'_>| {
-        Outcome::Replace(format!(r#"{{"id":{},"text":"{}"}}"#, item.ordinal, "x".repeat(20_000)))
-    };
+    let text = "x".repeat(20_000);
+    let long = move |_: &Call, item: Item<'_>| Outcome::Replace(format!(r#"{{"id":"{}","text":"{text}"}}"#, item.id));
     let folder = Folder::new();
     let job = Job::of_items(items(0, ITEMS), folder.at("out.db"), "items").and_then(|job| job.id("id"));
     let report = host(2).run(planned(job.expect("a job").operation(long), "concurrent", 1000, 2)).expect("a run");
