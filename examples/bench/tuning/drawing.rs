@@ -97,7 +97,7 @@ fn cells(one: &Tuned, top: f64) -> String {
         ));
         for (column, batch_size) in BATCH_SIZES.into_iter().enumerate() {
             let setting = Setting::Fixed { batch_size, lanes };
-            let rate = one.items_per_s(of(&one.first, setting));
+            let rate = one.items_per_s(of(&one.grid, setting));
             let (x, figure) = (LEFT + column as f64 * CELL_WIDTH, grouped(rate as u64));
             let shade = SHADE_MAX * rate / most;
             let area = format!("x=\"{x:.1}\" y=\"{y:.1}\" width=\"{CELL_WIDTH:.1}\" height=\"{CELL_HEIGHT:.1}\"");

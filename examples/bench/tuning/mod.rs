@@ -23,8 +23,8 @@ use plans::Plan;
 use setting::Setting;
 use workload::{Inputs, Workload};
 
-/// Enough for a median. More of them for each of a dozen contestants would take longer than they tell.
-const ROUNDS_MAX: u32 = 3;
+/// Rounds of the grid, which only say which cell is the best: more of them would take longer than they tell.
+const GRID_ROUNDS_MAX: u32 = 3;
 /// See [`race`].
 const HOPELESS: f64 = 2.0;
 /// What the number of items is found with: a cell in the middle of the good ones.
@@ -38,7 +38,10 @@ pub struct Tuned {
     workload: Workload,
     /// Of one run.
     items: u64,
-    /// Into a new store: every cell of the grid, the sequential strategy, a cold start.
+    /// Into a new store: every cell of the grid.
+    grid: Vec<Measured>,
+    /// Into a new store, after that: the best cell, the sequential strategy, a cold start. The best of many medians is good by
+    /// luck as well, and so is measured anew.
     first: Vec<Measured>,
     /// Into the store of a run before it: the best cell, the sequential strategy, a warm start.
     second: Vec<Measured>,
@@ -59,23 +62,22 @@ struct Run {
 
 /// Measures every workload. One run of it takes about so many seconds where it is fast.
 pub fn measure(peers: &Peers, rounds: u32, seconds: f64) -> Result<Vec<Tuned>> {
-    let rounds = rounds.min(ROUNDS_MAX) as usize;
+    let (grid_rounds, rounds) = (rounds.min(GRID_ROUNDS_MAX) as usize, rounds as usize);
     let mut all = Vec::new();
     for workload in Workload::all(peers)? {
         let items = suitable_items(peers, &workload, seconds)?;
         let inputs = workload.write_inputs(peers, items)?;
-        let settings: Vec<Setting> = Setting::grid().chain([Setting::Sequential, Setting::Adaptive]).collect();
-        let first = race(&workload, "first", &settings, rounds, |setting| {
-            let folder = peers.fresh_folder()?;
-            run(peers, &workload, setting, &inputs.first, &folder)
-        })?;
-        let best = best(&first).setting;
-        let second = race(&workload, "second", &[best, Setting::Sequential, Setting::Adaptive], rounds, |setting| {
+        let into_new_store = |setting| run(peers, &workload, setting, &inputs.first, &peers.fresh_folder()?);
+        let grid: Vec<Setting> = Setting::grid().collect();
+        let grid = race(&workload, "grid", &grid, grid_rounds, into_new_store)?;
+        let finalists = [best(&grid).setting, Setting::Sequential, Setting::Adaptive];
+        let first = race(&workload, "first run", &finalists, rounds, into_new_store)?;
+        let second = race(&workload, "second run", &finalists, rounds, |setting| {
             let folder = peers.fresh_folder()?;
             run(peers, &workload, setting, &inputs.first, &folder)?;
             run(peers, &workload, setting, &inputs.second, &folder)
         })?;
-        all.push(Tuned { workload, items, first, second });
+        all.push(Tuned { workload, items, grid, first, second });
     }
     peers.fresh_folder()?;
     Inputs::remove(peers)?;
@@ -141,7 +143,7 @@ fn race(
             }
             let taken = run(one.setting)?;
             let (key, setting, wall) = (workload.key, one.setting, seconds(taken.wall));
-            eprintln!("tuning, {key}: {which} run, round {} of {rounds}: {setting} {wall}", round + 1);
+            eprintln!("tuning, {key}: {which}, round {} of {rounds}: {setting} {wall}", round + 1);
             one.runs.push(taken);
         }
         if round == 0 {
@@ -166,9 +168,8 @@ fn run(peers: &Peers, workload: &Workload, setting: Setting, input: &Path, folde
 }
 
 /// The cell with most items per second.
-fn best(measured: &[Measured]) -> &Measured {
-    let cells = measured.iter().filter(|one| one.is_cell());
-    cells.min_by(|a, b| a.wall().total_cmp(&b.wall())).expect("BUG: a race has a cell")
+fn best(grid: &[Measured]) -> &Measured {
+    grid.iter().min_by(|a, b| a.wall().total_cmp(&b.wall())).expect("BUG: a grid has a cell")
 }
 
 impl Measured {
@@ -194,8 +195,9 @@ impl Measured {
 }
 
 impl Tuned {
+    /// The best cell of the grid, in its first run of the final rounds.
     fn best(&self) -> &Measured {
-        best(&self.first)
+        of(&self.first, best(&self.grid).setting)
     }
 
     fn cold(&self) -> &Measured {

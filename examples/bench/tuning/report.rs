@@ -19,7 +19,9 @@ pub fn markdown(machine: &Machine, tuned: &[Tuned]) -> String {
         text.extend(goals(one).iter().map(|goal| report::goal_row(&title, goal)));
     }
     let rounds = tuned.first().map_or(0, |one| one.cold().runs.len());
-    text.push_str(&format!("\n**Items per second**; medians of {rounds} runs each, in turn (cells that took twice as long as the best: one run)\n\n"));
+    text.push_str(&format!(
+        "\n**Items per second**; medians of {rounds} runs each, in turn, after the rounds of the grid\n\n"
+    ));
     text.push_str(
         "| workload | best cell: batch size × lanes | its items/s | sequential | adaptive, cold | cold / best | \
          second run: best cell | sequential | adaptive, warm | warm / best | warm began at |\n\
@@ -83,6 +85,7 @@ pub fn json(machine: &Machine, tuned: &[Tuned]) -> Result<String> {
                 "title": one.workload.title,
                 "items": one.items,
                 "best": one.best().setting.to_string(),
+                "grid": list(&one.grid),
                 "first_run": list(&one.first),
                 "second_run": list(&one.second),
                 "figures": goals(one).iter().map(report::goal).collect::<Vec<_>>(),
