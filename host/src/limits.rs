@@ -35,9 +35,10 @@ pub const LANES_LIMIT: usize = 256;
 pub const BATCHES_IN_FLIGHT_MAX: usize = 128;
 /// Items read but not yet committed, at the most (at least two batches are allowed).
 pub const ITEMS_IN_FLIGHT_MAX: usize = 50_000;
-/// Bytes of input and of what plugins answered to it that are not yet committed, at the most (at least one batch is allowed,
-/// and what is being computed then is finished).
-pub const BYTES_IN_FLIGHT_MAX: usize = 64 << 20;
+/// Bytes of input read but not yet committed, at the most (at least one batch is allowed).
+pub const INPUT_BYTES_IN_FLIGHT_MAX: usize = 40 << 20;
+/// The same with what plugins answered. Beyond it only the oldest batch is computed, and what lanes are at is finished.
+pub const BYTES_IN_FLIGHT_MAX: usize = 96 << 20;
 /// Bytes of bodies at which a page of stored rows or of dead letters ends that a command reads as its input.
 pub const PAGE_BYTES_MAX: usize = 16 << 20;
 /// Items that share one SQLite transaction, at the most (group commit). In a large store with random keys each group writes

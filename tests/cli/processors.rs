@@ -231,11 +231,14 @@ fn results_are_with_whoever_reads_them_once_their_group_is_committed() {
     let line = "run --follow log.ndjson --id id --processor memory --quiet --batch-wait 10ms";
     let mut child = folder.atlas(line.split(' ')).start();
     let results = std::io::BufReader::new(child.stdout.take().expect("a pipe")).lines();
+    let (told, lines) = std::sync::mpsc::channel();
+    std::thread::spawn(move || results.take(3).flatten().for_each(|line| told.send(line + "\n").unwrap_or_default()));
     // The run goes on, and would keep them for long.
-    let first: String = results.take(3).map(|line| line.expect("a line") + "\n").collect();
-    assert_eq!(first, numbered(3));
+    let in_time = |_| lines.recv_timeout(std::time::Duration::from_secs(120)).ok();
+    let first: String = (0..3).map_while(in_time).collect();
     kill_process(Pid::from_child(&child), Signal::INT).expect("the run can be told");
     Ran::from(child.wait_with_output().expect("the run ends")).exits(130);
+    assert_eq!(first, numbered(3));
 }
 
 /// However few they are.

@@ -79,7 +79,7 @@ fn where_the_old_plugin_runs_into_its_deadline_the_items_are_compared_one_by_one
     let host = host(1);
     // The last call of the trial but one has three of these among its items.
     let (mut live, mut job) = Live::job(&host, &folder, stamp("v1 spin@45"));
-    job.deadline = std::time::Duration::from_millis(500);
+    job.deadline = std::time::Duration::from_secs(1);
     live.through(&host, job, |live| {
         live.batches(5);
         live.swap(stamp("v2 reject@40"));

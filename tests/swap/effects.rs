@@ -157,7 +157,7 @@ fn a_newer_plugin_takes_effect_with_the_batch_that_is_computed_again_with_it() {
     // Compiled before, so that it is ready while the batch of the one before is still under way.
     host.load_plugin_bytes(stamp("v3").into(), "v3.wasm").expect("a component");
     let (mut live, mut job) = Live::job(&host, &folder, stamp("v1"));
-    job.deadline = std::time::Duration::from_secs(1);
+    job.deadline = std::time::Duration::from_secs(2);
     let bad = "v2 spin@57";
     live.through(&host, job, |live| {
         live.batches(5);

@@ -132,7 +132,7 @@ fn a_plugin_that_fails_on_a_later_input_is_put_back_and_stays_away() {
 fn a_process_that_was_killed_goes_on_though_the_file_of_its_plugin_is_no_good_by_now() {
     let folder = Folder::new();
     // Slow on the second file, so that it is killed in the midst of it.
-    let mut waiting = Waiting::start(&folder, "v1 slow(10)@1000", "");
+    let mut waiting = Waiting::start(&folder, "v1 slow(20)@1000", "");
     waiting.file(20);
     waiting.put(300);
     waiting.running.until(240, |event| event["event"] == "batch-committed");

@@ -3,7 +3,7 @@
 //! Pure towards the run: plugins in, decisions out. Knows no store, no strategy, no other chunk.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::chain::Chain;
@@ -112,6 +112,8 @@ pub(super) struct Chunk {
     pub shadows: Arc<[Arc<Shadow>]>,
     /// Log budgets of the batch, one per slot: validators in order, then the operations.
     pub logs: Arc<[Arc<LogBudget>]>,
+    /// Set when the run has ended: what is still computed goes nowhere, and is left.
+    pub over: Arc<AtomicBool>,
 }
 
 /// A chunk at work on a lane.
@@ -253,7 +255,7 @@ impl<'a> ChunkWork<'a> {
             if part.is_empty() {
                 continue;
             }
-            if self.chunk.run.over.load(Ordering::Relaxed) {
+            if self.chunk.over.load(Ordering::Relaxed) {
                 let left = || Err(Fault::new(Code::GuestDeadline, "the run has ended"));
                 results.resize_with(whole, left);
                 break;

@@ -24,7 +24,7 @@ pub(super) struct Flight {
     pub chain: Arc<Chain>,
     pub batch: Arc<Batch>,
     /// Of the input, as long as it is under way, and of what plugins have answered so far.
-    input_held_bytes: usize,
+    pub input_held_bytes: usize,
     answer_bytes: usize,
     pub plan: Plan,
     pub blank_lines: u64,

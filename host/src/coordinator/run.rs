@@ -15,7 +15,7 @@ mod writing;
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded, never, select, unbounded};
@@ -145,6 +145,7 @@ struct Sent {
     number: BatchNumber,
     items: usize,
     bytes: usize,
+    input_bytes: usize,
 }
 
 pub(super) struct Run<'a> {
@@ -163,11 +164,13 @@ pub(super) struct Run<'a> {
     /// Where the next batch that is cut will begin, as a position in the input.
     next_ordinal: u64,
     /// Bytes that an item of the newest batch holds, on average.
-    item_bytes: usize,
+    item_bytes: Option<usize>,
     work: VecDeque<LaneWork>,
     waiting: BinaryHeap<Reverse<Waiting>>,
     /// The lanes of the plan are for the batches that it cuts, not for those before.
     trial: bool,
+    /// Lanes leave what they have of this run.
+    over: Arc<AtomicBool>,
     lanes_in_use: usize,
     peak_lanes: usize,
     input_ended: bool,
@@ -205,10 +208,11 @@ impl<'a> Run<'a> {
             sent: VecDeque::new(),
             next_number: parts.handle.next_batch,
             next_ordinal: parts.handle.next,
-            item_bytes: 0,
+            item_bytes: None,
             work: VecDeque::new(),
             waiting: BinaryHeap::new(),
             trial: false,
+            over: Arc::default(),
             lanes_in_use: 0,
             peak_lanes: 0,
             input_ended: false,
@@ -241,7 +245,7 @@ impl<'a> Run<'a> {
             self.ask_for_batches();
             self.send_computed();
             self.dispatch();
-            if let Some(ended) = self.over() {
+            if let Some(ended) = self.ended() {
                 self.abandon();
                 if self.parts.carried.is_some() && matches!(ended, Ended::Complete | Ended::Crossed | Ended::Failed(_))
                 {
@@ -276,7 +280,7 @@ impl<'a> Run<'a> {
     }
 
     /// The end, if this is it.
-    fn over(&mut self) -> Option<Ended> {
+    fn ended(&mut self) -> Option<Ended> {
         if let Some(Ended::Failed(_) | Ended::Crossed) = &self.outcome {
             // What the writer has is waited for: it may be committed. Lanes may go on; their answers go nowhere.
             return if self.writer_closed || self.sent.is_empty() { self.outcome.take() } else { None };
@@ -294,7 +298,7 @@ impl<'a> Run<'a> {
 
     /// What is not committed is given up; the next run reads it again.
     fn abandon(&mut self) {
-        self.parts.shared.over.store(true, Ordering::Relaxed);
+        self.over.store(true, Ordering::Relaxed);
         let reason = "the run ended before it was written";
         let numbers: Vec<u64> =
             self.sent.iter().map(|sent| sent.number.0).chain(self.flights.iter().map(|f| f.number.0)).collect();
@@ -327,7 +331,8 @@ impl<'a> Run<'a> {
             + self.sent.iter().map(|sent| sent.items).sum::<usize>();
         batches < most
             && (batches < 2 || items + self.plan.batch_size <= limits::ITEMS_IN_FLIGHT_MAX)
-            && self.held_bytes() + self.asked_bytes() < limits::BYTES_IN_FLIGHT_MAX
+            && self.input_bytes() < limits::INPUT_BYTES_IN_FLIGHT_MAX
+            && self.held_bytes() < limits::BYTES_IN_FLIGHT_MAX
     }
 
     /// Bytes of the input and of answers that batches under way hold.
@@ -336,10 +341,14 @@ impl<'a> Run<'a> {
             + self.sent.iter().map(|sent| sent.bytes).sum::<usize>()
     }
 
-    /// Bytes that batches asked for will hold, if their items are like those of the newest one.
-    fn asked_bytes(&self) -> usize {
-        let bytes = |plan: &Plan| plan.batch_size.saturating_mul(self.item_bytes).min(self.parts.batch_bytes);
-        self.requested.iter().map(bytes).sum()
+    /// Those of the input alone, also of batches asked for, if their items are like those of the newest one. Before there is
+    /// any they are as large as may be.
+    fn input_bytes(&self) -> usize {
+        let most = self.parts.batch_bytes;
+        let asked = |plan: &Plan| self.item_bytes.map_or(most, |bytes| plan.batch_size.saturating_mul(bytes).min(most));
+        self.requested.iter().map(asked).sum::<usize>()
+            + self.flights.iter().map(|flight| flight.input_held_bytes).sum::<usize>()
+            + self.sent.iter().map(|sent| sent.input_bytes).sum::<usize>()
     }
 
     /// A lane has nothing to do and nothing is on its way to it, while the oldest batch is being computed.
@@ -458,7 +467,7 @@ impl<'a> Run<'a> {
         let mut flight = Flight::new(number, plan, cut, cut_us, Arc::clone(&self.chain));
         flight.reader_waited(read.waited);
         flight.shadows = self.shadows_of_cut();
-        self.item_bytes = flight.held_bytes() / flight.batch.len();
+        self.item_bytes = Some(flight.input_held_bytes / flight.batch.len());
         self.parts.teller.batch_started(&flight);
         self.flights.push_back(flight);
         if self.parts.shared.view.is_none() {

@@ -1,7 +1,6 @@
 //! What the lanes need to know of a run. Fixed for the run's life; the plugins are not (see `chain`).
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use super::serial::StoreView;
@@ -20,6 +19,4 @@ pub(super) struct RunShared {
     pub body_decoder: Decoder,
     /// Present where a plugin reads the store: then batches are computed one at a time.
     pub view: Option<StoreView>,
-    /// Set when the run has ended: what lanes still compute for it goes nowhere, and is left.
-    pub over: AtomicBool,
 }

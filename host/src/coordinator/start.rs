@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use super::chain::Chain;
@@ -368,7 +367,6 @@ fn shared(
         target: job.collection.clone(),
         body_decoder: Decoder::new(job.id.clone(), MissingId::Ordinal),
         view,
-        over: AtomicBool::new(false),
     })
 }
 

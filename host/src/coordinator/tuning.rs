@@ -14,6 +14,9 @@ use crate::strategy::{Aim, Bounds, Learned, Start};
 /// Fewer batches than these say little about the next run.
 const BATCHES_ENOUGH: u64 = 8;
 
+/// A point that the runs since were not free to choose is given up after so many of them.
+const KEPT_RUNS: u64 = 8;
+
 /// Which runs may learn from each other.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Key {
@@ -74,8 +77,10 @@ impl Key {
     /// What to keep for the next run, if it is worth it: not in the place of a point that this run was not free to choose.
     pub fn row(self, run: RunNumber, learned: Option<Learned>, writer: &WriterService) -> Option<TuningRow> {
         let learned = learned?;
-        let known = self.known(writer).ok()?.map(|(_, known)| known);
-        if known.zip(learned.within).is_some_and(|(known, within)| !known.lies_in(within)) {
+        if let Some((by, known)) = self.known(writer).ok()?
+            && learned.within.is_some_and(|within| !known.lies_in(within))
+            && run.0.saturating_sub(by.0) < KEPT_RUNS
+        {
             return None;
         }
         self.kept(run, &learned)

@@ -33,11 +33,14 @@ impl Recent {
         self.0.push_back(Done { at_us, items, failed, response_us: batch.metrics.compute_us });
     }
 
-    /// Time has passed up to now. A batch that took long is remembered for longer, or it would be forgotten before the next one
-    /// can be done.
+    /// Time has passed up to now. Batches that take long, or come at long intervals, are remembered for longer, or they would be
+    /// forgotten before the next one can be done.
     pub fn pass(&mut self, now_us: u64) {
-        let pauses = |newest: &Done| now_us.saturating_sub(newest.at_us) > PAUSE_US.saturating_add(newest.response_us);
-        if self.0.back().is_some_and(pauses) {
+        let Some(newest) = self.0.back() else { return };
+        let before = self.0.len().checked_sub(2).map(|at| &self.0[at]);
+        let interval_us = before.map_or(0, |before| newest.at_us.saturating_sub(before.at_us));
+        let pause_us = PAUSE_US.saturating_add(newest.response_us).max(interval_us.saturating_mul(2));
+        if now_us.saturating_sub(newest.at_us) > pause_us {
             self.0.clear();
         }
     }

@@ -44,11 +44,11 @@ impl Run<'_> {
     }
 
     pub(super) fn chunk(&mut self, number: BatchNumber, indices: Vec<u32>, attempt: u32) -> Option<Chunk> {
-        let run = Arc::clone(&self.parts.shared);
+        let (run, over) = (Arc::clone(&self.parts.shared), Arc::clone(&self.over));
         let flight = self.flight(number)?;
         let (chain, batch) = (Arc::clone(&flight.chain), Arc::clone(&flight.batch));
         let (logs, shadows) = (Arc::clone(&flight.logs), Arc::clone(&flight.shadows));
-        Some(Chunk { run, chain, number: number.0, batch, indices, attempt, logs, shadows })
+        Some(Chunk { run, chain, number: number.0, batch, indices, attempt, logs, shadows, over })
     }
 
     pub(super) fn queue_chunk(&mut self, number: BatchNumber, indices: Vec<u32>, attempt: u32, serial: bool) {

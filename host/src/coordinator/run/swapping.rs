@@ -241,9 +241,8 @@ impl Run<'_> {
             return;
         }
         if let Some(under_way) = self.swapper.under_way(&meta) {
-            // Whoever has asked hears how that one goes on.
+            // The same one is being prepared: whoever has asked hears how it goes on.
             under_way.tickets.append(&mut meta.tickets);
-            self.tell_swap(Step::Skipped, &meta, Words::of("the same plugin is being prepared already"));
             return;
         }
         // The newest wins.

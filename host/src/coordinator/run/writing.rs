@@ -18,9 +18,9 @@ impl Run<'_> {
             }
             let flight = self.flights.pop_front().expect("BUG: the front was just there");
             self.shadows_done(&flight);
-            let bytes = flight.held_bytes();
+            let (bytes, input_bytes) = (flight.held_bytes(), flight.input_held_bytes);
             let write = self.batch_write(flight);
-            self.sent.push_back(Sent { number: write.number, items: write.batch.len(), bytes });
+            self.sent.push_back(Sent { number: write.number, items: write.batch.len(), bytes, input_bytes });
             let request = WriteRequest {
                 key: self.parts.key,
                 handle: Arc::clone(&self.parts.handle),

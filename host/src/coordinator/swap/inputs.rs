@@ -109,6 +109,7 @@ pub fn through(
             indices: (0..part.len() as u32).collect(),
             attempt: 1,
             shadows: Arc::from([]),
+            over: Arc::default(),
         };
         let results = ChunkWork::new(&chunk, runtime, lookup(run)).compute();
         for ((at, item), result) in part.iter().enumerate().zip(results) {
