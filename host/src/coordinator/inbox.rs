@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 
 pub use client::{swap, tune, waiting};
 pub(super) use files::Request;
-use files::{alive, folder_of, put, remove_dead};
+use files::{alive, folder_of, put};
 pub(super) use listener::Listener;
 
 use super::control::Command;
@@ -177,7 +177,6 @@ impl Inbox {
         static OPENING: Mutex<()> = Mutex::new(());
         let _alone = guard(&OPENING);
         let all = folder_of(store);
-        remove_dead(&all);
         match files::make(&all, uuid) {
             Ok((folder, lock)) => Some(Self { folder, uuid: uuid.to_owned(), lock: Some(lock) }),
             Err(error) => {

@@ -2,6 +2,7 @@
 
 use std::fs::{File, TryLockError};
 use std::io::{Read, Seek, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use rusqlite::config::DbConfig;
@@ -247,7 +248,7 @@ fn patiently(file: &File) -> Result<(), TryLockError> {
 pub(super) struct Lock(#[expect(dead_code, reason = "held open, never read: closing it frees the lock")] File);
 
 impl Lock {
-    /// Errors: STORAGE_2007 naming the holder, STORAGE_2005 where the lock file cannot be opened.
+    /// Errors: STORAGE_2007 naming the holder, STORAGE_2005 where the lock file cannot be opened, or is a link.
     pub fn take(store: &Path) -> Result<Self> {
         let mut path = store.as_os_str().to_owned();
         path.push(".lock");
@@ -255,8 +256,15 @@ impl Lock {
         let failed = |e: std::io::Error| {
             Error::new(Code::StorageOpen, format!("lock file {} cannot be used", path.display())).because(e)
         };
-        let mut file =
-            File::options().read(true).write(true).create(true).truncate(false).open(&path).map_err(failed)?;
+        let mut options = File::options();
+        options.read(true).write(true).create(true).truncate(false);
+        // A link may lead to any file of this user, and what it leads to would be emptied.
+        options.custom_flags(rustix::fs::OFlags::NOFOLLOW.bits() as i32);
+        let mut file = options.open(&path).map_err(|e| match path.is_symlink() {
+            true => Error::new(Code::StorageOpen, format!("lock file {} is a link; a file is wanted", path.display()))
+                .hint("remove the link; the lock file is made anew"),
+            false => failed(e),
+        })?;
         match patiently(&file) {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {

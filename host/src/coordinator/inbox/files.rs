@@ -2,14 +2,14 @@
 
 use std::collections::HashSet;
 use std::ffi::OsStr;
-use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::fs::{DirBuilder, DirEntry, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::{Command, Letter, Wish};
+use super::{Command, Letter, STANDING, Wish};
 use crate::error::{Code, Error, Result};
 use crate::limits::{PLUGIN_BYTES_MAX, TUNE_BYTES_MAX, TUNE_COMMANDS_MAX};
 
@@ -29,7 +29,7 @@ pub(super) fn folder_of(store: &Path) -> PathBuf {
     PathBuf::from(path)
 }
 
-/// Makes the folder of a run, and its lock.
+/// Makes the folder of a run, and its lock, and removes those of runs that are no more.
 pub(super) fn make(all: &Path, uuid: &str) -> io::Result<(PathBuf, File)> {
     let private = |path: &Path| DirBuilder::new().mode(0o700).create(path);
     match private(all) {
@@ -42,6 +42,8 @@ pub(super) fn make(all: &Path, uuid: &str) -> io::Result<(PathBuf, File)> {
         }
         made => made?,
     }
+    // Not before it is known that the folder is this user's own, and no link to another one.
+    remove_dead(all);
     let folder = all.join(uuid);
     private(&folder)?;
     let lock = new_file(&folder.join(LOCK))?;
@@ -59,16 +61,25 @@ pub(super) fn alive(folder: &Path) -> bool {
     File::open(folder.join(LOCK)).is_ok_and(|lock| matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock)))
 }
 
-/// Removes the folders of runs that are no more.
-pub(super) fn remove_dead(all: &Path) {
+/// Removes the folders of runs that are no more. Whatever else lies there is somebody's own.
+fn remove_dead(all: &Path) {
     let Ok(entries) = std::fs::read_dir(all) else { return };
-    for entry in entries.flatten() {
+    for entry in entries.flatten().filter(is_of_a_run) {
         let path = entry.path();
-        if entry.file_type().is_ok_and(|kind| kind.is_dir()) && !alive(&path) {
+        if !alive(&path) {
             // What cannot be removed is in nobody's way.
             let _ = std::fs::remove_dir_all(&path);
         }
     }
+}
+
+/// True for a folder that the host has made: named after a run or a process that stays up, with a lock in it.
+fn is_of_a_run(entry: &DirEntry) -> bool {
+    let name = entry.file_name();
+    let uuid = name.to_str().map(|name| name.strip_prefix(STANDING).unwrap_or(name));
+    uuid.is_some_and(|uuid| uuid::Uuid::parse_str(uuid).is_ok())
+        && entry.file_type().is_ok_and(|kind| kind.is_dir())
+        && std::fs::symlink_metadata(entry.path().join(LOCK)).is_ok_and(|lock| lock.is_file())
 }
 
 /// Writes a file that is whole as soon as it has its name.

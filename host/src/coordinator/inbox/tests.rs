@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use super::*;
 
-const RUN: &str = "0199-of-the-test";
+const RUN: &str = "01990000-0000-7000-8000-000000000000";
 const LONG: Duration = Duration::from_secs(600);
 const NOW: Duration = Duration::ZERO;
 
@@ -76,9 +76,9 @@ fn a_command_for_another_run_or_of_no_sense_is_refused_by_name_and_removed() {
     let inbox = place.open();
     let put = |name: &str, text: &str| std::fs::write(inbox.folder.join(name), text).unwrap();
     put("1.command", r#"{"schema":1,"run":"another","attempts":3}"#);
-    put("2.command", r#"{"schema":2,"run":"0199-of-the-test","attempts":3}"#);
-    put("3.command", r#"{"schema":1,"run":"0199-of-the-test"}"#);
-    put("4.command", r#"{"schema":1,"run":"0199-of-the-test","lanes":[3,2]}"#);
+    put("2.command", r#"{"schema":2,"run":"01990000-0000-7000-8000-000000000000","attempts":3}"#);
+    put("3.command", r#"{"schema":1,"run":"01990000-0000-7000-8000-000000000000"}"#);
+    put("4.command", r#"{"schema":1,"run":"01990000-0000-7000-8000-000000000000","lanes":[3,2]}"#);
     put("5.command", "{");
     put("6.command", &format!("{:5000}", 1));
     std::fs::create_dir(inbox.folder.join("7.command")).unwrap();
@@ -133,6 +133,42 @@ fn what_a_killed_run_left_takes_no_commands_and_the_next_run_removes_it() {
     assert!(next.folder.exists(), "one that lives is left alone");
     drop(next);
     assert!(beside.folder.exists(), "and by the end of another, too");
+}
+
+/// A folder that this user alone can look into.
+fn private(path: &Path) {
+    std::fs::create_dir(path).unwrap();
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o700)).unwrap();
+}
+
+#[test]
+fn only_what_the_host_has_made_is_removed() {
+    let place = Place::new();
+    private(&place.all());
+    let folder = |name: &str, file: &str| {
+        std::fs::create_dir(place.all().join(name)).unwrap();
+        std::fs::write(place.all().join(name).join(file), "").unwrap();
+        place.all().join(name)
+    };
+    let standing = format!("{STANDING}01990000-0000-7000-8000-000000000002");
+    let dead = [folder("01990000-0000-7000-8000-000000000001", "lock"), folder(&standing, "lock")];
+    let own = [folder("photos", "lock"), folder("01990000-0000-7000-8000-000000000003", "photo")];
+    drop(place.open());
+    assert!(dead.iter().all(|path| !path.exists()));
+    assert!(own.iter().all(|path| path.is_dir()));
+}
+
+#[test]
+fn a_link_in_the_place_of_the_folder_is_not_followed() {
+    let place = Place::new();
+    let elsewhere = place.store.with_file_name("elsewhere");
+    private(&elsewhere);
+    let theirs = elsewhere.join(RUN);
+    private(&theirs);
+    std::fs::write(theirs.join("lock"), "").unwrap();
+    std::os::unix::fs::symlink(&elsewhere, place.all()).unwrap();
+    assert!(Inbox::open(&place.store, "01990000-0000-7000-8000-000000000001").is_none());
+    assert!(theirs.join("lock").exists());
 }
 
 #[test]

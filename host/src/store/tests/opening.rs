@@ -105,6 +105,24 @@ fn another_name_of_the_same_file_meets_the_same_lock() {
 }
 
 #[test]
+fn a_link_in_the_place_of_the_lock_file_is_refused_and_not_followed() {
+    let place = place();
+    let other = place.folder.path().join("other");
+    let lock = writer::sibling(&place.path, ".lock");
+    std::os::unix::fs::symlink(&other, &lock).unwrap();
+    let open = || Writer::open(&place.options()).map(|_| ());
+    assert!(open().is_err());
+    assert!(!other.exists(), "nothing is made where it leads");
+    fs::write(&other, "of the user").unwrap();
+    let error = open().unwrap_err();
+    assert_eq!(error.code(), Code::StorageOpen);
+    assert!(error.to_string().contains("atlas.db.lock is a link"), "{error}");
+    assert_eq!(fs::read_to_string(&other).unwrap(), "of the user");
+    fs::remove_file(&lock).unwrap();
+    open().unwrap();
+}
+
+#[test]
 fn after_a_crash_the_store_stands_at_the_last_commit() {
     let place = place();
     let (mut writer, run) = begun(&place, &[index("status", false)]);
