@@ -210,12 +210,13 @@ fn no_directory_is_there_without_a_grant() {
 fn what_a_fixture_grants_can_be_reached_and_nothing_else() {
     let folder = with_files(&reading("open.json"));
     std::fs::create_dir(folder.at("fixtures")).expect("a folder");
+    std::fs::rename(folder.at("given"), folder.at("fixtures/given")).expect("a folder");
     let fixture = |grants: &str, wanted: &str| {
         let item = format!(r#"{{"id": "a", "body": {{}}, "outcome": {wanted}}}"#);
         format!(r#"{{{grants} "cases": [{{"name": "n", "items": [{item}]}}]}}"#)
     };
     folder.write("fixtures/none.json", fixture("", r#"{"reject": {"code": "NONE"}}"#));
-    folder.write("fixtures/dir.json", fixture(r#""grant-dir": ["../given::data"],"#, r#"{"replace": "given"}"#));
+    folder.write("fixtures/dir.json", fixture(r#""grant-dir": ["given::data"],"#, r#"{"replace": "given"}"#));
     let ran = folder.atlas(["test", "--plugin", "plugin.wasm", "--fixtures", "fixtures"]).run().exits(0);
     assert!(ran.stdout.contains("2 cases: 2 passed"), "{}", ran.stdout);
     folder.write("plugin.wasm", environment());

@@ -92,6 +92,9 @@ fn fixtures_with_mistakes_are_refused_by_file_and_line() {
             "f/a.json:2: item \"a\"",
         ),
         ("{\"grant-dir\": [\"none\"], \"cases\": []}", "no such directory"),
+        ("{\"grant-dir\": [\"..\"], \"cases\": []}", "f/a.json:1: --grant-dir .. is not for a fixture to grant"),
+        ("{\"grant-env\": [\"ATLAS_CACHE_DIR\"], \"cases\": []}", "f/a.json:1: --grant-env ATLAS_CACHE_DIR"),
+        ("{\"grant-host\": [\"example.org:443\"], \"cases\": []}", "f/a.json:1: --grant-host example.org:443"),
         ("{\"store\": {\"no name\": {}}, \"cases\": []}", "no name"),
     ] {
         folder.write("f/a.json", text);

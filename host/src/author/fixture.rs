@@ -34,7 +34,7 @@ pub struct Fixture {
     pub cases: Vec<Case>,
     /// The plugin's own settings.
     pub(super) config: BTreeMap<String, String>,
-    /// What the plugin is granted.
+    /// What the plugin is granted, which is nothing of the user's.
     pub(super) grants: Grants,
     /// What is stored before each case.
     pub(super) store: Rows,
@@ -195,7 +195,7 @@ impl Fixture {
         ] {
             for text in texts {
                 let told = |error: Error| refused(0, error.to_string()).hint(error.hint_text());
-                grants.add(key, text, folder).map_err(told)?;
+                grants.add_of_fixture(key, text, folder).map_err(told)?;
             }
         }
         let mut cases = Vec::new();
@@ -365,7 +365,8 @@ mod tests {
             ("\"a\"", "\"\"", &["f/a.json:3", "id"]),
             ("{\"x\": 1.0}", "{\"x\": 01}", &["f/a.json:3"]),
             ("\"cases\"", "\"config\": {\"a\": 1}, \"cases\"", &["f/a.json:2"]),
-            ("\"cases\"", "\"grant-host\": [\"a\"], \"cases\"", &["f/a.json", "HOST:PORT"]),
+            ("\"cases\"", "\"grant-host\": [\"a\"], \"cases\"", &["f/a.json", "127.0.0.1:PORT"]),
+            ("\"cases\"", "\"grant-collection\": [\"a b\"], \"cases\"", &["f/a.json", "no legal name"]),
             ("\"cases\"", "\"attempt\": 0, \"cases\"", &["f/a.json", "attempt is 0"]),
             ("\"cases\"", "\"clock-ms\": -1, \"cases\"", &["f/a.json:2"]),
             ("{\"id\": \"a\", \"body\": {\"x\": 1.0}, \"outcome\": \"keep\"}", "", &["\"n\"", "0 items"]),
@@ -376,6 +377,45 @@ mod tests {
             for word in words {
                 assert!(told.contains(word), "{to}: {told} lacks {word:?}");
             }
+        }
+    }
+
+    #[test]
+    fn a_fixture_grants_nothing_that_is_the_users() {
+        let place = tempfile::tempdir().unwrap();
+        let folder = place.path().join("fixtures");
+        std::fs::create_dir_all(folder.join("data")).unwrap();
+        std::fs::create_dir(place.path().join("other")).unwrap();
+        std::os::unix::fs::symlink("../other", folder.join("link")).unwrap();
+        let granted = |key: &str, text: &str| {
+            let text = ONE.replace("\"cases\"", &format!("\"{key}\": [\"{text}\"], \"cases\""));
+            Fixture::parse(&folder.join("a.json"), text).map(|fixture| fixture.grants)
+        };
+        for (key, text) in [
+            ("grant-dir", "data"),
+            ("grant-dir", "../fixtures/data::d:ro"),
+            ("grant-dir", "."),
+            ("grant-env", "KEY=value"),
+            ("grant-host", "127.0.0.1:80"),
+            ("grant-host", "[::1]:80"),
+            ("grant-collection", "others"),
+        ] {
+            assert_ne!(granted(key, text).unwrap(), Grants::default(), "{key} {text}");
+        }
+        for (key, text, may) in [
+            ("grant-dir", "../other", "its own folder"),
+            ("grant-dir", "link::d", "its own folder"),
+            ("grant-dir", "..", "its own folder"),
+            ("grant-dir", "/", "its own folder"),
+            ("grant-dir", "data:rw", "for reading"),
+            ("grant-env", "PATH", "KEY=VALUE"),
+            ("grant-host", "localhost:80", "127.0.0.1:PORT"),
+            ("grant-host", "192.0.2.1:443", "127.0.0.1:PORT"),
+        ] {
+            let error = granted(key, text).unwrap_err();
+            let told = format!("{error} {}", error.hint_text());
+            assert_eq!(error.code(), Code::FixtureInvalid);
+            assert!(told.contains("a.json") && told.contains(text) && told.contains(may), "{told}");
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What a plugin is allowed beyond the contract. Nothing by default.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Code, Error, Result};
@@ -58,6 +59,24 @@ impl Grants {
         Ok(())
     }
 
+    /// As [`Grants::add`], for what a fixture in `folder` grants. It may come from a stranger together with its plugin, so that
+    /// nothing of the user's is in it.
+    ///
+    /// Errors: CONFIG_3001, with what a fixture may grant.
+    pub fn add_of_fixture(&mut self, key: &str, text: &str, folder: &Path) -> Result<()> {
+        let may = match key {
+            // What is written there could be a link, by which the next sandbox leaves the folder.
+            "grant-dir" if dir(text, folder).is_ok_and(|dir| dir.writable || !is_within(&dir.host, folder)) => {
+                "a directory of its own folder, for reading"
+            }
+            "grant-env" if !text.contains('=') => "a variable together with its value, as KEY=VALUE",
+            "grant-host" if !is_loopback(text) => "an address of this machine itself, as 127.0.0.1:PORT or [::1]:PORT",
+            _ => return self.add(key, text, folder),
+        };
+        Err(Error::new(Code::ConfigInvalid, format!("--{key} {text} is not for a fixture to grant"))
+            .hint(format!("a fixture may grant {may}")))
+    }
+
     /// The grants as `kind:what`, for provenance and for `inspect`.
     pub fn describe(&self) -> Vec<String> {
         let mut lines = Vec::new();
@@ -84,6 +103,19 @@ fn dir(text: &str, folder: &Path) -> Result<DirGrant, String> {
         return Err(format!("{host}: no such directory"));
     }
     Ok(DirGrant { host: place, guest: guest.to_owned(), writable })
+}
+
+/// True for the folder itself and for what lies in it, wherever links lead.
+fn is_within(place: &Path, folder: &Path) -> bool {
+    // A file that is named alone has an empty path as its folder, which is the present one.
+    let folder = std::fs::canonicalize(folder.join("."));
+    let place = std::fs::canonicalize(place);
+    place.ok().zip(folder.ok()).is_some_and(|(place, folder)| place.starts_with(folder))
+}
+
+/// A name is none: to look it up could tell somebody a secret.
+fn is_loopback(text: &str) -> bool {
+    text.parse::<SocketAddr>().is_ok_and(|address| address.ip().is_loopback())
 }
 
 /// Reads `KEY[=VALUE]`.
