@@ -388,3 +388,23 @@ fn test_stays_up_and_shows_the_answers_that_a_save_changed() {
     child.kill().expect("it is at work");
     child.wait().expect("it ends");
 }
+
+#[test]
+fn text_and_names_of_fixtures_cannot_steer_the_terminal() {
+    use std::io::{BufRead, BufReader};
+
+    let folder = Folder::new();
+    let faulty = guest_arg("faulty");
+    std::fs::create_dir(folder.at("f")).expect("a folder");
+    let fixture = r#"{"cases": [{"name": "n", "items": [{"id": "a", "body": {}, "outcome": "keep"}]}]}"#;
+    folder.write("f/\u{1b}[2J.json", fixture);
+    let ran = words(&folder, &format!("test --plugin {faulty} --fixtures f")).exits(0);
+    assert!(ran.stdout.starts_with("f/\\u{1b}[2J.json\n"), "{:?}", ran.stdout);
+    folder.write("g.json", "{\"\\u001b[2J\": 1}");
+    let mut child = folder.atlas(["test", "--watch", "--plugin", &faulty, "--fixtures", "g.json"]).start();
+    let mut told = String::new();
+    BufReader::new(child.stderr.take().expect("a pipe")).read_line(&mut told).expect("a line");
+    child.kill().expect("it is at work");
+    child.wait().expect("it ends");
+    assert!(told.starts_with("AUTHOR_11004: ") && told.contains("\\u{1b}[2J"), "{told:?}");
+}

@@ -43,6 +43,15 @@ fn stored_items_that_another_validator_rejects_are_told_and_nothing_is_changed()
 }
 
 #[test]
+fn an_id_cannot_steer_the_terminal() {
+    let folder = Folder::new();
+    folder.write("in.ndjson", "{\"id\":\"a\\u009b2J\",\"fault\":\"validator-reject(1)\"}\n");
+    words(&folder, "run -q --input in.ndjson --id id").exits(0);
+    let ran = revalidate(&folder, "").exits(3);
+    assert!(ran.stdout.starts_with("\"a\\u{9b}2J\"  "), "{:?}", ran.stdout);
+}
+
+#[test]
 fn a_validator_that_reads_the_store_reads_it_here_too_and_nothing_is_changed() {
     let folder = Folder::new();
     folder.write("tasks.ndjson", "{\"path\":\"p\",\"name\":\"root\",\"type\":\"MILESTONE\"}\n");

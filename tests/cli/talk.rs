@@ -268,3 +268,14 @@ fn text_of_guests_and_inputs_cannot_steer_the_terminal() {
     let missing = folder.atlas(["run", "--input", "\u{1b}[31mnone"]).run().exits(7);
     assert!(!missing.stderr.contains('\u{1b}'), "{:?}", missing.stderr);
 }
+
+#[test]
+fn text_of_settings_and_queries_cannot_steer_the_terminal() {
+    let folder = with_store();
+    folder.write("atlas.toml", "[plugins.work]\ngrant-host = [\"\\u001b[2J:80\"]\n");
+    let sql = "SELECT 1 AS \"\u{1b}[2J\" FROM items AS \"\u{1b}[2J\"";
+    for arguments in [&["config", "show"][..], &["query", "--sql", sql], &["query", "--explain", "--sql", sql]] {
+        let ran = folder.atlas(arguments).run().exits(0);
+        assert!(ran.stdout.contains("\\u{1b}[2J") && !ran.stdout.contains('\u{1b}'), "{arguments:?}: {:?}", ran.stdout);
+    }
+}

@@ -99,4 +99,7 @@ fn a_message_with_terminal_escapes_is_kept_in_the_letter_and_escaped_in_talk() {
     let ran =
         folder.atlas(["run", "--input", "items.ndjson", "--plugin", "plugin.wasm", "--store", "b.db"]).run().exits(3);
     assert!(!ran.stderr.contains('\u{1b}'), "{}", ran.stderr);
+    let sample = ["validate", "--input", "items.ndjson", "--id", "id", "--plugin", "plugin.wasm"];
+    let ran = folder.atlas(sample).run().exits(3);
+    assert!(ran.stdout.contains("\\u{1b}[31mRED") && !ran.stdout.contains('\u{1b}'), "{}", ran.stdout);
 }

@@ -7,6 +7,7 @@ use super::print::{Printer, table};
 use super::recommended;
 use super::run::RunArgs;
 use crate::error::Result;
+use crate::model::printable;
 
 /// Show the settings in force and where each comes from
 #[derive(Args, Debug)]
@@ -43,7 +44,7 @@ pub fn run(args: ConfigArgs, mut layers: Layers, printer: &mut Printer) -> Resul
         .collect();
     printer.line(&table(&["key", "value", "origin"], rows))?;
     for (name, plugin) in &layers.file.plugins {
-        printer.line(&format!("\nplugin {name}: {}", described(plugin)))?;
+        printer.line(&format!("\nplugin {}: {}", printable(name), printable(&described(plugin))))?;
     }
     Ok(0)
 }

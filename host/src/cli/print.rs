@@ -86,10 +86,10 @@ impl Printer {
     }
 }
 
-/// One line of talk on stderr.
+/// Talk on stderr. What files and plugins say in it cannot steer the terminal.
 pub fn talk(text: &str) {
     // Nothing is left to tell it to if stderr is gone.
-    let _ = writeln!(io::stderr(), "{text}");
+    let _ = writeln!(io::stderr(), "{}", safe(text));
 }
 
 /// An error on stderr: code, message, causes, hint.
@@ -142,7 +142,9 @@ fn columns(stream: impl IsTerminal + std::os::fd::AsFd) -> Option<u16> {
 pub fn table(headers: &[&str], rows: Vec<Vec<String>>) -> String {
     use comfy_table::{ContentArrangement, Table, presets};
     let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_header(headers.iter().map(|header| header.to_uppercase()));
+    table
+        .load_style(presets::NOTHING)
+        .set_header(headers.iter().map(|header| printable(&header.to_uppercase()).into_owned()));
     match width() {
         Some(columns) => table.set_content_arrangement(ContentArrangement::Dynamic).set_width(columns),
         None => table.set_content_arrangement(ContentArrangement::Disabled),
@@ -151,4 +153,16 @@ pub fn table(headers: &[&str], rows: Vec<Vec<String>>) -> String {
         table.add_row(row.into_iter().map(|cell| printable(&cell).into_owned()));
     }
     table.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn talk_and_tables_cannot_steer_the_terminal() {
+        assert_eq!(safe("\u{1b}[2Ja\nb\u{9b}2J\r"), "\\u{1b}[2Ja\nb\\u{9b}2J\\r");
+        let table = table(&["a\u{1b}"], vec![vec!["b\u{7}".to_owned()]]);
+        assert!(table.contains("A\\u{1b}") && table.contains("b\\u{7}"), "{table:?}");
+    }
 }

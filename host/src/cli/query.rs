@@ -100,6 +100,7 @@ pub fn run(args: QueryArgs, printer: &mut Printer) -> Result<u8> {
         columns,
         collection: &args.into,
         count: args.count,
+        on_terminal: width().is_some(),
         page: Vec::new(),
         printed: 0,
         printer,
@@ -184,6 +185,7 @@ struct Rows<'a> {
     columns: Columns,
     collection: &'a Name,
     count: bool,
+    on_terminal: bool,
     page: Vec<Vec<String>>,
     printed: u64,
     printer: &'a mut Printer,
@@ -206,8 +208,7 @@ impl Rows<'_> {
                 if self.printed == 0 {
                     self.csv_names(names)?;
                 }
-                let fields: Vec<String> = values.iter().map(|value| csv_field(&shown(value))).collect();
-                self.printer.line(&fields.join(","))?;
+                self.csv_line(values.iter().map(shown))?;
             }
         }
         self.printed += 1;
@@ -231,7 +232,7 @@ impl Rows<'_> {
             return self.printer.line(&values.iter().map(shown).collect::<String>());
         }
         if self.columns == Columns::Plan {
-            return self.printer.line(&values.last().map(shown).unwrap_or_default());
+            return self.printer.line(&printable(&values.last().map(shown).unwrap_or_default()));
         }
         self.page.push(values.iter().map(shown).collect());
         if self.page.len() < TABLE_ROWS_MAX { Ok(()) } else { self.print_page(names) }
@@ -268,8 +269,14 @@ impl Rows<'_> {
     }
 
     fn csv_names(&mut self, names: &[String]) -> Result<()> {
-        let fields: Vec<String> = names.iter().map(|name| csv_field(name)).collect();
-        self.printer.line(&fields.join(","))
+        self.csv_line(names.iter().cloned())
+    }
+
+    fn csv_line(&mut self, values: impl Iterator<Item = String>) -> Result<()> {
+        let fields: Vec<String> = values.map(|value| csv_field(&value)).collect();
+        let line = fields.join(",");
+        // A terminal obeys control characters; elsewhere the bytes are kept.
+        if self.on_terminal { self.printer.line(&printable(&line)) } else { self.printer.line(&line) }
     }
 }
 

@@ -148,7 +148,9 @@ fn tell(event: &Event, args: &RevalidateArgs, printer: &mut Printer) -> Result<(
         }));
     }
     let verdict = if *fate == Fate::Rejected { "" } else { "no verdict: " };
-    printer.line(&format!("{}  {verdict}{}  {}", json_text(id), printable(code), printable(message)))
+    // JSON leaves some control characters as they are.
+    let id = json_text(id);
+    printer.line(&format!("{}  {verdict}{}  {}", printable(&id), printable(code), printable(message)))
 }
 
 fn summary(report: &RunReport, args: &RevalidateArgs) -> String {

@@ -97,7 +97,7 @@ fn once(
     for fixture in &fixtures {
         let results = examine(&plugin, fixture, args.update)?;
         if !args.output.json() && before.is_none() {
-            printer.line(&fixture.path.display().to_string())?;
+            printer.line(&printable(&fixture.path.display().to_string()))?;
             for result in &results {
                 show(result, printer)?;
             }

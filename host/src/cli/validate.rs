@@ -9,6 +9,7 @@ use super::plan;
 use super::print::{Printer, table};
 use crate::coordinator::{Filling, Input, Job, RunReport, SlotSpec};
 use crate::error::Result;
+use crate::model::printable;
 use crate::monitor::{MonitorSetup, Summary, Watched, monitors};
 use crate::processor::ProcessorKind;
 
@@ -59,8 +60,8 @@ fn verdict(report: &RunReport, summary: &Watched<Summary>, printer: &mut Printer
         counts.read, counts.stored, counts.dropped, counts.rejected, counts.dead_lettered
     ))?;
     for problem in summary.read(Summary::summary).problems {
-        let message = crate::model::printable(&problem.message).into_owned();
-        printer.line(&format!("  {} × {}: {message}", problem.items, problem.code))?;
+        let (code, message) = (printable(&problem.code), printable(&problem.message));
+        printer.line(&format!("  {} × {code}: {message}", problem.items))?;
     }
     Ok(())
 }

@@ -11,7 +11,7 @@ use crate::cli::dead_letters::digits;
 use crate::cli::print::talk;
 use crate::cli::whole_file::write_whole;
 use crate::error::{Code, Error, Result};
-use crate::model::Digest;
+use crate::model::{Digest, printable};
 use crate::store::Reader;
 
 #[derive(Args, Debug)]
@@ -40,6 +40,7 @@ pub fn run(args: &ExportArgs) -> Result<u8> {
     }
     let count = bytes.len();
     write_whole(reader.path(), &args.file, |out, failed| out.write_all(&bytes).map_err(failed))?;
-    talk(&format!("{} has {count} bytes of {}, first seen as {}", args.file.display(), plugin.digest, plugin.name));
+    let name = printable(&plugin.name);
+    talk(&format!("{} has {count} bytes of {}, first seen as {name}", args.file.display(), plugin.digest));
     Ok(0)
 }
