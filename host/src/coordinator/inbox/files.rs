@@ -66,20 +66,22 @@ fn remove_dead(all: &Path) {
     let Ok(entries) = std::fs::read_dir(all) else { return };
     for entry in entries.flatten().filter(is_of_a_run) {
         let path = entry.path();
-        if !alive(&path) {
-            // What cannot be removed is in nobody's way.
-            let _ = std::fs::remove_dir_all(&path);
-        }
+        let locked = std::fs::symlink_metadata(path.join(LOCK)).is_ok_and(|lock| lock.is_file());
+        // What cannot be removed is in nobody's way. Without a lock it is a run's that was killed at once, if it is empty.
+        let _ = match locked {
+            true if alive(&path) => Ok(()),
+            true => std::fs::remove_dir_all(&path),
+            false => std::fs::remove_dir(&path),
+        };
     }
 }
 
-/// True for a folder that the host has made: named after a run or a process that stays up, with a lock in it.
+/// True for a folder that may be the host's: named after a run or a process that stays up.
 fn is_of_a_run(entry: &DirEntry) -> bool {
     let name = entry.file_name();
     let uuid = name.to_str().map(|name| name.strip_prefix(STANDING).unwrap_or(name));
     uuid.is_some_and(|uuid| uuid::Uuid::parse_str(uuid).is_ok())
         && entry.file_type().is_ok_and(|kind| kind.is_dir())
-        && std::fs::symlink_metadata(entry.path().join(LOCK)).is_ok_and(|lock| lock.is_file())
 }
 
 /// Writes a file that is whole as soon as it has its name.
