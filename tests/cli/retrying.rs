@@ -320,3 +320,20 @@ fn settings_of_a_plugin_that_the_retry_was_not_given_are_told() {
     assert!(!ran.stderr.contains("other settings"), "{}", ran.stderr);
     words(&folder, "dead-letters retry").exits(3).says("Slot work has other settings than in run 2");
 }
+
+#[test]
+fn a_retry_may_write_where_its_run_might() {
+    let folder = Folder::new();
+    // What it depends on comes later.
+    folder.write("early.ndjson", "{\"path\":\"b\",\"name\":\"B\",\"dependencies\":[\"a\"]}\n");
+    folder.write("late.ndjson", "{\"path\":\"a\",\"name\":\"A\",\"dependencies\":[]}\n");
+    let (links, enrich) = (guest_arg("task-links"), guest_arg("task-enrich"));
+    let run = |input: &str| {
+        let flags = format!("--id /path --into tasks --collection edges --validator {links} --plugin {enrich}");
+        words(&folder, &format!("run -q --input {input} {flags} --plugin-config edges=edges"))
+    };
+    run("early.ndjson").exits(3);
+    run("late.ndjson").exits(0);
+    words(&folder, "dead-letters retry --plugin-config edges=edges").exits(0);
+    assert_eq!(sql(&folder, "SELECT id FROM edges"), ["edge:b>a"]);
+}

@@ -194,6 +194,34 @@ fn changes_may_go_to_declared_collections_only() {
 }
 
 #[test]
+fn a_collection_that_another_run_declared_is_closed_to_this_one() {
+    let folder = Folder::new();
+    folder.write(
+        "one.ndjson",
+        r#"{"path":"a","name":"A","dependencies":[]}
+{"path":"b","name":"B","dependencies":["a"]}
+"#,
+    );
+    folder.write("two.ndjson", "{\"path\":\"c\",\"name\":\"C\",\"dependencies\":[\"a\"]}\n");
+    let enrich = guest_arg("task-enrich");
+    let run = |input: &str, further: &str| {
+        let flags = format!("--id /path --into tasks --plugin {enrich} --plugin-config edges=edges");
+        words(&folder, &format!("run --input {input} {flags} {further}"))
+    };
+    run("one.ndjson", "--collection edges").exits(0);
+    run("two.ndjson", "").exits(3);
+    let edges = "SELECT id FROM edges ORDER BY id";
+    assert_eq!(sql(&folder, edges), ["edge:b>a"]);
+    assert_eq!(sql(&folder, "SELECT code FROM atlas_dead_letters"), ["GUEST_10012"]);
+    assert_eq!(sql(&folder, "SELECT message LIKE '%--collection%' FROM atlas_dead_letters"), ["1"]);
+
+    let retry = "dead-letters retry --plugin-config edges=edges";
+    words(&folder, retry).exits(3);
+    words(&folder, &format!("{retry} --collection edges")).exits(0);
+    assert_eq!(sql(&folder, edges), ["edge:b>a", "edge:c>a"]);
+}
+
+#[test]
 fn the_seed_decides_what_plugins_draw() {
     let folder = with_store();
     assert_eq!(words(&folder, "runs show --output json").exits(0).json()["seed"], 7);

@@ -37,7 +37,7 @@ const INPUT: &str = "dead letters of run ";
 /// Without --plugin or --validator the plugins that the run had are taken from the store; of the file their grants and settings
 /// hold, and not its plugins. One given takes the place of the run's plugin of the same slot, and the others stay; one of
 /// another name takes the place of the only one of its role. Where the run had several, or none and neither --run nor LETTER
-/// says that it is meant, it is refused. The run's id pointer, collection and --on-existing are kept, unless a flag says
+/// says that it is meant, it is refused. The run's id pointer, collections and --on-existing are kept, unless a flag says
 /// otherwise; with --into only letters of runs into that collection are tried.
 /// What fails again is a dead letter of the new run: it names the letter before, counts its attempts on, and keeps the place
 /// in the input that the first one had.
@@ -195,6 +195,11 @@ fn retry_job(args: &RetryArgs, layers: &Layers, row: &RunRow, ids: Vec<i64>, sto
         && let Some(on_existing) = setting(row, "on-existing").and_then(OnExisting::parse)
     {
         job.on_existing = on_existing;
+    }
+    if !asked(layers, "collection")
+        && let Some(names) = setting(row, "collections")
+    {
+        job.collections = names.split(", ").filter_map(Name::parse).collect();
     }
     if job.id.is_none() {
         job.id = setting(row, "id").filter(|text| text.starts_with('/')).and_then(Pointer::parse);

@@ -97,6 +97,9 @@ fn settings(job: &Job, chain: &Chain) -> Vec<(String, String)> {
         ("on-existing".to_owned(), job.on_existing.as_str().to_owned()),
         ("atomic".to_owned(), job.atomic.as_str().to_owned()),
     ];
+    if !job.collections.is_empty() {
+        settings.push(("collections".to_owned(), collections(job)));
+    }
     if chain.operations.len() > 1 {
         let names: Vec<&str> = chain.operations.iter().map(|slot| slot.name().as_str()).collect();
         settings.push(("order of operations".to_owned(), names.join(", ")));
@@ -108,6 +111,14 @@ fn settings(job: &Job, chain: &Chain) -> Vec<(String, String)> {
         settings.push(of_config(spec));
     }
     settings
+}
+
+/// The further collections that changes may name, in one line and one order.
+fn collections(job: &Job) -> String {
+    let mut names: Vec<&str> = job.collections.iter().map(Name::as_str).collect();
+    names.sort();
+    names.dedup();
+    names.join(", ")
 }
 
 /// The settings of a plugin, as a run keeps them: values may be secret, and a digest tells whether they are the same.

@@ -39,7 +39,7 @@ pub(super) struct StoreView {
     pub on_existing: OnExisting,
     /// The row of an item that a rule rejects is deleted.
     pub remove_rejected: bool,
-    /// Collections that there are: an item with a change to another is refused by the store.
+    /// Collections that the run declares: an item with a change to another is refused by the store.
     pub collections: Arc<[Name]>,
     /// Unique indexes, as (collection, index): a put that meets one is refused by the store.
     pub unique: Arc<[(Name, Name)]>,

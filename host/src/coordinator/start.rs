@@ -136,6 +136,7 @@ pub(super) fn run(host: &Host, mut job: Job) -> Result<RunReport, RunFailure> {
         key,
         policy: Arc::new(WritePolicy {
             target: job.collection.clone(),
+            collections: declared(&job),
             on_existing: job.on_existing,
             sort: true,
             remove_rejected: job.remove_rejected,
@@ -370,19 +371,23 @@ fn shared(
     })
 }
 
+/// The collections that changes may name, sorted.
+fn declared(job: &Job) -> Arc<[Name]> {
+    let mut names: Vec<Name> = job.collections.iter().chain([&job.collection]).cloned().collect();
+    names.sort();
+    names.dedup();
+    names.into()
+}
+
 fn view(job: &Job, path: &Path, writer: &Arc<WriterService>, key: u64) -> Result<StoreView> {
-    let declared = job
+    let of_job = job
         .indexes
         .iter()
         .filter(|index| index.unique)
         .map(|index| (index.collection.clone().unwrap_or_else(|| job.collection.clone()), index.name.clone()));
-    let mut unique: Vec<(Name, Name)> = declared.collect();
-    let mut collections = job.collections.clone();
-    collections.push(job.collection.clone());
+    let mut unique: Vec<(Name, Name)> = of_job.collect();
     if path.exists() {
-        let reader = Reader::open(path)?;
-        collections.extend(reader.collections()?);
-        let rows = reader.indexes(None)?;
+        let rows = Reader::open(path)?.indexes(None)?;
         unique.extend(rows.into_iter().filter(|row| row.unique).map(|row| (row.collection, row.name)));
     }
     unique.sort();
@@ -398,7 +403,7 @@ fn view(job: &Job, path: &Path, writer: &Arc<WriterService>, key: u64) -> Result
         target: job.collection.clone(),
         on_existing: job.on_existing,
         remove_rejected: job.remove_rejected,
-        collections: collections.into(),
+        collections: declared(job),
         unique: unique.into(),
     })
 }

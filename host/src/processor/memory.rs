@@ -174,7 +174,10 @@ impl MemoryProcessor {
         let foreign = |name: &&Name| **name != policy.target && !self.declared.contains(*name);
         if let Some(name) = changes.iter().filter_map(|change| change.key().0).find(foreign) {
             let declared: Vec<String> = self.declared.iter().map(|name| format!("`{name}`")).collect();
-            let message = format!("a change names the collection `{name}`; declared are {}", declared.join(", "));
+            let message = format!(
+                "a change names the collection `{name}`; declared are {}, and --collection declares others",
+                declared.join(", ")
+            );
             return Some(refusal(Code::PluginImport, message));
         }
         changes.iter().find_map(|change| match change {

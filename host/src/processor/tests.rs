@@ -39,7 +39,14 @@ fn name(text: &str) -> Name {
 }
 
 fn policy(on_existing: OnExisting) -> WritePolicy {
-    WritePolicy { target: name("items"), on_existing, sort: true, remove_rejected: false, over_newer: false }
+    WritePolicy {
+        target: name("items"),
+        collections: [name("items"), name("side")].into(),
+        on_existing,
+        sort: true,
+        remove_rejected: false,
+        over_newer: false,
+    }
 }
 
 /// Declares `items` and `side` and begins a run.

@@ -310,6 +310,8 @@ impl BatchWrite {
 pub struct WritePolicy {
     /// Collection of changes that name none.
     pub target: Name,
+    /// Collections that changes may name, the target among them: those that the run declares.
+    pub collections: Arc<[Name]>,
     pub on_existing: OnExisting,
     /// True if rows may be written in the order of their keys where that cannot show.
     pub sort: bool,

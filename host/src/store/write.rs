@@ -188,7 +188,7 @@ impl<'a> Plan<'a> {
         Ok(None)
     }
 
-    /// Adds one change; a problem if its collection is not declared.
+    /// Adds one change; a problem if the run does not declare its collection.
     fn step(
         &mut self,
         around: &Surroundings<'a>,
@@ -201,10 +201,10 @@ impl<'a> Plan<'a> {
         let table = match self.by_name.get(name) {
             Some(&table) => table,
             None => {
-                let Some(indexes) = around.catalog.indexes(name) else {
-                    let message =
-                        format!("a change names the collection `{name}`; declared are {}", around.catalog.listed());
-                    return Ok(Some(Problem::of_host(Code::PluginImport, message)));
+                // The store may have further collections, which are other runs' own.
+                let declared = policy.collections.contains(name);
+                let Some(indexes) = around.catalog.indexes(name).filter(|_| declared) else {
+                    return Ok(Some(undeclared(name, policy)));
                 };
                 self.tables.push(Table::prepare(around.conn, name, indexes)?);
                 self.by_name.insert(name, self.tables.len() - 1);
@@ -376,6 +376,15 @@ fn put(
         OnExisting::Replace => effects.counts.unchanged += 1,
     }
     Ok(None)
+}
+
+fn undeclared(name: &Name, policy: &WritePolicy) -> Problem {
+    let declared: Vec<String> = policy.collections.iter().map(|name| format!("`{name}`")).collect();
+    let message = format!(
+        "a change names the collection `{name}`; declared are {}, and --collection declares others",
+        declared.join(", ")
+    );
+    Problem::of_host(Code::PluginImport, message)
 }
 
 /// Decides whose affair a failed statement is.

@@ -190,7 +190,8 @@ impl Bench {
             let (handle, reply) = (Arc::new(handle()), reply.clone());
             let name = Name::parse("items").expect("a legal name");
             let policy = Arc::new(WritePolicy {
-                target: name,
+                target: name.clone(),
+                collections: [name].into(),
                 on_existing: OnExisting::Replace,
                 sort: true,
                 remove_rejected: false,

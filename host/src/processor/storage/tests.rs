@@ -98,6 +98,7 @@ fn one_of_each(number: u64, first: u64) -> BatchWrite {
 fn policy() -> WritePolicy {
     WritePolicy {
         target: name("items"),
+        collections: [name("items")].into(),
         on_existing: OnExisting::Replace,
         sort: true,
         remove_rejected: false,

@@ -67,7 +67,14 @@ pub(super) fn index(text: &str, unique: bool) -> IndexSpec {
 }
 
 pub(super) fn policy(on_existing: OnExisting, sort: bool) -> WritePolicy {
-    WritePolicy { target: name("items"), on_existing, sort, remove_rejected: false, over_newer: false }
+    WritePolicy {
+        target: name("items"),
+        collections: [name("edges"), name("items")].into(),
+        on_existing,
+        sort,
+        remove_rejected: false,
+        over_newer: false,
+    }
 }
 
 pub(super) fn replacing() -> WritePolicy {

@@ -163,6 +163,32 @@ fn an_item_of_several_changes_is_all_or_nothing() {
 }
 
 #[test]
+fn a_collection_that_the_store_has_and_the_run_does_not_declare_is_left_alone() {
+    let place = place();
+    let (mut writer, run) = begun(&place, &[]);
+    writer.declare(&[name("others")], &[], &name("items")).unwrap();
+    let of_others = WritePolicy {
+        target: name("others"),
+        collections: [name("others")].into(),
+        ..policy(OnExisting::Replace, true)
+    };
+    commit(&mut writer, &run, &[kept(0, 0, &[("a", r#"{"n":1}"#)])], &of_others);
+    let others = || Some(name("others"));
+    let emits = vec![
+        Decision::Emit(vec![Change::Put { collection: others(), id: "a".to_owned(), body: "{}".to_owned() }]),
+        Decision::Emit(vec![Change::Delete { collection: others(), id: "a".to_owned() }]),
+    ];
+    let receipts = commit(&mut writer, &run, &[decided(1, 1, &[("1", "{}"), ("2", "{}")], emits)], &replacing());
+    assert_eq!((receipts[0].counts.dead_lettered, receipts[0].counts.stored), (2, 0));
+    for (_, refusal) in &receipts[0].refused {
+        let problem = &refusal.problems[0];
+        assert_eq!(problem.code, "GUEST_10012");
+        assert!(problem.message.contains("`others`; declared are `edges`, `items`, and --collection"), "{problem:?}");
+    }
+    assert_eq!(place.reader().get(&name("others"), "a").unwrap().unwrap().body, r#"{"n":1}"#);
+}
+
+#[test]
 fn a_body_that_an_index_cannot_read_is_the_items_affair() {
     let place = place();
     let (mut writer, run) = begun(&place, &[index("status", false)]);

@@ -490,6 +490,7 @@ fn a_run_beside_one_that_the_store_failed_goes_on() {
     let write = |key, handle: &RunHandle, number| {
         let policy = WritePolicy {
             target: items.clone(),
+            collections: [items.clone()].into(),
             on_existing: crate::model::OnExisting::Replace,
             sort: true,
             remove_rejected: false,
