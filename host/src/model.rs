@@ -168,6 +168,11 @@ impl Problem {
     pub fn of_host(code: crate::error::Code, message: impl Into<String>) -> Self {
         Self { code: code.as_str().to_owned(), message: message.into(), pointer: String::new(), details: Vec::new() }
     }
+
+    fn held_bytes(&self) -> usize {
+        let details = self.details.iter().map(|(name, text)| size_of::<(String, String)>() + name.len() + text.len());
+        size_of::<Self>() + self.code.len() + self.message.len() + self.pointer.len() + details.sum::<usize>()
+    }
 }
 
 /// What a validator says of one item.
@@ -196,11 +201,13 @@ impl Change {
         }
     }
 
+    /// Many small changes hold more than their texts.
     fn held_bytes(&self) -> usize {
-        match self {
+        let texts = match self {
             Change::Put { id, body, .. } => id.len() + body.len(),
             Change::Delete { id, .. } => id.len(),
-        }
+        };
+        size_of::<Self>() + texts
     }
 }
 
@@ -294,12 +301,13 @@ pub enum Decision {
 }
 
 impl Decision {
-    /// Bytes of what is to be written, beside the input.
+    /// Bytes of what is to be written, dead letters included, beside the input.
     pub fn held_bytes(&self) -> usize {
         match self {
             Self::Replace(body) => body.len(),
             Self::Emit(changes) => changes.iter().map(Change::held_bytes).sum(),
-            Self::Keep | Self::Drop | Self::Refuse(_) => 0,
+            Self::Refuse(refusal) => refusal.held_bytes(),
+            Self::Keep | Self::Drop => 0,
         }
     }
 }
@@ -317,6 +325,12 @@ pub struct Refusal {
     pub attempts: u32,
     /// Slot whose plugin refused or failed it, if one did.
     pub slot: Option<Name>,
+}
+
+impl Refusal {
+    fn held_bytes(&self) -> usize {
+        size_of::<Self>() + self.problems.iter().map(Problem::held_bytes).sum::<usize>()
+    }
 }
 
 /// How a run ended, or that it has not.
@@ -420,4 +434,30 @@ pub fn now_ms() -> i64 {
     std::time::SystemTime::now()
         .duration_since(std::time::UNIX_EPOCH)
         .map_or(0, |time| i64::try_from(time.as_millis()).unwrap_or(i64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_holds_all_its_problems_say() {
+        let text = |bytes: usize| "x".repeat(bytes);
+        let problem =
+            Problem { code: text(1), message: text(20), pointer: text(300), details: vec![(text(4000), text(50_000))] };
+        let refusal =
+            |problems| Refusal { fate: Fate::Rejected, phase: Phase::Validate, problems, attempts: 1, slot: None };
+        let held = |problems| Decision::Refuse(Box::new(refusal(problems))).held_bytes();
+        let empty = held(Vec::new());
+        assert_eq!(empty, size_of::<Refusal>());
+        let fixed = size_of::<Problem>() + size_of::<(String, String)>();
+        assert_eq!(held(vec![problem.clone(), problem]), empty + 2 * (fixed + 54_321));
+    }
+
+    #[test]
+    fn a_change_holds_more_than_its_texts() {
+        let delete = Change::Delete { collection: None, id: "id".to_owned() };
+        let put = Change::Put { collection: None, id: "id".to_owned(), body: "{}".to_owned() };
+        assert_eq!(Decision::Emit(vec![delete, put]).held_bytes(), 2 * size_of::<Change>() + 6);
+    }
 }

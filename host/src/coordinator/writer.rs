@@ -385,7 +385,7 @@ impl Loop {
     }
 }
 
-/// Bytes of bodies, nearly: they are those that were read, or stand in their place.
+/// Bytes of bodies and of what dead letters say, nearly: they are those that were read, or stand in their place.
 fn write_bytes(write: &BatchWrite) -> usize {
     write.batch.held_bytes().max(write.decisions.iter().map(Decision::held_bytes).sum())
 }
