@@ -123,8 +123,9 @@ pub const STORE_FIND_BYTES_MAX: usize = 64 << 20;
 pub const STORE_READ_TIME_MAX: Duration = Duration::from_secs(5);
 /// Rows that one look-up by ids reads at a time: it ends where their bytes reach the bound.
 pub const STORE_READ_PIECE: usize = 8;
-/// Ids that an item has looked up and that are noted one by one; more of them count as a search through their collection.
-pub const LOOKUPS_NOTED_MAX: usize = 10_000;
+/// Bytes of ids that an item has looked up and that are noted one by one; more of them count as a search through their
+/// collection. They are kept for every item of a batch until it is settled, and so come to 64 MiB for a thousand items.
+pub const LOOKUPS_NOTED_BYTES_MAX: usize = 64 << 10;
 /// Component handles and resource-table entries of one sandbox.
 pub const HANDLES_MAX: usize = 1000;
 /// Randomness that one WASI call may ask for, in bytes.

@@ -148,8 +148,28 @@ fn rows(rows: Result<Vec<store::Row>>) -> Result<Vec<(String, String)>> {
 #[derive(Debug, Default)]
 pub(super) struct Lookups {
     pub ids: HashSet<(Name, String)>,
+    /// What the ids take, with their places in the set.
+    id_bytes: usize,
     /// Collections in which an index was searched: any write there may have changed the answer.
     pub searched: HashSet<Name>,
+}
+
+impl Lookups {
+    /// What is looked up without bound is noted as the whole collection: then any write there may have changed the answer.
+    pub fn note(&mut self, collection: &Name, ids: &[&str]) {
+        // No row has a longer id.
+        for id in ids.iter().filter(|id| id.len() <= limits::ID_BYTES_MAX) {
+            if self.searched.contains(collection) {
+                return;
+            }
+            if self.ids.insert((collection.clone(), (*id).to_owned())) {
+                self.id_bytes += size_of::<(Name, String)>() + id.len();
+            }
+            if self.id_bytes > limits::LOOKUPS_NOTED_BYTES_MAX {
+                self.searched.insert(collection.clone());
+            }
+        }
+    }
 }
 
 /// What one guest call sees: the base, under the staged writes where there are any. Records what is looked up.
@@ -160,18 +180,6 @@ pub(super) struct ViewLookup {
 }
 
 impl ViewLookup {
-    /// What is looked up without bound is noted as the whole collection: then any write there may have changed the answer.
-    fn note(&self, collection: &Name, ids: &[&str]) {
-        let mut lookups = guard(&self.lookups);
-        if lookups.ids.len() + ids.len() > limits::LOOKUPS_NOTED_MAX {
-            lookups.searched.insert(collection.clone());
-            return;
-        }
-        // No row has a longer id.
-        let ids = ids.iter().filter(|id| id.len() <= limits::ID_BYTES_MAX);
-        lookups.ids.extend(ids.map(|id| (collection.clone(), (*id).to_owned())));
-    }
-
     fn collection(&self, name: Option<&str>) -> Result<Name, LookupError> {
         match name {
             None => Ok(self.view.target.clone()),
@@ -184,7 +192,7 @@ impl Lookup for ViewLookup {
     fn get_many(&mut self, collection: Option<&str>, ids: &[String]) -> Result<Vec<Option<String>>, LookupError> {
         let collection = self.collection(collection)?;
         let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
-        self.note(&collection, &ids);
+        guard(&self.lookups).note(&collection, &ids);
         match &self.overlay {
             Some(overlay) => guard(overlay).get(&self.view, &collection, &ids),
             None => self.view.base.get_many(&collection, &ids),
@@ -253,4 +261,48 @@ fn lookup_error(error: Error) -> LookupError {
 /// The data behind these locks is whole at every moment, so a lane that panicked while holding one did no harm.
 pub(super) fn guard<T>(lock: &Mutex<T>) -> MutexGuard<'_, T> {
     lock.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(text: &str) -> Name {
+        Name::parse(text).unwrap()
+    }
+
+    fn noted(lookups: &mut Lookups, collection: &str, numbers: std::ops::Range<usize>) {
+        let ids: Vec<String> = numbers.map(|n| format!("{n:0512}")).collect();
+        let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+        lookups.note(&name(collection), &ids);
+    }
+
+    #[test]
+    fn ids_are_noted_one_by_one_up_to_a_bound_and_then_as_their_collection() {
+        let mut lookups = Lookups::default();
+        // The same ones again take nothing more.
+        for _ in 0..1000 {
+            noted(&mut lookups, "items", 0..100);
+        }
+        assert_eq!((lookups.ids.len(), lookups.searched.len()), (100, 0));
+
+        noted(&mut lookups, "items", 0..1_000_000 / 512);
+        assert_eq!(lookups.searched, HashSet::from([name("items")]));
+        assert!(lookups.id_bytes < limits::LOOKUPS_NOTED_BYTES_MAX + 1024, "{} bytes are noted", lookups.id_bytes);
+        let most = lookups.ids.len();
+        noted(&mut lookups, "items", 5000..6000);
+        assert_eq!(lookups.ids.len(), most, "nothing is noted beside the collection");
+
+        // Nothing that is looked up elsewhere is lost either.
+        noted(&mut lookups, "others", 0..10);
+        assert_eq!(lookups.searched, HashSet::from([name("items"), name("others")]));
+    }
+
+    #[test]
+    fn ids_that_no_row_can_have_are_not_noted() {
+        let mut lookups = Lookups::default();
+        let long = "x".repeat(limits::ID_BYTES_MAX + 1);
+        lookups.note(&name("items"), &[long.as_str(); 1000]);
+        assert!(lookups.ids.is_empty() && lookups.searched.is_empty());
+    }
 }
