@@ -1,9 +1,12 @@
 //! Writes of earlier items of a batch, staged over what is stored, for reads that are serial in effect. See `serial`.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 use super::serial::{Find, Lookups, StoreView};
-use crate::error::Result;
+use crate::error::{Code, Error, Result};
+use crate::limits;
 use crate::model::{Change, Decision, Fate, Item, Name, OnExisting};
 use crate::store::IndexKey;
 
@@ -34,10 +37,11 @@ impl Overlay {
         self.rows.get(collection)?.get(id)
     }
 
-    /// Stages what an item's decision will do to the store, by the rules by which the store will apply it.
+    /// Stages what an item's decision will do to the store, by the rules by which the store will apply it. Once `stop` is set
+    /// nobody sees what is staged, and the rest of it may be missing.
     ///
     /// Errors: the store cannot be read.
-    pub fn stage(&mut self, view: &StoreView, item: Item<'_>, decision: &Decision) -> Result<()> {
+    pub fn stage(&mut self, view: &StoreView, item: Item<'_>, decision: &Decision, stop: &AtomicBool) -> Result<()> {
         let own = |body: &str| vec![Change::Put { collection: None, id: item.id.to_owned(), body: body.to_owned() }];
         let changes = match decision {
             Decision::Keep => own(item.body),
@@ -54,6 +58,9 @@ impl Overlay {
         }
         let mut undo = Vec::new();
         for change in changes {
+            if stop.load(Ordering::Relaxed) {
+                return Ok(());
+            }
             let (collection, id, body) = match change {
                 Change::Put { collection, id, body } => (collection, id, Some(body)),
                 Change::Delete { collection, id } => (collection, id, None),
@@ -76,47 +83,29 @@ impl Overlay {
         Ok(())
     }
 
-    fn admits(&self, view: &StoreView, collection: &Name, id: &str, body: Option<&str>) -> Result<Admission> {
+    fn admits(&mut self, view: &StoreView, collection: &Name, id: &str, body: Option<&str>) -> Result<Admission> {
         let Some(body) = body else { return Ok(Admission::Write) };
         if view.on_existing != OnExisting::Replace && self.get(view, collection, &[id])?[0].is_some() {
             return Ok(if view.on_existing == OnExisting::Ignore { Admission::Ignore } else { Admission::Refuse });
         }
         for (_, index) in view.unique.iter().filter(|(owner, _)| owner == collection) {
             let key = view.base.index_key(collection, index, body)?;
-            let taken = key != IndexKey::Null
-                && self.search_base_and_rows(view, collection, index, &key)?.iter().any(|holder| holder != id);
-            if taken {
+            if key != IndexKey::Null && self.has_other(view, &Find { collection, index, key: &key }, id)? {
                 return Ok(Admission::Refuse);
             }
         }
         Ok(Admission::Write)
     }
 
-    /// Ids that hold a key, without the overlay's lazily built index: for the few puts that unique indexes watch.
-    fn search_base_and_rows(
-        &self,
-        view: &StoreView,
-        collection: &Name,
-        index: &Name,
-        key: &IndexKey,
-    ) -> Result<Vec<String>> {
-        let find = Find { collection, index, key };
-        let staged = self.rows.get(collection);
-        let mut holders: Vec<String> = view
-            .base
-            .find(&find, None, 2)?
-            .into_iter()
-            .map(|(id, _)| id)
-            .filter(|id| staged.is_none_or(|rows| !rows.contains_key(id)))
-            .collect();
-        for (id, body) in staged.into_iter().flatten() {
-            if let Some(body) = body
-                && comparable(&view.base.index_key(collection, index, body)?) == comparable(key)
-            {
-                holders.push(id.clone());
-            }
+    /// True if another row than `id` has this key.
+    fn has_other(&mut self, view: &StoreView, find: &Find<'_>, id: &str) -> Result<bool> {
+        let staged = self.index(view, find.collection, find.index)?.ids_by_key.get(&comparable(find.key));
+        if staged.into_iter().flatten().any(|holder| holder != id) {
+            return Ok(true);
         }
-        Ok(holders)
+        // The index is unique, so that the base has no second one.
+        let stored = view.base.find(find, None, 2)?;
+        Ok(stored.iter().any(|(holder, _)| holder != id && self.row(find.collection, holder).is_none()))
     }
 
     /// Sets or (with none) forgets a staged row; gives what was staged before.
@@ -167,14 +156,28 @@ impl Overlay {
         after: Option<&str>,
         limit: usize,
     ) -> Result<Vec<(String, String)>> {
-        let staged: Vec<String> = self.index(view, find.collection, find.index)?.matches(find.key, after, limit);
+        let overlay = self.index(view, find.collection, find.index)?;
+        let staged: Vec<String> = overlay.matches(find.key, after, limit);
+        // Rows that the overlay has changed or deleted are skipped. With as many more one page is enough, unless somebody else
+        // writes meanwhile; and for each page the base sorts all rows of the key.
+        let mut page_rows = limit + overlay.hidden(find.key);
         let rows = self.rows.get(find.collection);
         let mut found = BTreeMap::new();
         let mut cursor = after.map(str::to_owned);
-        // Rows that the overlay has changed or deleted are skipped, so one page may not be enough.
+        let begun = Instant::now();
         while found.len() < limit {
-            let page = view.base.find(find, cursor.as_deref(), limit)?;
-            let full = page.len() == limit;
+            if begun.elapsed() >= limits::STORE_READ_TIME_MAX {
+                return Err(too_long(find));
+            }
+            let page = match view.base.find(find, cursor.as_deref(), page_rows) {
+                // What a plugin gets must not depend on how large the rows are that it does not get.
+                Err(error) if error.code() == Code::GuestOutput && page_rows > limit => {
+                    page_rows = limit;
+                    continue;
+                }
+                page => page?,
+            };
+            let full = page.len() == page_rows;
             cursor = page.last().map(|(id, _)| id.clone());
             found.extend(page.into_iter().filter(|(id, _)| rows.is_none_or(|rows| !rows.contains_key(id))));
             if !full {
@@ -193,7 +196,7 @@ impl Overlay {
         let overlay = self.index(view, find.collection, find.index)?;
         let key = comparable(find.key);
         let staged = overlay.ids_by_key.get(&key).map_or(0, BTreeSet::len);
-        let hidden = overlay.hidden.get(&key).copied().unwrap_or(0);
+        let hidden = overlay.hidden(find.key);
         // The hidden rows are among those of the base, so that many more are counted there.
         let base = view.base.count(find, limit + hidden)?;
         Ok((base.saturating_sub(hidden) + staged).min(limit))
@@ -261,6 +264,11 @@ impl IndexOverlay {
         }
     }
 
+    /// How many rows of the base with this key the overlay hides.
+    fn hidden(&self, key: &IndexKey) -> usize {
+        self.hidden.get(&comparable(key)).copied().unwrap_or(0)
+    }
+
     fn matches(&self, key: &IndexKey, after: Option<&str>, limit: usize) -> Vec<String> {
         let ids = self.ids_by_key.get(&comparable(key));
         ids.into_iter()
@@ -270,6 +278,12 @@ impl IndexOverlay {
             .cloned()
             .collect()
     }
+}
+
+fn too_long(find: &Find<'_>) -> Error {
+    let most = limits::STORE_READ_TIME_MAX.as_secs();
+    let message = format!("searching index `{}` of `{}` takes longer than {most} s", find.index, find.collection);
+    Error::new(Code::GuestOutput, message)
 }
 
 const TWO_TO_63: f64 = 9_223_372_036_854_775_808.0;
@@ -288,7 +302,145 @@ fn comparable(key: &IndexKey) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::AtomicUsize;
+
     use super::*;
+    use crate::coordinator::serial::Base;
+    use crate::model::Ordinal;
+
+    /// Rows of one collection, whose bodies are their keys in every index. It counts what it is asked.
+    struct Rows {
+        rows: BTreeMap<String, String>,
+        /// Searches for more rows than these are over a bound.
+        page_max: usize,
+        finds: AtomicUsize,
+        keys: AtomicUsize,
+    }
+
+    impl Rows {
+        fn new(rows: impl IntoIterator<Item = (String, String)>, page_max: usize) -> Arc<Self> {
+            let rows = rows.into_iter().collect();
+            Arc::new(Self { rows, page_max, finds: AtomicUsize::new(0), keys: AtomicUsize::new(0) })
+        }
+    }
+
+    impl Base for Rows {
+        fn get_many(&self, _: &Name, ids: &[&str]) -> Result<Vec<Option<String>>> {
+            Ok(ids.iter().map(|id| self.rows.get(*id).cloned()).collect())
+        }
+
+        fn find(&self, find: &Find<'_>, after: Option<&str>, limit: usize) -> Result<Vec<(String, String)>> {
+            self.finds.fetch_add(1, Ordering::Relaxed);
+            if limit > self.page_max {
+                return Err(too_long(find));
+            }
+            let rows = self.rows.iter().map(|(id, body)| (id.clone(), body.clone()));
+            let equal = rows.filter(|(_, body)| IndexKey::Text(body.clone()) == *find.key);
+            Ok(equal.filter(|(id, _)| after.is_none_or(|after| id.as_str() > after)).take(limit).collect())
+        }
+
+        fn count(&self, find: &Find<'_>, limit: usize) -> Result<usize> {
+            Ok(self.find(find, None, limit)?.len())
+        }
+
+        fn index_key(&self, _: &Name, _: &Name, body: &str) -> Result<IndexKey> {
+            self.keys.fetch_add(1, Ordering::Relaxed);
+            Ok(IndexKey::Text(body.to_owned()))
+        }
+    }
+
+    fn name(text: &str) -> Name {
+        Name::parse(text).unwrap()
+    }
+
+    fn id(number: usize) -> String {
+        format!("{number:04}")
+    }
+
+    fn view(base: &Arc<Rows>, unique: &[(Name, Name)]) -> StoreView {
+        StoreView {
+            base: Arc::clone(base) as Arc<dyn Base>,
+            target: name("items"),
+            on_existing: OnExisting::Replace,
+            remove_rejected: false,
+            collections: [name("items")].into(),
+            unique: unique.into(),
+        }
+    }
+
+    fn put(overlay: &mut Overlay, view: &StoreView, id: &str, body: &str) {
+        let item = Item { ordinal: Ordinal(0), id, body };
+        overlay.stage(view, item, &Decision::Keep, &AtomicBool::new(false)).unwrap();
+    }
+
+    fn is_staged(overlay: &Overlay, id: &str) -> bool {
+        overlay.row(&name("items"), id).is_some()
+    }
+
+    #[test]
+    fn a_search_asks_the_base_once_however_many_rows_are_hidden() {
+        let (items, index, key) = (name("items"), name("k"), IndexKey::Text("x".to_owned()));
+        let find = Find { collection: &items, index: &index, key: &key };
+        // Where so many at once are over a bound, the same is found in small pages.
+        for (page_max, asked_once) in [(usize::MAX, true), (10, false)] {
+            let base = Rows::new((0..1000).map(|n| (id(n), "x".to_owned())), page_max);
+            let view = view(&base, &[]);
+            let mut overlay = Overlay::default();
+            for n in 0..900 {
+                put(&mut overlay, &view, &id(n), if n == 5 { "x" } else { "y" });
+            }
+            let found = overlay.find(&view, &find, None, 3).unwrap();
+            assert_eq!(found.into_iter().map(|(id, _)| id).collect::<Vec<_>>(), [id(5), id(900), id(901)]);
+            assert_eq!(base.finds.load(Ordering::Relaxed) == 1, asked_once);
+            let rest = overlay.find(&view, &find, Some(&id(998)), 3).unwrap();
+            assert_eq!(rest, [(id(999), "x".to_owned())]);
+        }
+    }
+
+    #[test]
+    fn a_put_under_a_unique_index_costs_the_same_however_many_are_staged() {
+        let base = Rows::new([("stored".to_owned(), "taken".to_owned())], usize::MAX);
+        let view = view(&base, &[(name("items"), name("k"))]);
+        let mut overlay = Overlay::default();
+        for n in 0..1000 {
+            put(&mut overlay, &view, &id(n), &n.to_string());
+        }
+        let keys = base.keys.load(Ordering::Relaxed);
+        assert!(keys <= 3 * 1000, "{keys} keys for 1000 puts");
+
+        // What a staged row or a stored one holds is free once that row has another value.
+        for (holder, value, other) in [("0007", "7", "2000"), ("stored", "taken", "2001")] {
+            put(&mut overlay, &view, other, value);
+            assert!(!is_staged(&overlay, other), "{holder} holds {value}");
+            put(&mut overlay, &view, holder, &format!("{value} no more"));
+            put(&mut overlay, &view, other, value);
+            assert!(is_staged(&overlay, other), "{holder} has let {value} go");
+        }
+    }
+
+    #[test]
+    fn nothing_is_staged_for_a_walk_that_is_to_stop() {
+        let view = view(&Rows::new([], usize::MAX), &[]);
+        let mut overlay = Overlay::default();
+        let item = Item { ordinal: Ordinal(0), id: "a", body: "{}" };
+        overlay.stage(&view, item, &Decision::Keep, &AtomicBool::new(true)).unwrap();
+        assert!(!is_staged(&overlay, "a"));
+    }
+
+    #[test]
+    fn an_item_that_looked_up_more_than_is_noted_meets_every_write_there() {
+        let view = view(&Rows::new([], usize::MAX), &[]);
+        let mut overlay = Overlay::default();
+        put(&mut overlay, &view, &id(9999), "{}");
+        for (count, meets) in [(10, false), (10_000, true)] {
+            let ids: Vec<String> = (0..count).map(id).collect();
+            let mut lookups = Lookups::default();
+            lookups.note(&name("items"), &ids.iter().map(String::as_str).collect::<Vec<_>>());
+            assert!(!lookups.ids.contains(&(name("items"), id(9999))), "it is not noted itself");
+            assert_eq!(overlay.meets(&lookups), meets, "{count} ids");
+        }
+    }
 
     /// As SQLite finds it: `SELECT 1 = 1.0, 10000000000000000 = 1e16, 9223372036854775807 = 9223372036854775808.0`.
     #[test]

@@ -124,7 +124,7 @@ pub(super) fn walk(
             }
         };
         let item = chunk.batch.item(*index as usize).expect("BUG: a broken record was put into a chunk");
-        guard(&overlay).stage(view, item, &decision)?;
+        guard(&overlay).stage(view, item, &decision, stop)?;
         walked.decisions.push(decision);
     }
     Ok(Some(walked))
