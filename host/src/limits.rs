@@ -130,6 +130,10 @@ pub const LOOKUPS_NOTED_BYTES_MAX: usize = 64 << 10;
 pub const HANDLES_MAX: usize = 1000;
 /// Randomness that one WASI call may ask for, in bytes.
 pub const RANDOM_BYTES_MAX: u64 = 64 << 10;
+/// How often a call that found the pool of sandboxes full looks for a warm one that can make way.
+pub const ROOM_LOOK: Duration = Duration::from_millis(2);
+/// It tries to start its sandbox again after this time, even if none made way.
+pub const ROOM_RETRY: Duration = Duration::from_millis(50);
 /// A sandbox is recycled after this many calls.
 pub const SANDBOX_CALLS_MAX: u32 = 10_000;
 /// Largest plugin file, in bytes.

@@ -1,13 +1,17 @@
 //! State in a sandbox: kept within a run, never the reason of an item's loss, never seen by another plugin or run.
 
+use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use atlas_host::coordinator::{Host, HostOptions, Job, RunReport};
-use atlas_host::plugin::Cache;
+use atlas_host::model::{Item, Outcome};
+use atlas_host::plugin::{Cache, Call};
 use atlas_host::strategy::Interval;
 
 use super::component::{Module, replace};
 use super::{ITEMS, faults_cost_only_their_items, folder, items, run};
+use crate::harness::{Folder, cache};
 
 /// Every body becomes the number of calls that its sandbox has seen: one digit at address 4096.
 fn counting() -> Vec<u8> {
@@ -159,4 +163,58 @@ fn a_component_is_told_the_clock_the_deadline_the_batch_and_the_attempt_of_its_r
     };
     assert_eq!(run(1234).counts.stored, ITEMS as u64);
     assert_eq!(run(1235).counts.dead_lettered, ITEMS as u64, "it does look");
+}
+
+/// A component of whose sandboxes 32 fill the pool: each has 16 memories, and there are 512.
+fn of_many_memories() -> Arc<[u8]> {
+    let mut component = Module::default().component();
+    // One more section, of core instances: 15 of the first module, which imports nothing.
+    component.extend([2, 1 + 3 * 15, 15]);
+    component.extend([0; 3 * 15]);
+    component.into()
+}
+
+/// An operation that tells that it is at work, and keeps its items once the gate is open.
+fn waiting(arrived: Sender<()>, gate: Arc<Mutex<()>>) -> impl Fn(&Call, Item<'_>) -> Outcome + Send + Sync + 'static {
+    move |_: &Call, _: Item<'_>| {
+        // The test may have heard enough.
+        let _ = arrived.send(());
+        drop(gate.lock());
+        Outcome::Keep
+    }
+}
+
+#[test]
+fn where_the_pool_is_full_warm_sandboxes_make_way_and_no_item_is_lost() {
+    const PLUGINS: usize = 14;
+    let host =
+        &Host::new(HostOptions { lanes: 3, cache: Cache::at(cache()), ..HostOptions::default() }).expect("a host");
+    let (folder, component) = (Folder::new(), of_many_memories());
+    let (arrived, at_work) = channel();
+    let job = |store: &str, gate: &Arc<Mutex<()>>| {
+        let bodies = (0..ITEMS).map(|_| "{}".to_owned());
+        let mut job = Job::of_items(bodies, folder.at(store), "items").expect("a job");
+        job.strategy = "sequential".to_owned();
+        job.bounds.batch_size = Interval::new(10, 10).expect("in order");
+        (0..PLUGINS).fold(job.operation(waiting(arrived.clone(), Arc::clone(gate))), |job, _| {
+            job.operation_plugin(host.load_plugin_bytes(Arc::clone(&component), "memories").expect("a plugin"))
+        })
+    };
+    let gate = Arc::new(Mutex::new(()));
+    std::thread::scope(|scope| {
+        let closed = gate.lock().expect("an open gate");
+        // Two runs wait with a warm sandbox in each slot, so that the third finds room for four more.
+        let held = ["a.db", "b.db"].map(|store| {
+            let job = job(store, &gate);
+            scope.spawn(move || host.run(job))
+        });
+        for _ in &held {
+            at_work.recv_timeout(Duration::from_secs(60)).expect("a run at work");
+        }
+        let third = host.run(job("c.db", &Arc::default()));
+        drop(closed);
+        for run in held.map(|run| run.join().expect("no panic")).into_iter().chain([third]) {
+            assert_eq!(run.expect("a run").counts.stored, ITEMS as u64);
+        }
+    });
 }

@@ -10,7 +10,7 @@ use super::chain::Chain;
 use super::shared::RunShared;
 use super::swap::shadow::Shadow;
 use super::{judge, pipeline};
-use crate::error::Code;
+use crate::error::{Code, Error};
 use crate::limits;
 use crate::model::{Batch, Decision, Fate, Item, Name, Outcome, Phase, Problem, Refusal, Verdict};
 use crate::plugin::{Call, CallRuntime, Fault, LogBudget, Lookup, Slot, host_time_taken};
@@ -122,11 +122,13 @@ pub(super) struct ChunkWork<'a> {
     pub runtime: &'a CallRuntime,
     pub lookup: Option<Box<dyn Lookup>>,
     pub metrics: ChunkMetrics,
+    /// Set where a slot had no room for a sandbox. Then the results are none: the run ends.
+    pub no_room: Option<Error>,
 }
 
 impl<'a> ChunkWork<'a> {
     pub fn new(chunk: &'a Chunk, runtime: &'a CallRuntime, lookup: Option<Box<dyn Lookup>>) -> Self {
-        Self { chunk, runtime, lookup, metrics: ChunkMetrics::default() }
+        Self { chunk, runtime, lookup, metrics: ChunkMetrics::default(), no_room: None }
     }
 
     /// All validators one after another, then the operations. One result per item, same order.
@@ -255,7 +257,7 @@ impl<'a> ChunkWork<'a> {
             if part.is_empty() {
                 continue;
             }
-            if self.chunk.over.load(Ordering::Relaxed) {
+            if self.no_room.is_some() || self.chunk.over.load(Ordering::Relaxed) {
                 let left = || Err(Fault::new(Code::GuestDeadline, "the run has ended"));
                 results.resize_with(whole, left);
                 break;
@@ -263,18 +265,19 @@ impl<'a> ChunkWork<'a> {
             let call = Call { deadline: share(call.deadline, part.len(), whole), ..call.clone() };
             match self.timed(slot, &call, part, halved && part.len() == 1, &mut ask) {
                 Ok(list) => results.extend(list.into_iter().map(Ok)),
+                // No item is to blame, and a part of them would need as much room.
+                Err(fault) if fault.no_room => {
+                    let full = self.chunk.chain.slots().nth(slot).expect("BUG: a call of no slot");
+                    self.no_room = Some(full.no_room(fault));
+                    parts.push((part, halved));
+                }
                 Err(_) if part.len() > 1 => {
                     let (first, second) = part.split_at(part.len() / 2);
                     parts.push((second, true));
                     parts.push((first, true));
                 }
                 // State left in a warm sandbox may be to blame: a lone item gets one more chance in a fresh one.
-                Err(fault) if !halved && fault.code != Code::GuestDeadline => {
-                    results.extend(
-                        self.timed(slot, &call, part, true, &mut ask)
-                            .map_or_else(|fault| vec![Err(fault)], |list| list.into_iter().map(Ok).collect()),
-                    );
-                }
+                Err(fault) if !halved && fault.code != Code::GuestDeadline => parts.push((part, true)),
                 Err(fault) => results.push(Err(fault)),
             }
         }
@@ -401,4 +404,83 @@ pub(super) fn refusal(
     slot: Option<&Name>,
 ) -> ItemResult {
     ItemResult::Decided(Decision::Refuse(Box::new(Refusal { fate, phase, problems, attempts, slot: slot.cloned() })))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicBool;
+
+    use super::*;
+    use crate::model::Ordinal;
+    use crate::source::MissingId;
+
+    /// A chunk of no items, for a chain of one operation that keeps what it is given.
+    fn chunk() -> Chunk {
+        let keep = |_: &Call, _: Item<'_>| Outcome::Keep;
+        let slot = Slot::of_operation(Name::parse("work").unwrap(), Arc::new(keep));
+        let run = RunShared {
+            uuid: "run".into(),
+            deadline: limits::DEADLINE,
+            now_ms: 0,
+            seed: 0,
+            target: Name::parse("items").unwrap(),
+            body_decoder: Decoder::new(None, MissingId::Ordinal),
+            view: None,
+            over: AtomicBool::new(false),
+        };
+        let chain = Chain::new(Vec::new(), vec![Arc::new(slot)]);
+        Chunk {
+            run: Arc::new(run),
+            logs: chain.slots().map(|_| Arc::default()).collect(),
+            chain: Arc::new(chain),
+            number: 0,
+            batch: Arc::new(Batch::default()),
+            indices: Vec::new(),
+            attempt: 1,
+            shadows: Arc::from([]),
+        }
+    }
+
+    /// What halving eight items comes to if calls with the last one fail like this, the calls it took, and the error of the run.
+    fn halved(fault: &Fault) -> (Vec<Result<u64, Fault>>, Vec<usize>, Option<Error>) {
+        let (chunk, runtime) = (chunk(), CallRuntime::new().unwrap());
+        let mut work = ChunkWork::new(&chunk, &runtime, None);
+        let items: Vec<Item<'_>> = (0..8).map(|n| Item { ordinal: Ordinal(n), id: "a", body: "{}" }).collect();
+        let mut calls = Vec::new();
+        let results = work.halve(0, &items, |_, _, items, _| {
+            calls.push(items.len());
+            match items.iter().any(|item| item.ordinal == Ordinal(7)) {
+                true => Err(fault.clone()),
+                false => Ok(items.iter().map(|item| item.ordinal.0).collect()),
+            }
+        });
+        (results, calls, work.no_room)
+    }
+
+    #[test]
+    fn a_fault_costs_its_item_and_no_room_costs_none_but_ends_the_run() {
+        let trap = Fault::new(Code::GuestTrap, "unreachable");
+        let (results, calls, error) = halved(&trap);
+        let wanted: Vec<Result<u64, Fault>> = (0..7).map(Ok).chain([Err(trap)]).collect();
+        assert_eq!((results, calls, error.is_none()), (wanted, vec![8, 4, 4, 2, 2, 1, 1], true));
+
+        let (results, calls, error) = halved(&Fault::no_room("all are in use"));
+        let error = error.expect("the run ends");
+        assert_eq!((results.len(), calls, error.code()), (8, vec![8], Code::GuestStart));
+        assert!(error.to_string().contains("slot work") && error.hint_text().contains("--lanes"), "{error}");
+    }
+
+    #[test]
+    fn a_lone_item_gets_one_more_chance_in_a_fresh_sandbox() {
+        let (chunk, runtime) = (chunk(), CallRuntime::new().unwrap());
+        let item = [Item { ordinal: Ordinal(0), id: "a", body: "{}" }];
+        for (code, wanted) in [(Code::GuestTrap, vec![false, true]), (Code::GuestDeadline, vec![false])] {
+            let mut fresh = Vec::new();
+            let results = ChunkWork::new(&chunk, &runtime, None).halve(0, &item, |_, _, _, as_new| {
+                fresh.push(as_new);
+                Err::<Vec<()>, Fault>(Fault::new(code, "again"))
+            });
+            assert_eq!((results.len(), fresh), (1, wanted), "{code}");
+        }
+    }
 }

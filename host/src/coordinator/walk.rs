@@ -20,18 +20,24 @@ pub(super) struct FirstPass {
 }
 
 /// Every item of the chunk by itself, against the committed state.
-pub(super) fn first_pass(chunk: &Chunk, view: &StoreView, runtime: &CallRuntime) -> (Vec<FirstPass>, ChunkMetrics) {
+///
+/// Errors: there is no room for a sandbox.
+pub(super) fn first_pass(
+    chunk: &Chunk,
+    view: &StoreView,
+    runtime: &CallRuntime,
+) -> Result<(Vec<FirstPass>, ChunkMetrics)> {
     let mut metrics = ChunkMetrics::default();
     let passes = chunk
         .indices
         .iter()
         .map(|index| {
-            let (result, lookups, took) = one(chunk, *index, 1, view, None, runtime);
+            let (result, lookups, took) = one(chunk, *index, 1, view, None, runtime)?;
             metrics.add(&took);
-            FirstPass { result, lookups }
+            Ok(FirstPass { result, lookups })
         })
-        .collect();
-    (passes, metrics)
+        .collect::<Result<Vec<_>>>()?;
+    Ok((passes, metrics))
 }
 
 fn one(
@@ -41,16 +47,18 @@ fn one(
     view: &StoreView,
     overlay: Option<&Arc<Mutex<Overlay>>>,
     runtime: &CallRuntime,
-) -> (ItemResult, Lookups, ChunkMetrics) {
+) -> Result<(ItemResult, Lookups, ChunkMetrics)> {
     let lookups = Arc::new(Mutex::new(Lookups::default()));
     let lookup = ViewLookup { view: view.clone(), overlay: overlay.cloned(), lookups: Arc::clone(&lookups) };
     let single = Chunk { indices: vec![index], attempt, ..chunk.clone() };
     let mut work = ChunkWork::new(&single, runtime, Some(Box::new(lookup)));
     let result = work.compute().pop().expect("BUG: a chunk of one item gave no result");
-    let metrics = std::mem::take(&mut work.metrics);
-    drop(work);
+    let ChunkWork { metrics, no_room, .. } = work;
+    if let Some(error) = no_room {
+        return Err(error);
+    }
     let lookups = std::mem::take(&mut *guard(&lookups));
-    (result, lookups, metrics)
+    Ok((result, lookups, metrics))
 }
 
 /// What a walk did.
@@ -75,7 +83,7 @@ pub(super) struct Retried {
 
 /// Settles all items of the batch in input order, each with so many attempts at the most. `passes` has one entry per item; none where there was no first pass.
 ///
-/// Gives none if `stop` was set before the end. Errors: the store cannot be read.
+/// Gives none if `stop` was set before the end. Errors: the store cannot be read, or there is no room for a sandbox.
 pub(super) fn walk(
     chunk: &Chunk,
     passes: Vec<Option<FirstPass>>,
@@ -101,7 +109,7 @@ pub(super) fn walk(
             Some(pass) => pass.result,
             None => {
                 walked.rerun += 1;
-                again(chunk, *index, attempt, view, &overlay, runtime, &mut walked.metrics)
+                again(chunk, *index, attempt, view, &overlay, runtime, &mut walked.metrics)?
             }
         };
         let decision = loop {
@@ -119,7 +127,7 @@ pub(super) fn walk(
                     }
                     attempt += 1;
                     walked.retried.push(Retried { index: *index, attempt, delay, code: problem.code });
-                    result = again(chunk, *index, attempt, view, &overlay, runtime, &mut walked.metrics);
+                    result = again(chunk, *index, attempt, view, &overlay, runtime, &mut walked.metrics)?;
                 }
             }
         };
@@ -138,10 +146,10 @@ fn again(
     overlay: &Arc<Mutex<Overlay>>,
     runtime: &CallRuntime,
     metrics: &mut ChunkMetrics,
-) -> ItemResult {
-    let (result, _, took) = one(chunk, index, attempt, view, Some(overlay), runtime);
+) -> Result<ItemResult> {
+    let (result, _, took) = one(chunk, index, attempt, view, Some(overlay), runtime)?;
     metrics.add(&took);
-    result
+    Ok(result)
 }
 
 /// Waits, but not longer than until `stop` is set; false if it was.

@@ -9,7 +9,7 @@ use crossbeam_channel::Sender;
 use super::chunk::{Chunk, ChunkMetrics, ChunkWork, ItemResult, Judged};
 use super::lanes::{LaneJob, Lanes, Span};
 use super::walk::{self, FirstPass, Walked};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::model::BatchNumber;
 use crate::plugin::CallRuntime;
 
@@ -78,6 +78,10 @@ pub(super) enum Done {
         indices: Vec<u32>,
         walked: Result<Option<Walked>>,
     },
+    /// There is no answer, and the run cannot go on.
+    Failed {
+        error: Error,
+    },
     Panicked {
         text: String,
     },
@@ -104,23 +108,29 @@ fn compute(work: LaneWork, runtime: &CallRuntime, stop: &AtomicBool) -> Done {
         LaneWork::Compute(chunk) => {
             let mut work = ChunkWork::new(&chunk, runtime, None);
             let results = work.compute();
-            computed(&chunk, results, work.metrics)
+            computed(results, work)
         }
         LaneWork::Operate(chunk, merged) => {
             let mut work = ChunkWork::new(&chunk, runtime, None);
             let results = work.operate(merged);
-            computed(&chunk, results, work.metrics)
+            computed(results, work)
         }
         LaneWork::Validate(chunk, validator) => {
             let mut work = ChunkWork::new(&chunk, runtime, None);
             let judged = work.validate(validator);
-            let metrics = work.metrics;
+            let ChunkWork { metrics, no_room, .. } = work;
+            if let Some(error) = no_room {
+                return Done::Failed { error };
+            }
             let (number, generation) = (BatchNumber(chunk.number), chunk.chain.generation);
             Done::Judged { number, generation, first: chunk.indices[0], validator, judged, metrics }
         }
         LaneWork::FirstPass(chunk) => {
             let view = chunk.run.view.clone().expect("BUG: a first pass without a view of the store");
-            let (passes, metrics) = walk::first_pass(&chunk, &view, runtime);
+            let (passes, metrics) = match walk::first_pass(&chunk, &view, runtime) {
+                Ok(passed) => passed,
+                Err(error) => return Done::Failed { error },
+            };
             let (number, generation) = (BatchNumber(chunk.number), chunk.chain.generation);
             Done::FirstPass { number, generation, indices: chunk.indices, passes, metrics }
         }
@@ -133,7 +143,11 @@ fn compute(work: LaneWork, runtime: &CallRuntime, stop: &AtomicBool) -> Done {
     }
 }
 
-fn computed(chunk: &Chunk, results: Vec<ItemResult>, metrics: ChunkMetrics) -> Done {
+fn computed(results: Vec<ItemResult>, work: ChunkWork<'_>) -> Done {
+    let ChunkWork { chunk, metrics, no_room, .. } = work;
+    if let Some(error) = no_room {
+        return Done::Failed { error };
+    }
     Done::Computed {
         number: BatchNumber(chunk.number),
         generation: chunk.chain.generation,

@@ -67,19 +67,28 @@ impl LogBudget {
 /// What a guest call gives: one entry per item, or the fault; and the lookup back, whatever happened.
 pub type Answer<T> = (Result<Vec<T>, Fault>, Option<Box<dyn Lookup>>);
 
-/// A trap, or a bound that a guest ran into. It ends as the fate of items, never as an error of the run.
+/// A trap, or a bound that a guest ran into. It ends as the fate of items, never as an error of the run, but where there is no
+/// room to run the guest at all.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
     /// One of the GUEST codes.
     pub code: Code,
     /// What happened.
     pub message: String,
+    /// The machine has no room for a sandbox, which is nobody's fault here: it ends the run, and is no item's fate.
+    pub(crate) no_room: bool,
 }
 
 impl Fault {
     /// A fault of this code.
     pub fn new(code: Code, message: impl Into<String>) -> Self {
-        Self { code, message: message.into() }
+        Self { code, message: message.into(), no_room: false }
+    }
+
+    /// The pool is full, and why.
+    pub(crate) fn no_room(why: &str) -> Self {
+        let message = format!("there is no room for one more sandbox: {why}");
+        Self { no_room: true, ..Self::new(Code::GuestStart, message) }
     }
 
     /// An answer that has not one entry per item.

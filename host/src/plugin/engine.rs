@@ -7,6 +7,7 @@ use std::thread::JoinHandle;
 use wasmtime::component::Linker;
 use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 
+use super::room::Room;
 use super::sandbox::{Census, GuestState};
 use super::{imports, wasi};
 use crate::error::{Code, Error, Result};
@@ -24,13 +25,14 @@ struct Inner {
     memory_bytes_max: usize,
     pooled: bool,
     census: Census,
+    room: Room,
     _ticker: Ticker,
 }
 
 /// How many sandboxes the pool has room for.
 const POOL_SANDBOXES: u32 = 512;
-/// Sandboxes that may be in a call at a time: one on each lane, and candidates on trial. Each takes time when the engine is made.
-const POOL_STACKS: u32 = (limits::LANES_LIMIT + limits::PLUGINS_MAX) as u32;
+/// One for each sandbox, which keeps that of its last call until it is dropped; and some for those that are just being dropped.
+const POOL_STACKS: u32 = POOL_SANDBOXES + limits::PLUGINS_MAX as u32;
 
 impl PluginEngine {
     /// An engine whose sandboxes may use `memory_bytes_max` bytes of memory each.
@@ -63,6 +65,7 @@ impl PluginEngine {
                 memory_bytes_max,
                 pooled,
                 census: Census::default(),
+                room: Room::default(),
                 _ticker: ticker,
             }),
         })
@@ -86,6 +89,11 @@ impl PluginEngine {
     /// Counts the sandboxes of this engine.
     pub(super) fn census(&self) -> &Census {
         &self.inner.census
+    }
+
+    /// Where the warm sandboxes of its slots are, so that they can make way.
+    pub(super) fn room(&self) -> &Room {
+        &self.inner.room
     }
 
     /// Sandboxes that there are now, warm ones included.
@@ -124,7 +132,8 @@ fn pooled_config(memory_bytes_max: usize) -> Config {
         .total_stacks(POOL_STACKS)
         .total_memories(POOL_SANDBOXES)
         .total_tables(POOL_SANDBOXES * 2)
-        .total_core_instances(POOL_SANDBOXES * 8)
+        // They are only counted: a sandbox of Python has 38, and there may be as many of these as of any other.
+        .total_core_instances(POOL_SANDBOXES * limits::INSTANCES_MAX as u32)
         .max_core_instances_per_component(limits::INSTANCES_MAX as u32)
         .max_memories_per_component(limits::MEMORIES_MAX as u32)
         .max_tables_per_component(limits::TABLES_MAX as u32)

@@ -18,6 +18,7 @@ mod lookup;
 mod private;
 mod reference;
 mod registry;
+mod room;
 mod sandbox;
 mod slot;
 mod wasi;

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use wasmtime::component::{Func, InstancePre, ResourceTable};
 use wasmtime::{PoolConcurrencyLimitError, ResourceLimiter, Store, Trap};
@@ -213,7 +213,8 @@ pub struct Sandbox {
 impl Sandbox {
     /// Instantiates the plugin within `deadline`.
     ///
-    /// Errors: a fault with GUEST_10010, or with the bound that was hit.
+    /// Errors: a fault with GUEST_10010, or with the bound that was hit. Where the pool is full, another try takes another store:
+    /// this one keeps what it got of the pool until it is dropped.
     pub(super) fn start(setup: &SandboxSetup, runtime: &CallRuntime, deadline: Duration) -> Result<Self, Fault> {
         let counted = setup.census.enter();
         let (seed, clock) = (wasi::Seed::default(), wasi::Clock::default());
@@ -247,7 +248,7 @@ impl Sandbox {
         store.set_hostcall_fuel(limits::OUTPUT_CALL_BYTES_MAX);
         store.set_max_component_handles(limits::HANDLES_MAX);
         arm(&mut store, deadline);
-        let instance = match within(runtime, deadline, instantiate(setup, &mut store)) {
+        let instance = match within(runtime, deadline, setup.pre.instantiate_async(&mut store)) {
             Some(Ok(instance)) => instance,
             Some(Err(error)) => return Err(start_fault(error, store.data(), deadline)),
             None => return Err(deadline_fault(deadline)),
@@ -337,22 +338,6 @@ impl Sandbox {
     }
 }
 
-async fn instantiate(
-    setup: &SandboxSetup,
-    store: &mut Store<GuestState>,
-) -> wasmtime::Result<wasmtime::component::Instance> {
-    let begin = Instant::now();
-    loop {
-        match setup.pre.instantiate_async(&mut *store).await {
-            // A full pool is back-pressure, not the plugin's fault: other runs of the process hold the slots.
-            Err(error) if error.is::<PoolConcurrencyLimitError>() && begin.elapsed() < limits::DEADLINE => {
-                tokio::time::sleep(Duration::from_millis(2)).await;
-            }
-            result => return result,
-        }
-    }
-}
-
 /// Computing is bounded by epochs, waiting by the timer; both end at the deadline plus at most two ticks.
 fn arm(store: &mut Store<GuestState>, deadline: Duration) {
     let ticks = deadline.as_nanos().div_ceil(limits::EPOCH_TICK.as_nanos()) as u64;
@@ -385,6 +370,10 @@ fn call_fault(error: wasmtime::Error, state: &GuestState, deadline: Duration) ->
         return fault.clone();
     }
     let root = error.root_cause().to_string();
+    // A full pool is back-pressure, not the plugin's fault. A call meets it before the guest runs, when it takes its stack.
+    if error.is::<PoolConcurrencyLimitError>() {
+        return Fault::no_room(&root);
+    }
     // Growth that was refused, and borne, explains neither an endless loop nor a stack that is too deep.
     let other = matches!(error.downcast_ref::<Trap>(), Some(Trap::Interrupt | Trap::StackOverflow | Trap::OutOfFuel));
     if let Some(refused) = state.limiter.refused.as_ref().filter(|_| !other) {

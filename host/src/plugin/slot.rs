@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::call::{Answer, Call, Fault};
@@ -12,6 +12,7 @@ use super::grants::Grants;
 use super::hosts::Hosts;
 use super::load::Plugin;
 use super::lookup::Lookup;
+use super::room::{Room, Warm};
 use super::sandbox::{CallRuntime, Sandbox, SandboxSetup};
 use crate::error::{Code, Error, Result};
 use crate::limits;
@@ -99,7 +100,7 @@ pub struct Prepared {
 }
 
 enum Body {
-    Component { setup: Box<SandboxSetup>, pool: Mutex<Vec<Sandbox>>, fresh_per_call: bool },
+    Component { setup: Box<SandboxSetup>, warm: Arc<Warm>, room: Room, fresh_per_call: bool },
     Operation(Arc<dyn Operation>),
     Validator(Arc<dyn Validator>),
 }
@@ -134,10 +135,16 @@ impl Slot {
         };
         let runtime = CallRuntime::new()
             .map_err(|error| Error::new(Code::GuestStart, format!("no timers for plugins: {error}")))?;
-        let probe = Sandbox::start(&setup, &runtime, settings.deadline).map_err(|fault| {
+        let room = plugin.engine().room().clone();
+        let start = || Sandbox::start(&setup, &runtime, settings.deadline);
+        let probe = room.find(None, settings.deadline, start).map_err(|fault| {
             let text = format!("plugin {} in slot {name} cannot be started: {}", plugin.file(), fault.message);
-            Error::new(Code::GuestStart, text).because(fault)
+            let error = Error::new(Code::GuestStart, text);
+            let error = if fault.no_room { error.hint(NO_ROOM_HINT) } else { error };
+            error.because(fault)
         })?;
+        let (memory_peak, warm) = (AtomicUsize::new(probe.memory_bytes()), room.warm());
+        warm.put(probe);
         Ok(Self {
             name,
             role,
@@ -147,13 +154,9 @@ impl Slot {
             grants: settings.grants,
             reads_store: plugin.imports_store(),
             prepared: Prepared { time: plugin.prepared(), from_cache: plugin.from_cache() },
-            memory_peak: AtomicUsize::new(probe.memory_bytes()),
+            memory_peak,
             cpu: CpuMeter::default(),
-            body: Body::Component {
-                setup: Box::new(setup),
-                pool: Mutex::new(vec![probe]),
-                fresh_per_call: settings.fresh,
-            },
+            body: Body::Component { setup: Box::new(setup), warm, room, fresh_per_call: settings.fresh },
         })
     }
 
@@ -276,34 +279,38 @@ impl Slot {
         &self,
         runtime: &CallRuntime,
         call: &Call,
-        lookup: Option<Box<dyn Lookup>>,
+        mut lookup: Option<Box<dyn Lookup>>,
         fresh: bool,
-        work: impl FnOnce(&mut Sandbox, Option<Box<dyn Lookup>>) -> (Result<T, Fault>, Option<Box<dyn Lookup>>),
+        work: impl Fn(&mut Sandbox, Option<Box<dyn Lookup>>) -> (Result<T, Fault>, Option<Box<dyn Lookup>>),
     ) -> (Result<T, Fault>, Option<Box<dyn Lookup>>) {
-        let Body::Component { setup, pool, fresh_per_call } = &self.body else {
+        let Body::Component { setup, warm, room, fresh_per_call } = &self.body else {
             return (Err(wrong_role("component")), lookup);
         };
-        let warm = if fresh { None } else { lock(pool).pop() };
-        let mut sandbox = match warm {
-            Some(sandbox) => sandbox,
-            None => match Sandbox::start(setup, runtime, call.deadline) {
-                Ok(sandbox) => sandbox,
-                Err(fault) => return (Err(fault), lookup),
-            },
-        };
-        let (result, lookup) = work(&mut sandbox, lookup);
-        self.memory_peak.fetch_max(sandbox.memory_bytes(), Ordering::Relaxed);
-        if result.is_ok() && !fresh_per_call && sandbox.calls() < limits::SANDBOX_CALLS_MAX {
-            lock(pool).push(sandbox);
-        }
+        let own: Option<&Warm> = if fresh { None } else { Some(warm) };
+        let result = room.find(own, call.deadline, || {
+            let mut sandbox = match own.and_then(Warm::take) {
+                Some(sandbox) => sandbox,
+                None => Sandbox::start(setup, runtime, call.deadline)?,
+            };
+            let (result, back) = work(&mut sandbox, lookup.take());
+            lookup = back;
+            self.memory_peak.fetch_max(sandbox.memory_bytes(), Ordering::Relaxed);
+            if result.is_ok() && !fresh_per_call && sandbox.calls() < limits::SANDBOX_CALLS_MAX {
+                warm.put(sandbox);
+            }
+            result
+        });
         (result, lookup)
+    }
+
+    /// What ends a run in which this slot has no room for a sandbox.
+    pub fn no_room(&self, fault: Fault) -> Error {
+        let text = format!("plugin {} in slot {}: {}", self.file, self.name, fault.message);
+        Error::new(Code::GuestStart, text).hint(NO_ROOM_HINT).because(fault)
     }
 }
 
-/// A poisoned pool only means that a lane panicked between two calls; the sandboxes in it are whole.
-fn lock(pool: &Mutex<Vec<Sandbox>>) -> std::sync::MutexGuard<'_, Vec<Sandbox>> {
-    pool.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
-}
+const NO_ROOM_HINT: &str = "use fewer --lanes or fewer plugins, then run the same command again: it continues";
 
 fn wrong_role(wanted: &str) -> Fault {
     Fault::new(Code::GuestContract, format!("is no {wanted}"))

@@ -178,6 +178,7 @@ impl Run<'_> {
                 self.begin_stop();
             }
             Done::Walked { walked: Err(error), .. } => self.outcome = Some(Ended::Failed(error)),
+            Done::Failed { error } => self.outcome = Some(Ended::Failed(error)),
             Done::Panicked { text } => {
                 self.outcome = Some(Ended::Failed(Error::new(Code::Internal, format!("a lane panicked: {text}"))));
             }
@@ -199,7 +200,7 @@ impl Run<'_> {
             Done::Walked { number, generation, indices, walked: Ok(Some(walked)) } => {
                 (*number, *generation, 1, indices.len(), &walked.metrics)
             }
-            Done::Walked { .. } | Done::Panicked { .. } => return,
+            Done::Walked { .. } | Done::Failed { .. } | Done::Panicked { .. } => return,
         };
         if let Some(flight) = self.flight_with(number, generation) {
             flight.add_span(span, attempt, items, metrics);
