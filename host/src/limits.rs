@@ -138,6 +138,9 @@ pub const ROOM_RETRY: Duration = Duration::from_millis(50);
 pub const SANDBOX_CALLS_MAX: u32 = 10_000;
 /// Largest plugin file, in bytes.
 pub const PLUGIN_BYTES_MAX: u64 = 64 << 20;
+/// What is told of the type of a function that a plugin exports, in bytes; the rest is left out. The contract's own take less
+/// than a fourth of it.
+pub const TYPE_TEXT_BYTES_MAX: usize = 4 << 10;
 /// Time that compiling one plugin may take.
 pub const COMPILE_TIME_MAX: Duration = Duration::from_secs(120);
 /// Address space of the process that compiles a plugin, in bytes.

@@ -159,6 +159,22 @@ fn another_contract_is_refused_with_what_was_found_and_wanted() {
 }
 
 #[test]
+fn a_type_that_is_endless_in_words_is_told_in_few() {
+    // Some 200 KB in the component, and a thousand times as much where each mention is spelt out.
+    let cases: Vec<String> = (0..5000).map(|n| format!("a-case-with-a-name-of-some-length-n{n}")).collect();
+    let mentions = vec!["big"; 1000].join(", ");
+    let function =
+        format!("enum big {{ {} }} apply: func(items: list<tuple<{mentions}>>) -> list<u8>;", cases.join(", "));
+    let plugin = of_another_contract("0.1.0", &function);
+    let says = ["found func(list<tuple<enum{a-case-with-a-name-of-some-length-n0, ", " and so on, wanted func("];
+    let ran = refused(&plugin, "GUEST_10011", &says, &[]);
+    assert!(ran.stderr.len() < 16 << 10, "{} bytes are said", ran.stderr.len());
+    let folder = folder(&plugin, "");
+    let inspected = folder.atlas(["inspect", "plugin.wasm", "--output", "json"]).run().exits(4);
+    assert!(inspected.stdout.len() < 16 << 10, "{} bytes are shown", inspected.stdout.len());
+}
+
+#[test]
 fn a_plugin_in_the_wrong_place_is_told_its_right_one() {
     let validator = Module { half: Half::Validator, ..Module::default() }.component();
     refused(&validator, "GUEST_10011", &["does not export atlas:batch/operation@0.1.0", "use --validator"], &[]);

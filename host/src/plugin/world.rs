@@ -2,6 +2,8 @@
 //!
 //! The check is ours and not wasmtime's, since toolchains add exports of their own and import WASI beyond the world.
 
+use std::fmt::{self, Write};
+
 use serde::Serialize;
 use wasmtime::Engine;
 use wasmtime::component::Component;
@@ -11,6 +13,7 @@ use super::imports::{OFFERED, STORE};
 use super::slot::Role;
 use super::{OPERATION, VALIDATOR};
 use crate::error::{Code, Error, Result};
+use crate::limits;
 use crate::model::printable;
 
 const PROBLEM: &str = "record{code: string, message: string, pointer: string, details: list<tuple<string, string>>}";
@@ -205,58 +208,125 @@ fn role_problem(engine: &Engine, component: &Component, role: Role) -> Option<St
     }
 }
 
+/// Text that ends at a bound. A type that is named a thousand times stands once in a component, but a thousand times in words.
+struct Words(String);
+
+impl Write for Words {
+    /// Errors: the text is full; what fits of it was taken.
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let room = limits::TYPE_TEXT_BYTES_MAX - self.0.len();
+        self.0.push_str(&text[..text.floor_char_boundary(room)]);
+        if text.len() > room { Err(fmt::Error) } else { Ok(()) }
+    }
+}
+
+/// What is longer than its bound is cut, and is no signature of the contract.
 fn describe_function(function: &ComponentFunc) -> String {
-    let params: Vec<String> = function.params().map(|(_, ty)| describe(&ty)).collect();
-    let results: Vec<String> = function.results().map(|ty| describe(&ty)).collect();
-    let asyncness = if function.async_() { "async " } else { "" };
-    format!("{asyncness}func({}) -> {}", params.join(", "), results.join(", "))
+    let mut words = Words(String::new());
+    match write_function(&mut words, function) {
+        Ok(()) => words.0,
+        Err(_) => words.0 + " and so on",
+    }
+}
+
+fn write_function(words: &mut Words, function: &ComponentFunc) -> fmt::Result {
+    words.write_str(if function.async_() { "async func(" } else { "func(" })?;
+    listed(words, function.params(), |words, (_, ty)| describe(words, &ty))?;
+    words.write_str(") -> ")?;
+    listed(words, function.results(), |words, ty| describe(words, &ty))
+}
+
+/// The parts in their order, with commas between them.
+fn listed<T>(
+    words: &mut Words,
+    parts: impl Iterator<Item = T>,
+    write: impl Fn(&mut Words, T) -> fmt::Result,
+) -> fmt::Result {
+    for (place, part) in parts.enumerate() {
+        if place > 0 {
+            words.write_str(", ")?;
+        }
+        write(words, part)?;
+    }
+    Ok(())
 }
 
 /// A type in the words of WIT, structurally.
-fn describe(ty: &Type) -> String {
-    let optional = |ty: Option<Type>| ty.map_or_else(|| "_".to_owned(), |ty| describe(&ty));
-    match ty {
-        Type::Bool => "bool".into(),
-        Type::S8 => "s8".into(),
-        Type::U8 => "u8".into(),
-        Type::S16 => "s16".into(),
-        Type::U16 => "u16".into(),
-        Type::S32 => "s32".into(),
-        Type::U32 => "u32".into(),
-        Type::S64 => "s64".into(),
-        Type::U64 => "u64".into(),
-        Type::Float32 => "f32".into(),
-        Type::Float64 => "f64".into(),
-        Type::Char => "char".into(),
-        Type::String => "string".into(),
-        Type::List(list) => format!("list<{}>", describe(&list.ty())),
-        Type::Option(option) => format!("option<{}>", describe(&option.ty())),
-        Type::Result(result) => format!("result<{}, {}>", optional(result.ok()), optional(result.err())),
+fn describe(words: &mut Words, ty: &Type) -> fmt::Result {
+    let optional = |words: &mut Words, ty: Option<Type>| match ty {
+        Some(ty) => describe(words, &ty),
+        None => words.write_str("_"),
+    };
+    let rest = match ty {
+        Type::Bool => "bool",
+        Type::S8 => "s8",
+        Type::U8 => "u8",
+        Type::S16 => "s16",
+        Type::U16 => "u16",
+        Type::S32 => "s32",
+        Type::U32 => "u32",
+        Type::S64 => "s64",
+        Type::U64 => "u64",
+        Type::Float32 => "f32",
+        Type::Float64 => "f64",
+        Type::Char => "char",
+        Type::String => "string",
+        Type::List(list) => {
+            words.write_str("list<")?;
+            describe(words, &list.ty())?;
+            ">"
+        }
+        Type::Option(option) => {
+            words.write_str("option<")?;
+            describe(words, &option.ty())?;
+            ">"
+        }
+        Type::Result(result) => {
+            words.write_str("result<")?;
+            optional(words, result.ok())?;
+            words.write_str(", ")?;
+            optional(words, result.err())?;
+            ">"
+        }
         Type::Tuple(tuple) => {
-            let types: Vec<String> = tuple.types().map(|ty| describe(&ty)).collect();
-            format!("tuple<{}>", types.join(", "))
+            words.write_str("tuple<")?;
+            listed(words, tuple.types(), |words, ty| describe(words, &ty))?;
+            ">"
         }
         Type::Record(record) => {
-            let fields: Vec<String> =
-                record.fields().map(|field| format!("{}: {}", field.name, describe(&field.ty))).collect();
-            format!("record{{{}}}", fields.join(", "))
+            words.write_str("record{")?;
+            listed(words, record.fields(), |words, field| {
+                write!(words, "{}: ", field.name)?;
+                describe(words, &field.ty)
+            })?;
+            "}"
         }
         Type::Variant(variant) => {
-            let cases: Vec<String> = variant
-                .cases()
-                .map(|case| match &case.ty {
-                    Some(ty) => format!("{}({})", case.name, describe(ty)),
-                    None => case.name.to_owned(),
-                })
-                .collect();
-            format!("variant{{{}}}", cases.join(", "))
+            words.write_str("variant{")?;
+            listed(words, variant.cases(), |words, case| {
+                words.write_str(case.name)?;
+                let Some(ty) = &case.ty else { return Ok(()) };
+                words.write_str("(")?;
+                describe(words, ty)?;
+                words.write_str(")")
+            })?;
+            "}"
         }
-        Type::Enum(cases) => format!("enum{{{}}}", cases.names().collect::<Vec<_>>().join(", ")),
-        Type::Flags(flags) => format!("flags{{{}}}", flags.names().collect::<Vec<_>>().join(", ")),
-        Type::Own(_) => "own resource".into(),
-        Type::Borrow(_) => "borrowed resource".into(),
-        _ => "a type that the contract does not use".into(),
-    }
+        Type::Enum(cases) => {
+            words.write_str("enum{")?;
+            listed(words, cases.names(), |words, name| words.write_str(name))?;
+            "}"
+        }
+        Type::Flags(flags) => {
+            words.write_str("flags{")?;
+            listed(words, flags.names(), |words, name| words.write_str(name))?;
+            "}"
+        }
+        Type::Own(_) => "own resource",
+        Type::Borrow(_) => "borrowed resource",
+        _ => "a type that the contract does not use",
+    };
+    words.write_str(rest)
 }
 
 #[cfg(test)]
@@ -285,5 +355,21 @@ mod tests {
             assert_eq!(error.code(), Code::PluginWorld);
         }
         assert!(screen(b"\0asm\x0d\0\x01\0", "x.wasm").is_ok());
+    }
+
+    #[test]
+    fn words_end_at_their_bound_between_two_characters() {
+        let mut words = Words(String::new());
+        assert!(words.write_str(&"x".repeat(limits::TYPE_TEXT_BYTES_MAX - 1)).is_ok());
+        assert!(words.write_str("é").is_err() && words.0.ends_with('x'));
+        assert!(words.write_str("y").is_ok() && words.write_str("").is_ok());
+        assert!(words.write_str("z").is_err() && words.0.len() == limits::TYPE_TEXT_BYTES_MAX);
+    }
+
+    #[test]
+    fn every_signature_of_the_contract_is_far_below_the_bound_of_its_words() {
+        for role in [Role::Operation, Role::Validator] {
+            assert!(wanted(role).2.len() * 4 < limits::TYPE_TEXT_BYTES_MAX, "{}", role.as_str());
+        }
     }
 }
