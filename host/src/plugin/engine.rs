@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
-use std::thread::JoinHandle;
+use std::thread::{Builder, JoinHandle};
 
 use wasmtime::component::Linker;
 use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
@@ -37,7 +37,7 @@ const POOL_STACKS: u32 = POOL_SANDBOXES + limits::PLUGINS_MAX as u32;
 impl PluginEngine {
     /// An engine whose sandboxes may use `memory_bytes_max` bytes of memory each.
     ///
-    /// Errors: GUEST_10010 where the machine cannot give the address space that even the small layout needs.
+    /// Errors: GUEST_10010 where the machine cannot give the address space that even the small layout needs, or no thread.
     pub fn new(memory_bytes_max: usize) -> Result<Self> {
         let (engine, pooled) = match address_space_is_limited() {
             false => match Engine::new(&pooled_config(memory_bytes_max)) {
@@ -57,7 +57,7 @@ impl PluginEngine {
         let mut linker = Linker::new(&engine);
         wasi::link(&mut linker).map_err(engine_error)?;
         imports::link(&mut linker).map_err(engine_error)?;
-        let ticker = Ticker::start(engine.clone());
+        let ticker = Ticker::start(Builder::new(), engine.clone())?;
         Ok(Self {
             inner: Arc::new(Inner {
                 engine,
@@ -175,11 +175,12 @@ struct Ticker {
 }
 
 impl Ticker {
-    fn start(engine: Engine) -> Self {
+    /// Errors: GUEST_10010 where the system gives no thread: without one no call would ever run into its deadline.
+    fn start(thread: Builder, engine: Engine) -> Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
         let seen = Arc::clone(&stop);
         let (wake, woken) = mpsc::channel();
-        let thread = std::thread::Builder::new()
+        let thread = thread
             .name("atlas-epoch".into())
             .spawn(move || {
                 while !seen.load(Ordering::Relaxed) {
@@ -190,8 +191,11 @@ impl Ticker {
                     }
                 }
             })
-            .ok();
-        Self { stop, wake, thread }
+            .map_err(|error| {
+                Error::new(Code::GuestStart, format!("the thread that keeps deadlines cannot be started: {error}"))
+                    .hint("raise the limit of threads (`ulimit -u`), or run fewer at the same time")
+            })?;
+        Ok(Self { stop, wake, thread: Some(thread) })
     }
 }
 
@@ -202,5 +206,20 @@ impl Drop for Ticker {
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_a_thread_that_keeps_deadlines_there_is_no_engine() {
+        let engine = compiling_engine(false, limits::MEMORY_BYTES_MAX).unwrap();
+        // No machine has room for such a stack.
+        let started = Ticker::start(Builder::new().stack_size(1 << 60), engine);
+        let error = started.err().expect("no thread");
+        assert_eq!(error.code(), Code::GuestStart);
+        assert!(error.to_string().contains("deadlines"), "{error}");
     }
 }
