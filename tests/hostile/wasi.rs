@@ -345,3 +345,15 @@ fn a_host_can_be_connected_to_only_if_that_was_granted() {
     assert_eq!(left.stored.len(), 1, "{:?}", left.letters);
     assert!(listener.accept().is_ok(), "the connection never came");
 }
+
+#[test]
+fn addresses_that_are_refused_are_told_within_the_budget_of_log_lines() {
+    let folder = folder(&connecting(9), &items(150, &[]));
+    let run = ["run", "-v", "--input", "items.ndjson", "--id", "id", "--plugin", "plugin.wasm", "--lanes", "1"];
+    let more = ["--batch-size", "150", "--grant-host", "127.0.0.1:1", "--events", "events.ndjson"];
+    let ran = folder.atlas([&run[..], &more].concat()).run().exits(3);
+    assert_eq!(ran.stderr.matches("asked for 127.0.0.1:9, which is not granted").count(), 100, "{}", ran.stderr);
+    let events = folder.read("events.ndjson");
+    let dropped: Vec<&str> = events.lines().filter(|line| line.contains("log-dropped")).collect();
+    assert!(matches!(&dropped[..], [one] if one.contains("\"lines\":50")), "{dropped:?}");
+}

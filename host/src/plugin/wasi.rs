@@ -167,7 +167,7 @@ pub(super) fn context(
             .map_err(|error| format!("granted directory {} cannot be opened: {error}", dir.host.display()))?;
     }
     if !grants.hosts.is_empty() {
-        let allowed = hosts.addresses()?;
+        let (allowed, sink) = (hosts.addresses()?, Arc::clone(sink));
         builder.socket_addr_check(move |address, use_| {
             let granted = match use_ {
                 // What connecting does by itself: any port of its own.
@@ -176,7 +176,8 @@ pub(super) fn context(
                 _ => false,
             };
             if !granted {
-                tracing::warn!("A plugin asked for {address}, which is not granted.");
+                // A guest may ask as often as it likes, so this counts as a line of its own.
+                sink.line(tracing::Level::WARN, &format!("asked for {address}, which is not granted"));
             }
             Box::pin(async move { granted })
         });
