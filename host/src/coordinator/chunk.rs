@@ -408,7 +408,6 @@ pub(super) fn refusal(
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::AtomicBool;
 
     use super::*;
     use crate::model::Ordinal;
@@ -426,7 +425,6 @@ mod tests {
             target: Name::parse("items").unwrap(),
             body_decoder: Decoder::new(None, MissingId::Ordinal),
             view: None,
-            over: AtomicBool::new(false),
         };
         let chain = Chain::new(Vec::new(), vec![Arc::new(slot)]);
         Chunk {
@@ -438,6 +436,7 @@ mod tests {
             indices: Vec::new(),
             attempt: 1,
             shadows: Arc::from([]),
+            over: Arc::default(),
         }
     }
 

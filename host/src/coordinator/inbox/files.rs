@@ -80,8 +80,7 @@ fn remove_dead(all: &Path) {
 fn is_of_a_run(entry: &DirEntry) -> bool {
     let name = entry.file_name();
     let uuid = name.to_str().map(|name| name.strip_prefix(STANDING).unwrap_or(name));
-    uuid.is_some_and(|uuid| uuid::Uuid::parse_str(uuid).is_ok())
-        && entry.file_type().is_ok_and(|kind| kind.is_dir())
+    uuid.is_some_and(|uuid| uuid::Uuid::parse_str(uuid).is_ok()) && entry.file_type().is_ok_and(|kind| kind.is_dir())
 }
 
 /// Writes a file that is whole as soon as it has its name.
