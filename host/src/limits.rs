@@ -37,7 +37,8 @@ pub const BATCHES_IN_FLIGHT_MAX: usize = 128;
 pub const ITEMS_IN_FLIGHT_MAX: usize = 50_000;
 /// Bytes of input read but not yet committed, at the most (at least one batch is allowed).
 pub const INPUT_BYTES_IN_FLIGHT_MAX: usize = 40 << 20;
-/// The same with what plugins answered. Beyond it only the oldest batch is computed, and what lanes are at is finished.
+/// The same with what plugins answered. Beyond it what lanes are at is finished, and the next batch
+/// is computed when the writer has done its part.
 pub const BYTES_IN_FLIGHT_MAX: usize = 96 << 20;
 /// Bytes of bodies at which a page of stored rows or of dead letters ends that a command reads as its input.
 pub const PAGE_BYTES_MAX: usize = 16 << 20;

@@ -101,10 +101,13 @@ impl Run<'_> {
     }
 
     /// Place of the work that a lane takes next. Plugins may answer a multiple of what they are given: where batches under way
-    /// hold too much, only the oldest goes on, after which some of it is written and let go.
+    /// hold too much, the writer comes first, and if it has nothing to do the oldest batch goes on alone.
     fn next_work(&self) -> Option<usize> {
         if self.held_bytes() < limits::BYTES_IN_FLIGHT_MAX {
             return (!self.work.is_empty()).then_some(0);
+        }
+        if !self.sent.is_empty() {
+            return None;
         }
         let oldest = self.flights.iter().find(|flight| !flight.computed())?.number;
         self.work.iter().position(|work| work.number() == oldest)
