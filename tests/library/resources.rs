@@ -121,7 +121,7 @@ fn what_answers_hold_is_bounded_where_they_are_many_times_their_items() {
     let job = Job::of_items(items(0, ITEMS), folder.at("out.db"), "items").and_then(|job| job.id("id"));
     let report = host(2).run(planned(job.expect("a job").operation(long), "concurrent", 1000, 2)).expect("a run");
     assert_eq!(report.counts.stored, ITEMS);
-    // All answers are 400 MB; as many batches as are under way of small items would hold all of them.
+    // All answers are 400 MB, and as many batches as are under way of small items would hold them all: 480 MB with the rest.
     let peak_kib = memory_kib("VmHWM:");
-    assert!(peak_kib < 240 << 10, "{peak_kib} KiB");
+    assert!(peak_kib < 340 << 10, "{peak_kib} KiB");
 }
