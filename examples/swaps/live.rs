@@ -68,7 +68,7 @@ impl Iterator for Tickets {
 /// A ticket that breaks no rule, like those that `examples/generate` makes.
 pub fn ticket(n: u64) -> String {
     format!(
-        r#"{{"id":"t-{n:09}","path":"project-{}/epic-{}/task-{n}","title":"Implement Feature #{n}: the Quick brown Fox","status":"{}","priority":{},"tags":["Backend","URGENT","Team{}"],"created":{}}}"#,
+        r#"{{"id":"t-{n:09}","path":"project-{}/epic-{}/task-{n}","title":"Implement Feature #{n}: the Quick brown Fox","status":"{}","priority":{},"tags":["Backend","URGENT","Team{}"],"created":{},"notes":"lorem ipsum dolor sit amet"}}"#,
         n % 50,
         n % 977,
         ["pending", "in_progress", "completed", "failed", "blocked"][(n % 5) as usize],
@@ -126,7 +126,10 @@ impl Events {
         let mut left = count;
         while left > 0 {
             let envelope = self.events.recv().context("the run has ended")?;
-            left -= usize::from(matches!(envelope.event, Event::BatchCommitted(_)));
+            if let Event::BatchCommitted(done) = &envelope.event {
+                ensure!(done.counts.failed() == 0, "{} items of batch {} failed", done.counts.failed(), done.batch);
+                left -= 1;
+            }
             ensure!(step(&envelope.event).is_none_or(|(name, _)| name == "settled"), "a swap nobody asked for");
             self.seen.push(envelope);
         }

@@ -114,7 +114,8 @@ impl LetterFilter {
         term("state", self.state.map(|s| s.as_str().to_owned().into()));
         term("item_id", self.item.clone().map(Into::into));
         if let Some(collection) = &self.collection {
-            terms.push("run IN (SELECT id FROM atlas_runs WHERE collection = ?)".to_owned());
+            // With the plus it is no search by run, which would gather and sort all letters for each page by id.
+            terms.push("+run IN (SELECT id FROM atlas_runs WHERE collection = ?)".to_owned());
             values.push(collection.as_str().to_owned().into());
         }
         if !self.ids.is_empty() {
