@@ -261,7 +261,7 @@ pub struct Heat {
 #[derive(Debug, Clone, Serialize)]
 pub struct Share {
     pub name: String,
-    /// `read`, `guest`, `host`, `wait`, `write`, `commit` or `idle`.
+    /// `read`, `guest`, `host`, `write`, `commit` or `idle`.
     pub kind: &'static str,
     pub us: u64,
 }

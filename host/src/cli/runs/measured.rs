@@ -30,7 +30,7 @@ pub fn per_item(p: &PerformanceReport) -> String {
     format!("in plugins {p50} (p50), {p95} (p95), {p99} (p99), {max} at the most")
 }
 
-/// Where the time went.
+/// Where the time went. Batches that wait for the writer do so side by side, and keep nobody from anything.
 pub fn phases(p: &PerformanceReport) -> String {
     if p.batches == 0 {
         return String::new();
@@ -40,7 +40,6 @@ pub fn phases(p: &PerformanceReport) -> String {
         ("reading", t.read_us),
         ("validators", t.validate_us),
         ("operations", t.operate_us),
-        ("waiting for the writer", t.wait_us),
         ("writing", t.write_us),
         ("commits", t.commit_us),
     ];

@@ -332,8 +332,9 @@ fn with_metrics(
 }
 
 /// By plugin where the rows tell of them, as they do of all else, or where all of the run is known of them; else by role.
+/// Batches that wait for the writer do so side by side, and keep nobody from anything: that is no part of it.
 fn time(fold: &BatchFold, plugins: &[Plugin], whole: bool, idle: Option<IdleTimes>) -> Vec<Share> {
-    let [read, validate, operate, _, wait, write, commit] = fold.sums_us;
+    let [read, validate, operate, _, _, write, commit] = fold.sums_us;
     let share = |name: &str, kind, us| Share { name: name.to_owned(), kind, us };
     let of_rows: Vec<&PluginMetrics> = fold.plugins.iter().filter_map(|(_, did)| did.as_ref()).collect();
     let done = match of_rows.is_empty() {
@@ -356,7 +357,7 @@ fn time(fold: &BatchFold, plugins: &[Plugin], whole: bool, idle: Option<IdleTime
     guests.push(share("host calls of plugins", "host", in_host));
     let mut time = vec![share("reading", "read", read)];
     time.extend(guests);
-    time.extend([share("waiting", "wait", wait), share("writing", "write", write), share("commit", "commit", commit)]);
+    time.extend([share("writing", "write", write), share("commit", "commit", commit)]);
     if let Some(idle) = idle {
         time.push(share("lanes without work", "idle", idle.lanes_us));
     }
