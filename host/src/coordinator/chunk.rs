@@ -408,7 +408,6 @@ pub(super) fn refusal(
 
 #[cfg(test)]
 mod tests {
-
     use super::*;
     use crate::model::Ordinal;
     use crate::source::MissingId;

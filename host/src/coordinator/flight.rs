@@ -23,8 +23,9 @@ pub(super) struct Flight {
     /// In force when it was cut, and for all that is done with it.
     pub chain: Arc<Chain>,
     pub batch: Arc<Batch>,
-    /// Of the input, as long as it is under way, and of what plugins have answered so far.
+    /// Of the input, as long as it is under way.
     pub input_held_bytes: usize,
+    /// Of what plugins have answered so far.
     answer_bytes: usize,
     pub plan: Plan,
     pub blank_lines: u64,
