@@ -10,10 +10,12 @@ use crate::report::data::{Head, Throughput};
 use crate::report::swaps::Swap;
 
 /// Heights and places of the panels.
-const RATE: (f64, f64) = (34.0, 214.0);
-const MARKS: f64 = 232.0;
-const ERRORS: (f64, f64) = (252.0, 322.0);
-const HEIGHT: f64 = 348.0;
+const RATE: (f64, f64) = (50.0, 230.0);
+/// Between the upper panel and its heading: where the flags of alerts stand.
+const FLAGS: f64 = 20.0;
+const MARKS: f64 = 248.0;
+const ERRORS: (f64, f64) = (268.0, 338.0);
+const HEIGHT: f64 = 364.0;
 
 /// The chart; none where nothing was committed.
 pub fn throughput(run: &Head, data: &Throughput) -> Option<Markup> {
@@ -26,7 +28,7 @@ pub fn throughput(run: &Head, data: &Throughput) -> Option<Markup> {
     let rates = ticks(peak, 4.0);
     let top = rates.last().copied().unwrap_or(1.0);
     let y = Scale { from: 0.0, to: top, start: RATE.1, end: RATE.0 };
-    heading(&mut svg, RATE.0, "items per second");
+    heading(&mut svg, RATE.0 - FLAGS, "items per second");
     for tick in rates {
         grid(&mut svg, y.at(tick), &short(tick));
     }
@@ -118,7 +120,7 @@ fn happened(svg: &mut Svg, x: &Scale, data: &Throughput) {
             svg.rect(at, RATE.0 - 8.0, x.at(to as f64) - at, 3.0, "f-dead");
             // Where many come at once, the first of them has its number.
             if flag >= free {
-                svg.path(&format!("M{} {}h20v13h-20z", n(flag), n(RATE.0 - 20.0)), "flag");
+                svg.path(&format!("M{} {}h20v13h-20z", n(flag), n(RATE.0 - FLAGS)), "flag");
                 svg.text(flag + 10.0, RATE.0 - 9.5, "t m inv", &(i + 1).to_string());
                 free = flag + 22.0;
             }
