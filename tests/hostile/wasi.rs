@@ -4,6 +4,7 @@ use std::net::TcpListener;
 
 use super::component::{Module, POISON, reject, replace, when_poisoned};
 use super::{ITEMS, faults_cost_only_their_items, folder, items, run, text};
+use crate::cli::{Redact, golden};
 use crate::harness::Folder;
 
 const IO: &str = "package wasi:io@0.2.0;
@@ -149,6 +150,59 @@ fn the_environment_is_empty_but_for_what_is_granted() {
     let grant = ["--plugin", "plugin.wasm", "--grant-env", "GREETING=\"hello\""];
     let left = run(&folder, "granted.db", &grant);
     assert_eq!(left.stored.values().collect::<Vec<_>>(), ["\"hello\""; 3]);
+}
+
+/// Imports some of every kind that WASI has, and uses none.
+fn curious() -> Vec<u8> {
+    const MORE: [&str; 2] = [
+        "package wasi:random@0.2.0; interface random { get-random-u64: func() -> u64; }",
+        "package wasi:sockets@0.2.0;
+        interface network { resource network; }
+        interface instance-network { use network.{network}; instance-network: func() -> network; }",
+    ];
+    let imports = format!(
+        r#"{SLEEP}
+        (import "wasi:random/random@0.2.0" "get-random-u64" (func $random (result i64)))
+        (import "wasi:cli/stdout@0.2.0" "get-stdout" (func $stdout (result i32)))
+        (import "wasi:cli/environment@0.2.0" "get-environment" (func $environment (param i32)))
+        (import "wasi:cli/exit@0.2.0" "exit" (func $exit (param i32)))
+        (import "wasi:filesystem/preopens@0.2.0" "get-directories" (func $directories (param i32)))
+        (import "wasi:sockets/instance-network@0.2.0" "instance-network" (func $network (result i32)))"#
+    );
+    let world = format!(
+        "{SLEEP_WORLD} {FILES_WORLD} import wasi:random/random@0.2.0; import wasi:cli/stdout@0.2.0; import wasi:cli/environment@0.2.0;
+        import wasi:cli/exit@0.2.0; import wasi:sockets/instance-network@0.2.0;"
+    );
+    let packages = [IO, CLOCKS, CLI, FILES, MORE[0], MORE[1]];
+    Module { world: &world, packages: &packages, imports: &imports, ..Module::default() }.component()
+}
+
+#[test]
+fn inspect_tells_what_is_behind_each_import() {
+    let folder = folder(&curious(), &items(1, &[]));
+    std::fs::create_dir(folder.at("data")).expect("a folder");
+    folder.write(
+        "atlas.toml",
+        "[plugins.granted]\nsource = \"plugin.wasm\"\nrole = \"operation\"\ngrant-dir = [\"data::/data\"]\ngrant-env = [\"KEY=secret\"]\ngrant-host = [\"127.0.0.1:80\"]\n",
+    );
+    std::fs::copy(folder.at("plugin.wasm"), folder.at("other.wasm")).expect("a copy");
+    folder.atlas(["inspect", "plugin.wasm"]).run().exits(0);
+    let size = curious().len().to_string();
+    for (file, of) in [("other.wasm", "denied"), ("plugin.wasm", "granted")] {
+        let ran = folder.atlas(["inspect", file]).run().exits(0);
+        golden(
+            &format!("inspect-wasi-{of}.txt"),
+            &Redact::new(folder.path()).text(&ran.stdout).replace(&size, "<size>"),
+        );
+        let json = folder.atlas(["inspect", file, "--output", "json"]).run().exits(0).json();
+        let imports = json["imports"].as_array().expect("a list");
+        let status =
+            |name: &str| imports.iter().find(|import| import["name"] == name).expect("imported")["status"].clone();
+        assert_eq!(status("wasi:filesystem/preopens@0.2.0"), of);
+        assert_eq!(status("wasi:cli/exit@0.2.0"), "denied");
+    }
+    // It runs, too.
+    run(&folder, "out.db", &["--plugin", "plugin.wasm"]);
 }
 
 const FILES_WORLD: &str = "import wasi:filesystem/preopens@0.2.0; import wasi:filesystem/types@0.2.0;";

@@ -1,5 +1,6 @@
 //! `inspect`: what a component is, who made it, and what it would be granted here.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -22,6 +23,8 @@ use crate::plugin::{Grants, Inspection, Location};
 /// Show what a component is, what it asks for and is granted, and the limits that hold
 ///
 /// Grants and limits are those of the present configuration: atlas.toml, its [plugins.NAME] tables, and ATLAS_… variables.
+///
+/// What is behind an import: offered (works), fixed (a clock that stands still at the time of the run), seeded (randomness from the seed of the run), logged (lines of the log), granted (opened by the grants that are named), denied (nothing).
 #[derive(Args, Debug)]
 pub struct InspectArgs {
     /// Component to look at, a file or oci://…
@@ -102,6 +105,9 @@ fn inspected(file: &Path, host: &Host, job: &JobArgs, layers: &Layers) -> Result
     for import in &mut inspection.imports {
         import.granted = specs.iter().flat_map(|spec| behind(&import.name, &spec.grants)).collect();
         import.granted.dedup();
+        if import.status == "denied" && !import.granted.is_empty() {
+            import.status = "granted";
+        }
     }
     Ok(Inspected {
         schema: 1,
@@ -148,16 +154,21 @@ fn slot(spec: &SlotSpec, digest: &str, layers: &Layers) -> SlotView {
 
 /// The grants that an import opens to the plugin.
 fn behind(import: &str, grants: &Grants) -> Vec<String> {
+    // The first that fits; no grant opens UDP.
     let kind = [
         ("wasi:filesystem/", "dir:"),
         ("wasi:cli/environment@", "env:"),
+        ("wasi:sockets/udp", ""),
         ("wasi:sockets/", "host:"),
         ("atlas:batch/store@", "collection:"),
     ]
     .into_iter()
     .find(|(prefix, _)| import.starts_with(prefix));
-    let Some((_, kind)) = kind else { return Vec::new() };
-    grants.describe().into_iter().filter(|grant| grant.starts_with(kind)).collect()
+    let Some((_, kind)) = kind.filter(|(_, kind)| !kind.is_empty()) else { return Vec::new() };
+    let by_name = |grant: &str| grant.strip_prefix("host:").is_some_and(|host| host.parse::<SocketAddr>().is_err());
+    let look_up = import.starts_with("wasi:sockets/ip-name-lookup@");
+    let grants = grants.describe().into_iter();
+    grants.filter(|grant| grant.starts_with(kind) && (!look_up || by_name(grant))).collect()
 }
 
 fn text(inspected: &Inspected) -> String {
@@ -168,9 +179,10 @@ fn text(inspected: &Inspected) -> String {
         .collect();
     let some = |text: &Option<String>| text.clone().unwrap_or_default();
     let or_nothing = |lines: Vec<String>| if lines.is_empty() { "nothing".to_owned() } else { lines.join("\n") };
-    let imports = inspection.imports.iter().map(|import| match import.granted.as_slice() {
-        [] => format!("{} ({})", import.name, import.status),
-        granted => format!("{} ({}; granted {})", import.name, import.status, granted.join(", ")),
+    let imports = inspection.imports.iter().map(|import| match (import.status, import.granted.as_slice()) {
+        (status, []) => format!("{} ({status})", import.name),
+        ("granted", granted) => format!("{} (granted {})", import.name, granted.join(", ")),
+        (status, granted) => format!("{} ({status}; granted {})", import.name, granted.join(", ")),
     });
     let load = Duration::from_micros(inspected.load_us).as_secs_f64() * 1000.0;
     let artefact = match inspected.cached {

@@ -62,7 +62,9 @@ pub struct Inspection {
 pub struct Import {
     /// As it stands in the component.
     pub name: String,
-    /// `offered`, `denied` (linked with nothing behind it but what is granted) or `not offered`.
+    /// `offered`; `fixed` (a clock that stands still at the time of the run), `seeded` (randomness from the run's seed),
+    /// `logged` (output that becomes lines of the log); `granted`, where grants are known that open it; `denied` (linked
+    /// with nothing behind it); or `not offered`.
     pub status: &'static str,
     /// What it opens to the plugin by grants, where these are known.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -162,15 +164,22 @@ fn beyond(engine: &Engine, component: &Component) -> Vec<String> {
 }
 
 fn import_status(name: &str) -> &'static str {
-    const WASI: [&str; 6] =
-        ["wasi:io/", "wasi:clocks/", "wasi:filesystem/", "wasi:random/", "wasi:cli/", "wasi:sockets/"];
+    // The first that fits.
+    const WASI: [(&str, &str); 8] = [
+        ("wasi:io/", "offered"),
+        ("wasi:clocks/", "fixed"),
+        ("wasi:random/", "seeded"),
+        ("wasi:cli/stdout@", "logged"),
+        ("wasi:cli/stderr@", "logged"),
+        ("wasi:cli/", "denied"),
+        ("wasi:filesystem/", "denied"),
+        ("wasi:sockets/", "denied"),
+    ];
     if OFFERED.iter().any(|offered| same_track(name, offered)) {
-        "offered"
-    } else if WASI.iter().any(|prefix| name.starts_with(prefix)) && name.contains("@0.2.") {
-        "denied"
-    } else {
-        "not offered"
+        return "offered";
     }
+    let of_wasi = WASI.iter().find(|(prefix, _)| name.starts_with(prefix) && name.contains("@0.2."));
+    of_wasi.map_or("not offered", |(_, status)| status)
 }
 
 /// Same interface, and a version on the same compatible track (0.1.x).
