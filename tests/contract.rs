@@ -150,7 +150,10 @@ fn describe(resolve: &Resolve, ty: &Type) -> String {
             let cases = variant.cases.iter().map(|found| case(&found.name, &found.ty));
             format!("variant{{{}}}", joined(cases.collect()))
         }
-        other => panic!("no plugin exports {}", other.as_str()),
+        TypeDefKind::Enum(cases) => {
+            format!("enum{{{}}}", joined(cases.cases.iter().map(|case| case.name.clone()).collect()))
+        }
+        other => panic!("the contract uses no {}", other.as_str()),
     }
 }
 
@@ -158,6 +161,47 @@ fn signature(resolve: &Resolve, function: &Function) -> String {
     let params: Vec<String> = function.params.iter().map(|param| describe(resolve, &param.ty)).collect();
     let result = function.result.as_ref().expect("a result");
     format!("func({}) -> {}", params.join(", "), describe(resolve, result))
+}
+
+/// All that a compiled plugin can lean on, a line each: types and functions of interfaces, what worlds export and import.
+fn promises(folder: &Path) -> BTreeSet<String> {
+    let mut resolve = Resolve::default();
+    let (package, _) = resolve.push_dir(folder).expect("the contract parses");
+    let package = &resolve.packages[package];
+    let mut promises = BTreeSet::new();
+    for (name, id) in &package.interfaces {
+        let interface = &resolve.interfaces[*id];
+        for (ty, id) in &interface.types {
+            promises.insert(format!("{name}.{ty}: {}", describe(&resolve, &Type::Id(*id))));
+        }
+        for (function, found) in &interface.functions {
+            let params: Vec<&str> = found.params.iter().map(|param| param.name.as_str()).collect();
+            let result = found.result.as_ref().map(|result| describe(&resolve, result)).unwrap_or_default();
+            let types: Vec<String> = found.params.iter().map(|param| describe(&resolve, &param.ty)).collect();
+            promises.insert(format!("{name}.{function}: ({}: {}) -> {result}", params.join(", "), types.join(", ")));
+        }
+    }
+    for (name, id) in &package.worlds {
+        let world = &resolve.worlds[*id];
+        promises.extend(world.imports.keys().map(|key| format!("{name} imports {}", resolve.name_world_key(key))));
+        // All in one line, since one more is a change too: every plugin of the world would have to export it.
+        let exports: Vec<String> = world.exports.keys().map(|key| resolve.name_world_key(key)).collect();
+        promises.insert(format!("{name} exports {}", exports.join(", ")));
+    }
+    promises
+}
+
+#[test]
+fn what_a_frozen_version_has_is_there_unchanged() {
+    let present = promises(&root().join("wit"));
+    let mut versions = 0;
+    for entry in std::fs::read_dir(root().join("wit/frozen")).expect("frozen versions") {
+        let folder = entry.expect("an entry").path();
+        let gone: Vec<String> = promises(&folder).difference(&present).cloned().collect();
+        assert!(gone.is_empty(), "not as in {}:\n{}", folder.display(), gone.join("\n"));
+        versions += 1;
+    }
+    assert!(versions > 0, "no version is frozen");
 }
 
 /// A component of this world that imports all that it may, and whose functions trap.
