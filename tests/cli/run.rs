@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{MIXED, Redact, golden, mixed_arguments, numbered, plain_run, sql, with_store, words};
+use super::{MIXED, Redact, golden, mixed_arguments, numbered, plain_run, sql, words};
 use crate::harness::{Folder, Ran, guest_arg};
 
 const COUNTS: [&str; 5] = ["read", "stored", "rejected", "dead_lettered", "dropped"];
@@ -219,10 +219,4 @@ fn a_collection_that_another_run_declared_is_closed_to_this_one() {
     words(&folder, retry).exits(3);
     words(&folder, &format!("{retry} --collection edges")).exits(0);
     assert_eq!(sql(&folder, edges), ["edge:b>a", "edge:c>a"]);
-}
-
-#[test]
-fn the_seed_decides_what_plugins_draw() {
-    let folder = with_store();
-    assert_eq!(words(&folder, "runs show --output json").exits(0).json()["seed"], 7);
 }

@@ -85,8 +85,9 @@ const WALL: &str = "package wasi:clocks@0.2.0; interface wall-clock {
     now: func() -> datetime;
 }";
 
-/// Every body becomes 16 letters, drawn from randomness, the clock and the seed of the item.
-fn drawing() -> Vec<u8> {
+/// Every body becomes 16 letters, drawn from the clock, the seed of the item and, if wanted, the randomness of WASI.
+fn drawing(random: bool) -> Vec<u8> {
+    let drawn = if random { "(call $random)" } else { "(i64.const 0)" };
     let letters = "(local.set $a (i32.const 0))
         (loop $more
           (i32.store8 (i32.add (i32.const 4097) (local.get $a))
@@ -104,7 +105,7 @@ fn drawing() -> Vec<u8> {
         each: &format!(
             "(call $now (i32.const 1024))
              (if (i64.ne (i64.load (i32.const 1024)) (i64.div_u (call $now_ms) (i64.const 1000))) (then unreachable))
-             (global.set $n (i64.xor (call $random) (call $seed (i64.load (local.get $item)))))
+             (global.set $n (i64.xor {drawn} (call $seed (i64.load (local.get $item)))))
              {letters} (i32.store8 (i32.const 4113) (i32.const 34))
              (local.set $b (call $alloc (i32.const 0) (i32.const 0) (i32.const 1) (i32.const 18)))
              (memory.copy (local.get $b) (i32.const 4096) (i32.const 18)) {}",
@@ -117,7 +118,7 @@ fn drawing() -> Vec<u8> {
 
 #[test]
 fn the_same_seed_gives_the_same_answers_and_another_seed_others() {
-    let folder = folder(&drawing(), &items(ITEMS, &[]));
+    let folder = folder(&drawing(true), &items(ITEMS, &[]));
     let seeded = |store: &str, seed: &str, lanes: &str| {
         run(&folder, store, &["--plugin", "plugin.wasm", "--seed", seed, "--lanes", lanes]).stored
     };
@@ -127,6 +128,20 @@ fn the_same_seed_gives_the_same_answers_and_another_seed_others() {
     assert_eq!(different.len(), ITEMS, "each item has randomness of its own");
     assert_eq!(seeded("b.db", "1", "4"), wanted);
     assert!(seeded("c.db", "2", "1").values().zip(wanted.values()).all(|(one, other)| one != other));
+    let report = folder.atlas(["runs", "show", "--output", "json", "--store", "c.db"]).run().exits(0).json();
+    assert_eq!(report["seed"], 2);
+}
+
+#[test]
+fn the_seed_of_an_item_is_the_same_however_the_input_is_cut() {
+    let folder = folder(&drawing(false), &items(300, &[]));
+    let cut = |store: &str, size: &str, lanes: &str| {
+        run(&folder, store, &["--plugin", "plugin.wasm", "--seed", "1", "--batch-size", size, "--lanes", lanes]).stored
+    };
+    let wanted = cut("one.db", "1", "1");
+    assert_eq!(wanted.values().collect::<std::collections::BTreeSet<_>>().len(), 300);
+    assert_eq!(cut("seven.db", "7", "4"), wanted);
+    assert_eq!(cut("all.db", "1000", "2"), wanted);
 }
 
 /// Traps at every item for which the context is not that of a run with this clock, deadline and batch size.
