@@ -100,6 +100,37 @@ fn a_job_killed_at_any_moment_and_repeated_comes_out_as_if_it_had_never_been_dis
     assert!(kills >= wanted && (chained > 0 || wanted < 20));
 }
 
+#[test]
+fn jobs_of_other_shapes_killed_and_repeated_come_out_the_same() {
+    let seed = seed(u64::from(std::process::id()));
+    let wanted = number("ATLAS_KILLS", 200) / 10;
+    for (place, job) in (0..).zip([Job::of_tasks(600), Job::of_one_transaction(2000)]) {
+        let events = job.events();
+        let mut random = Random::new(seed, place);
+        let (mut kills, mut rounds) = (0, 0);
+        while kills < wanted {
+            rounds += 1;
+            assert!(rounds <= 10 * wanted, "hardly any process is killed before its end");
+            let folder = Folder::new();
+            let store = folder.at("atlas.db");
+            let lives = random.between(1, 3);
+            for _ in 0..lives {
+                let moment = Moment {
+                    events: random.below(events / lives + 1),
+                    pause: Duration::from_micros(random.below(4000)),
+                };
+                if !killed(&folder, job.arguments(&store), &moment, &mut Told::new()) {
+                    break;
+                }
+                kills += 1;
+                job.is_sound(&folder, &store);
+            }
+            job.comes_out_the_same(&folder, &store);
+        }
+        println!("{kills} kills");
+    }
+}
+
 impl Job {
     /// Events of an undisturbed run.
     fn events(&self) -> u64 {

@@ -9,67 +9,107 @@ mod space;
 mod sweep;
 
 use std::ffi::OsStr;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::harness::{Folder, guest_arg, tickets};
 use crate::library::{letters, rows, sound};
 
-/// A job over tickets through two plugins, and what an undisturbed run of it leaves.
+/// A job, and what an undisturbed run of it leaves.
 struct Job {
     input: PathBuf,
-    rules: String,
-    tidy: String,
-    strategy: &'static str,
-    batch_size: u64,
+    /// All but the input and the store.
+    arguments: Vec<String>,
+    /// Those that it writes.
+    collections: &'static [&'static str],
     wanted: Left,
     _folder: Folder,
 }
 
 /// What is in a store, as far as it must be the same after any disturbance.
-#[derive(Debug, PartialEq)]
+#[derive(Debug, Default, PartialEq)]
 struct Left {
     export: String,
     letters: Vec<(u64, String, Option<Vec<u8>>)>,
 }
 
 impl Left {
-    fn of(store: &Path) -> Self {
-        let export = rows(store, "items").into_iter().map(|(id, body)| format!("{id}\t{body}\n")).collect();
+    fn of(store: &Path, collections: &[&str]) -> Self {
+        let rows = collections.iter().flat_map(|name| rows(store, name).into_iter().map(move |row| (name, row)));
+        let export = rows.map(|(name, (id, body))| format!("{name}\t{id}\t{body}\n")).collect();
         let letters = letters(store).into_iter().map(|letter| (letter.ordinal, letter.code, letter.original));
         Self { export, letters: letters.collect() }
     }
 }
 
 impl Job {
+    /// Tickets through two plugins, with two indexes.
     fn new(count: u64, strategy: &'static str, batch_size: u64) -> Self {
+        let (rules, tidy) = (guest_arg("ticket-rules"), guest_arg("ticket-tidy"));
+        let arguments = format!(
+            "--id id --index status --index slug --validator {rules} --plugin {tidy} --strategy {strategy} --batch-size {batch_size}"
+        );
+        let job = Self::of("tickets.ndjson", &tickets(count, 5), &arguments, &["items"]);
+        assert_eq!(job.wanted.export.lines().count() + job.wanted.letters.len(), count as usize);
+        job
+    }
+
+    /// Tasks, some of them wrong, and later changes of them, compressed, through plugins that read the store and write edges
+    /// into another collection.
+    fn of_tasks(count: u64) -> Self {
+        let (links, enrich) = (guest_arg("task-links"), guest_arg("task-enrich"));
+        let arguments = format!(
+            "--id path --into tasks --collection edges --index parent=/parentPath --validator {links} --plugin {enrich} --plugin-config edges=edges --batch-size 20"
+        );
+        let row = |n: u64| match n % 50 {
+            0 => format!(r#"{{"path":"r{n}","name":"root {n}","type":"MILESTONE"}}"#),
+            7 => format!(r#"{{"path":"r{}/t{n}","name":"task","dependencies":["nobody"]}}"#, n - 7),
+            40..50 => {
+                format!(r#"{{"op":"update","path":"r{}/t{}","set":{{"name":"again {n}"}}}}"#, n / 50 * 50, n - 30)
+            }
+            _ => {
+                let root = n / 50 * 50;
+                format!(
+                    r#"{{"path":"r{root}/t{n}","name":"task {n}","parentPath":"r{root}","dependencies":["r{root}"]}}"#
+                )
+            }
+        };
+        let text: String = (0..count).map(|n| row(n) + "\n").collect();
+        let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        packed.write_all(text.as_bytes()).expect("memory");
+        let job = Self::of("tasks.ndjson.gz", &packed.finish().expect("memory"), &arguments, &["tasks", "edges"]);
+        assert!(job.wanted.letters.len() as u64 == count / 50 && job.wanted.export.contains("edges\tedge:"));
+        job
+    }
+
+    /// The rows of a table, all in one transaction.
+    fn of_one_transaction(count: u64) -> Self {
+        let text: String = (0..count).map(|n| format!("{n},\"name, {n}\"\n")).collect();
+        let arguments = format!("--id id --index name --atomic run --batch-size 50 --plugin {}", guest_arg("identity"));
+        Self::of("rows.csv", format!("id,name\n{text}").as_bytes(), &arguments, &["items"])
+    }
+
+    fn of(input: &str, bytes: &[u8], arguments: &str, collections: &'static [&'static str]) -> Self {
         let folder = Folder::new();
         let mut job = Self {
-            input: folder.write("tickets.ndjson", tickets(count, 5)),
-            rules: guest_arg("ticket-rules"),
-            tidy: guest_arg("ticket-tidy"),
-            strategy,
-            batch_size,
-            wanted: Left { export: String::new(), letters: Vec::new() },
+            input: folder.write(input, bytes),
+            arguments: arguments.split(' ').map(str::to_owned).collect(),
+            collections,
+            wanted: Left::default(),
             _folder: folder,
         };
         let quiet = Folder::new();
         job.finish(&quiet, &quiet.at("atlas.db"));
-        job.wanted = Left::of(&quiet.at("atlas.db"));
-        assert_eq!(job.wanted.export.lines().count() + job.wanted.letters.len(), count as usize);
+        job.wanted = Left::of(&quiet.at("atlas.db"), collections);
         job
     }
 
     /// The command, always the same for one store.
     fn arguments(&self, store: &Path) -> Vec<String> {
         let (input, store) = (self.input.to_str().expect("UTF-8"), store.to_str().expect("UTF-8"));
-        let size = self.batch_size.to_string();
-        let list = [
-            "--quiet", "run", "--input", input, "--id", "id", "--store", store, "--index", "status", "--index", "slug",
-        ];
-        let plan =
-            ["--validator", &self.rules, "--plugin", &self.tidy, "--strategy", self.strategy, "--batch-size", &size];
-        list.into_iter().chain(plan).map(str::to_owned).collect()
+        let list = ["--quiet", "run", "--input", input, "--store", store];
+        list.into_iter().map(str::to_owned).chain(self.arguments.iter().cloned()).collect()
     }
 
     /// Runs the command to its end, undisturbed.
@@ -104,7 +144,7 @@ impl Job {
     #[track_caller]
     fn comes_out_the_same(&self, folder: &Folder, store: &Path) {
         self.finish(folder, store);
-        let left = Left::of(store);
+        let left = Left::of(store, self.collections);
         assert!(left.export == self.wanted.export, "the export differs from that of an undisturbed run");
         assert_eq!(left.letters, self.wanted.letters);
         sound(store);
