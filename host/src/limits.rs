@@ -146,6 +146,8 @@ pub const TYPE_TEXT_BYTES_MAX: usize = 4 << 10;
 pub const COMPILE_TIME_MAX: Duration = Duration::from_secs(120);
 /// Address space of the process that compiles a plugin, in bytes.
 pub const COMPILE_MEMORY_BYTES_MAX: u64 = 2 << 30;
+/// Threads of that process: the stack of each takes address space.
+pub const COMPILE_THREADS_MAX: usize = 8;
 /// Plugins of one run (operations and validators together).
 pub const PLUGINS_MAX: usize = 16;
 

@@ -7,7 +7,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use super::{numbered, plain_run, sql, words};
-use crate::harness::{Folder, Ran, guest_arg};
+use crate::harness::{Atlas, Folder, Ran, guest_arg};
 
 /// A run that is under way, with its events on stdout.
 pub struct Running {
@@ -17,7 +17,12 @@ pub struct Running {
 
 impl Running {
     pub fn start(folder: &Folder, line: &str) -> Self {
-        let mut child = folder.atlas(line.split_whitespace().chain(["--events", "-"])).start();
+        Self::of(folder.atlas(line.split_whitespace().chain(["--events", "-"])))
+    }
+
+    /// One that this command starts.
+    pub fn of(command: Atlas) -> Self {
+        let mut child = command.start();
         let events = BufReader::new(child.stdout.take().expect("a pipe")).lines();
         Self { child, events }
     }

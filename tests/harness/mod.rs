@@ -45,7 +45,16 @@ impl Folder {
 
     /// The command, at work in this folder.
     pub fn atlas<S: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = S>) -> Atlas {
-        let mut command = Command::new(binary());
+        self.atlas_by(binary(), arguments)
+    }
+
+    /// As [`Folder::atlas`], by this program.
+    pub fn atlas_by<S: AsRef<OsStr>>(
+        &self,
+        program: impl AsRef<OsStr>,
+        arguments: impl IntoIterator<Item = S>,
+    ) -> Atlas {
+        let mut command = Command::new(program);
         command.args(arguments).current_dir(self.path()).env_clear().env("ATLAS_CACHE_DIR", cache());
         Atlas { command, input: Vec::new() }
     }

@@ -4,6 +4,7 @@ mod answers;
 mod bounds;
 mod cache;
 mod calls;
+mod compiling;
 mod component;
 mod demands;
 mod reads;

@@ -31,7 +31,12 @@ pub fn host(args: &JobArgs) -> Result<Host> {
 
 /// This executable, called for itself; in the process where it cannot be found.
 pub fn compiler() -> Compiler {
-    std::env::current_exe().map_or(Compiler::InProcess, Compiler::Child)
+    // On Linux this leads to the program that is at work, whatever lies at its path by then.
+    let at_work = Path::new("/proc/self/exe");
+    match at_work.exists() {
+        true => Compiler::Child(at_work.to_owned()),
+        false => std::env::current_exe().map_or(Compiler::InProcess, Compiler::Child),
+    }
 }
 
 /// Lanes without a setting, at the most.

@@ -4,11 +4,13 @@
 //! its own that can be killed. An embedding program, whose executable is not ours, compiles in its own process.
 
 use std::io::{Read, Write};
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use rustix::process::{Resource, Rlimit, Signal, getrlimit, setrlimit};
 use wasmtime::component::Component;
 
 use super::cache::{Cache, load_artefact};
@@ -34,6 +36,8 @@ pub const COMPILE_VERB: &str = "compile-component";
 const BESIDE: &str = "beside";
 /// How far it gives way.
 const BESIDE_NICE: i32 = 10;
+/// Arenas of its allocator. Each takes address space beforehand, which is bounded.
+const ARENAS: &str = "2";
 
 /// The component, from the cache or compiled now. Says whether the cache had it. With `stop` it is compiled beside a run that
 /// goes on, and given up when that is set.
@@ -72,31 +76,54 @@ fn refused(file: &str, why: &str) -> Error {
         .hint("check it with `wasm-tools validate`; it must be a complete component")
 }
 
+/// The process that compiles was hindered: what became of the plugin nobody knows.
+fn given_up(file: &str, why: &str, hint: &str) -> Error {
+    Error::new(Code::Internal, format!("{file} is not compiled: {why}")).hint(hint)
+}
+
 fn in_child(
     engine: &PluginEngine,
-    executable: &PathBuf,
+    executable: &Path,
     bytes: &[u8],
     file: &str,
     stop: Option<&AtomicBool>,
 ) -> Result<Vec<u8>> {
-    let start = |why: std::io::Error| refused(file, &format!("the compiling process cannot be started: {why}"));
-    let mut child = Command::new(executable)
+    let mut command = Command::new(executable);
+    command
         .arg(COMPILE_VERB)
         .arg(if engine.pooled() { "full" } else { "limited" })
         .arg(engine.memory_bytes_max().to_string())
-        .args(stop.map(|_| BESIDE))
+        .args(stop.map(|_| BESIDE));
+    answer_of(command, bytes, file, stop)
+}
+
+/// What the process makes of these bytes.
+fn answer_of(mut command: Command, bytes: &[u8], file: &str, stop: Option<&AtomicBool>) -> Result<Vec<u8>> {
+    let program = command.get_program().to_string_lossy().into_owned();
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(limits::COMPILE_THREADS_MAX);
+    let mut child = command
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .env_clear()
+        .env("RAYON_NUM_THREADS", threads.to_string())
+        .env("MALLOC_ARENA_MAX", ARENAS)
+        // A terminal sends its signals to the host, which decides what becomes of this one.
+        .process_group(0)
         .spawn()
-        .map_err(start)?;
+        .map_err(|why| {
+            given_up(
+                file,
+                &format!("the compiling process, {program}, cannot be started: {why}"),
+                "see that it is there, and that the limit of processes (`ulimit -u`) leaves room",
+            )
+        })?;
     let (Some(mut stdin), Some(mut stdout), Some(mut stderr)) =
         (child.stdin.take(), child.stdout.take(), child.stderr.take())
     else {
         return Err(refused(file, "the compiling process has no pipes"));
     };
-    let (artefact, talk) = std::thread::scope(|scope| {
+    let (artefact, talk, waited) = std::thread::scope(|scope| {
         scope.spawn(move || {
             // A child that ended early has closed the pipe; its exit status tells the reason.
             let _ = stdin.write_all(bytes);
@@ -110,58 +137,139 @@ fn in_child(
             let _ = stderr.by_ref().take(64 << 10).read_to_string(&mut text);
             text
         });
-        let late = !wait_until(&mut child, limits::COMPILE_TIME_MAX, stop);
-        if late {
+        let waited = wait_until(&mut child, limits::COMPILE_TIME_MAX, stop);
+        if waited.is_err() {
             let _ = child.kill();
         }
         let talk = talk.join().unwrap_or_default();
         let artefact = out.join().ok().and_then(|read| read.ok()).unwrap_or_default();
-        (artefact, if late { format!("took longer than {} s", limits::COMPILE_TIME_MAX.as_secs()) } else { talk })
+        (artefact, talk, waited)
     });
-    match child.wait() {
-        Ok(status) if status.success() => Ok(artefact),
-        Ok(status) if talk.trim().is_empty() => Err(refused(
+    let status = child.wait().map_err(|error| refused(file, &error.to_string()))?;
+    match waited {
+        Err(CutShort::Late) => {
+            Err(refused(file, &format!("took longer than {} s", limits::COMPILE_TIME_MAX.as_secs())))
+        }
+        Err(CutShort::Stopped) => Err(given_up(file, "nobody waits for it any longer", "try it again")),
+        Ok(()) if status.success() => Ok(artefact),
+        Ok(()) if from_outside(status) => Err(given_up(
+            file,
+            &format!("the compiling process was ended by {status}"),
+            "try it again; where the machine ran out of memory, leave it more",
+        )),
+        Ok(()) if talk.trim().is_empty() => Err(refused(
             file,
             &format!(
                 "the compiling process ended with {status}; it may use {} MiB",
                 limits::COMPILE_MEMORY_BYTES_MAX >> 20
             ),
         )),
-        Ok(_) => Err(refused(file, talk.trim())),
-        Err(error) => Err(refused(file, &error.to_string())),
+        Ok(()) => Err(refused(file, talk.trim())),
     }
 }
 
-/// True if the child ended in time, and before `stop` was set.
-fn wait_until(child: &mut Child, limit: Duration, stop: Option<&AtomicBool>) -> bool {
+/// True where somebody else ended the process: what it runs into by itself ends it by other signals.
+fn from_outside(status: ExitStatus) -> bool {
+    let sent = [Signal::HUP, Signal::INT, Signal::QUIT, Signal::KILL, Signal::TERM];
+    sent.iter().any(|signal| status.signal() == Some(signal.as_raw()))
+}
+
+/// Why a child is not waited for until it ends.
+enum CutShort {
+    Late,
+    Stopped,
+}
+
+/// Errors: the time was over before the child had ended, or `stop` was set.
+fn wait_until(child: &mut Child, limit: Duration, stop: Option<&AtomicBool>) -> Result<(), CutShort> {
     let begin = Instant::now();
     let mut pause = Duration::from_millis(1);
-    while begin.elapsed() < limit && !stop.is_some_and(|stop| stop.load(Ordering::Relaxed)) {
+    loop {
         match child.try_wait() {
-            Ok(Some(_)) | Err(_) => return true,
+            Ok(Some(_)) | Err(_) => return Ok(()),
+            Ok(None) if stop.is_some_and(|stop| stop.load(Ordering::Relaxed)) => return Err(CutShort::Stopped),
+            Ok(None) if begin.elapsed() >= limit => return Err(CutShort::Late),
             Ok(None) => std::thread::sleep(pause),
         }
         pause = (pause * 2).min(Duration::from_millis(20));
     }
-    false
 }
 
 /// The compiling process: bytes from stdin, artefact to stdout. `arguments` are those that [`Compiler::Child`] passes.
 ///
 /// Errors: a message for stderr; the process then ends with 4.
 pub fn compile_from_stdin(arguments: &[String]) -> Result<(), String> {
-    use rustix::process::{Resource, Rlimit, setrlimit};
     let [layout, memory, beside @ ..] = arguments else { return Err("wrong arguments".into()) };
+    // Once the host is gone nobody waits for the answer, and nobody looks at the time.
+    #[cfg(target_os = "linux")]
+    rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).map_err(|error| error.to_string())?;
     if beside.iter().any(|word| word == BESIDE) {
         // Where the system does not allow it, the run is slowed down a little more.
         let _ = rustix::process::nice(BESIDE_NICE);
     }
     let memory_bytes_max: usize = memory.parse().map_err(|_| "wrong arguments".to_owned())?;
-    let bound = Some(limits::COMPILE_MEMORY_BYTES_MAX);
-    setrlimit(Resource::As, Rlimit { current: bound, maximum: bound }).map_err(|error| error.to_string())?;
+    bound(Resource::As, limits::COMPILE_MEMORY_BYTES_MAX)?;
+    // As much as all threads together can have in the time that the host waits.
+    bound(Resource::Cpu, limits::COMPILE_TIME_MAX.as_secs() * limits::COMPILE_THREADS_MAX as u64)?;
     let engine = compiling_engine(layout == "limited", memory_bytes_max).map_err(|error| error.to_string())?;
     let mut bytes = Vec::new();
     std::io::stdin().take(limits::PLUGIN_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
     let artefact = engine.precompile_component(&bytes).map_err(|error| format!("{error:#}"))?;
     std::io::stdout().write_all(&artefact).map_err(|error| error.to_string())
+}
+
+/// Gives this process no more than `most`; where it has less, that stays.
+fn bound(resource: Resource, most: u64) -> Result<(), String> {
+    let bound = Some(getrlimit(resource).maximum.map_or(most, |allowed| allowed.min(most)));
+    setrlimit(resource, Rlimit { current: bound, maximum: bound }).map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What comes of a process that does this.
+    fn answer(script: &str, stop: Option<&AtomicBool>) -> Result<Vec<u8>> {
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", script]);
+        answer_of(command, b"bytes", "x.wasm", stop)
+    }
+
+    #[test]
+    fn the_process_has_few_threads_and_arenas_and_is_in_no_group_of_the_terminal() {
+        let script = "read -r pid name state parent group rest < /proc/$$/stat
+            echo \"$RAYON_NUM_THREADS $MALLOC_ARENA_MAX $((pid - group))\"";
+        let said = String::from_utf8(answer(script, None).unwrap()).unwrap();
+        let numbers: Vec<usize> = said.split_whitespace().map(|word| word.parse().unwrap()).collect();
+        let [threads, arenas, distance] = numbers[..] else { panic!("{said}") };
+        assert!((1..=limits::COMPILE_THREADS_MAX).contains(&threads), "{threads} threads");
+        assert_eq!((arenas, distance), (2, 0));
+    }
+
+    #[test]
+    fn what_hinders_the_process_says_nothing_of_the_plugin() {
+        for signal in ["TERM", "KILL"] {
+            let error = answer(&format!("kill -{signal} $$"), None).unwrap_err();
+            assert_eq!(error.code(), Code::Internal, "{error}");
+            assert!(error.to_string().starts_with("x.wasm is not compiled: ") && error.to_string().contains(signal));
+        }
+        let stopped = answer("exec sleep 60", Some(&AtomicBool::new(true))).unwrap_err();
+        assert_eq!(stopped.code(), Code::Internal, "{stopped}");
+        let nobody = answer_of(Command::new("/nowhere/atlas-host"), b"", "x.wasm", None).unwrap_err();
+        assert_eq!(nobody.code(), Code::Internal, "{nobody}");
+        assert!(nobody.to_string().contains("/nowhere/atlas-host, cannot be started"), "{nobody}");
+        assert!(nobody.hint_text().contains("ulimit -u"), "{}", nobody.hint_text());
+    }
+
+    #[test]
+    fn what_the_process_runs_into_is_the_plugins_own() {
+        for (script, why) in [
+            ("ulimit -c 0; kill -ABRT $$", "it may use 2048 MiB"),
+            ("echo a type is missing >&2; exit 4", "x.wasm does not compile: a type is missing"),
+        ] {
+            let error = answer(script, None).unwrap_err();
+            assert_eq!(error.code(), Code::PluginCompile, "{error}");
+            assert!(error.to_string().contains(why), "{error}");
+        }
+    }
 }

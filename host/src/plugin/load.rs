@@ -49,7 +49,8 @@ impl PluginLoader {
 
     /// Reads and compiles a file.
     ///
-    /// Errors: GUEST_10011 (unreadable, or no component), GUEST_10013 (too large, or does not compile).
+    /// Errors: GUEST_10011 (unreadable, or no component), GUEST_10013 (too large, or does not compile), OPERATION_5003 (the
+    /// process that compiles cannot be started, or somebody has ended it).
     pub fn load(&self, path: &Path) -> Result<Plugin> {
         self.load_bytes(read(path)?, &path.display().to_string())
     }
