@@ -1,6 +1,10 @@
 //! `run --watch-input`: a process that stays up and reads what comes into a folder.
 
-use rustix::process::Signal;
+use std::fs::File;
+use std::os::unix::process::ExitStatusExt;
+
+use rustix::fs::{CWD, Mode, mkfifoat};
+use rustix::process::{Pid, Signal, kill_process};
 
 use super::sharing::Running;
 use super::{numbered, sql, words};
@@ -80,6 +84,20 @@ fn a_file_that_was_replaced_in_the_middle_of_its_run_costs_itself() {
         .says("error[CONFIG_3001]: the first 20 records of in/b.ndjson are not those that run 2 has processed")
         .says("in/c.ndjson: run 3 succeeded, 10 read, 10 stored");
     assert_eq!(sql(&folder, "SELECT count(*) FROM items"), ["10"]);
+}
+
+#[test]
+fn a_signal_ends_the_process_at_once_while_its_plugins_are_loaded() {
+    let folder = folder();
+    let plugin = folder.at("op.wasm");
+    mkfifoat(CWD, &plugin, Mode::RUSR | Mode::WUSR).expect("a pipe");
+    let mut child = folder.atlas(format!("{WATCH} --plugin op.wasm").split(' ')).start();
+    // It opens once it is read from.
+    let writer = File::options().write(true).open(&plugin).expect("the plugin is being read");
+    kill_process(Pid::from_child(&child), Signal::TERM).expect("the process can be told");
+    drop(writer);
+    let status = child.wait().expect("it ends");
+    assert_eq!(status.signal(), Some(Signal::TERM.as_raw()), "{status}");
 }
 
 #[test]

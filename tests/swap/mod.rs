@@ -7,6 +7,7 @@ mod handing_on;
 mod killed;
 mod pipelines;
 mod soak;
+mod stopping;
 mod watching;
 
 use std::collections::{BTreeMap, VecDeque};

@@ -32,9 +32,10 @@ pub fn run(folder: &Path, mut args: RunArgs, told: (&Layers, Talk), printer: &mu
     // Whoever stays up is expected to take what is new.
     args.watch = !plan::watched(&args.job, told.0)?.is_empty();
     let host = plan::host(&args.job)?;
+    // A signal ends the process at once meanwhile: nothing has begun.
+    let runs = Runs::load(args, told, &host)?;
     let control = Control::default();
     let watch = Watch::start(control.clone());
-    let runs = Runs::load(args, told, &host)?;
     let args = &runs.args;
     if !told.1.quiet {
         print::talk(&format!("Waiting for files in {}. A signal ends this.", folder.display()));

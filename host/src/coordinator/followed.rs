@@ -11,7 +11,7 @@ use super::resume::{self, Identity};
 use super::start::{filling, named};
 use super::swap::SwapSource;
 use super::writer::WriterService;
-use crate::error::{Error, Result};
+use crate::error::{Code, Error, Result};
 use crate::model::{Digest, Name, RunNumber, RunStatus};
 use crate::plugin::{Plugin, Role, Slot};
 use crate::processor::ProcessorKind;
@@ -132,7 +132,10 @@ fn is_judged(steps: &[SwapRow], holds: Digest) -> bool {
         // The file never changed: it holds what the run began with.
         None => (steps.first().and_then(|step| step.old_digest), steps),
     };
+    // What hindered the host says nothing of the plugin.
+    let of_the_host = |step: &SwapRow| step.code.as_deref() == Some(Code::Internal.as_str());
     let against = |step: &SwapRow| match step.step.as_str() {
+        "refused" if of_the_host(step) => false,
         "refused" | "put-back" => step.new_digest == holds,
         "took-effect" => step.old_digest == Some(holds),
         _ => false,
@@ -180,6 +183,11 @@ mod tests {
         let back = [refused[0], ("watch", "took-effect", "v1", "v2"), ("watch", "put-back", "v1", "v2")];
         assert!(judged(&back, "v2"));
         assert!(judged(&back[1..], "v2"), "asked for in the run before");
+        let hindered = SwapRow { code: Some("OPERATION_5003".to_owned()), ..row("watch", "refused", "v1", "v2") };
+        assert!(
+            !is_judged(&[row("watch", "requested", "v1", "v2"), hindered], digest("v2")),
+            "nobody has looked at it"
+        );
         let by_command = [("command", "requested", "v1", "v2"), ("command", "took-effect", "v1", "v2")];
         assert!(judged(&by_command, "v1"), "the file stayed as it is");
     }

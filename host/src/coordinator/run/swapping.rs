@@ -358,6 +358,12 @@ impl Run<'_> {
             }
             (What::Refused { refused, figures }, Some(meta)) => {
                 self.swapper.take(number);
+                if self.stop_begun.is_some() {
+                    // What a stop may have cut short is no judgement: whoever goes on tries it again.
+                    let reason = format!("the run is being stopped: {}", refused.reason);
+                    self.tell_swap(Step::Skipped, &meta, Words { figures, ..Words::of(reason) });
+                    return;
+                }
                 self.tell_swap(Step::Refused, &meta, Words::refused(refused, figures));
             }
             (What::Tried { slot, figures, reason }, Some(meta)) => {
