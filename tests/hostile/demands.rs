@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::component::Module;
 use super::{ITEMS, faults_cost_only_their_items, items, run, text};
 use crate::harness::{Folder, guest_arg};
 
@@ -118,6 +119,34 @@ fn a_flood_of_log_lines_is_cut_and_counted() {
         .collect();
     assert_eq!(dropped.len(), 1, "{dropped:?}");
     assert_eq!((&dropped[0]["lines"], &dropped[0]["slot"]), (&100.into(), &"faulty".into()));
+}
+
+/// A sandbox that saw a fault is never used again, so that an item which traps costs some starts.
+#[test]
+fn lines_of_sandboxes_that_start_over_and_over_count_in_their_batch() {
+    let fields = r#"(data (i32.const 4096) "at the start")
+        (func (export "_initialize") (local $n i32)
+          (loop $more
+            (call $log (i32.const 4) (i32.const 4096) (i32.const 12))
+            (local.set $n (i32.add (local.get $n) (i32.const 1)))
+            (br_if $more (i32.lt_u (local.get $n) (i32.const 150)))))"#;
+    let imports = r#"(import "atlas:batch/log@0.1.0" "write" (func $log (param i32 i32 i32)))"#;
+    let plugin = Module { imports, fields, each: "unreachable", ..Module::default() }.component();
+    let folder = super::folder(&plugin, &items(20, &[]));
+    let run = "run --input items.ndjson --id id --plugin plugin.wasm --events events.ndjson --batch-size 20 --lanes 1 \
+               --strategy sequential";
+    let ran = folder.atlas(run.split_whitespace()).run().exits(3);
+    let lines: Vec<&str> = ran.stderr.lines().filter(|line| line.contains("at the start")).collect();
+    let of_batch = lines.iter().filter(|line| line.contains("batch=0")).count();
+    assert_eq!((lines.len(), of_batch), (200, 100), "the probe has a budget, and the batch: {}", ran.stderr);
+    let events = folder.read("events.ndjson");
+    let dropped: Vec<serde_json::Value> = events
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("JSON"))
+        .filter(|event: &serde_json::Value| event["event"] == "log-dropped")
+        .collect();
+    let lines = dropped.iter().map(|event| event["lines"].as_u64().expect("a count")).collect::<Vec<_>>();
+    assert!(matches!(lines[..], [lines] if lines > 150 && lines % 150 == 50), "{dropped:?}");
 }
 
 #[test]

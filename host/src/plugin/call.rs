@@ -30,7 +30,7 @@ pub struct Call {
 }
 
 impl Call {
-    /// A call outside of any batch: starting a sandbox.
+    /// A call outside of any batch: probing a plugin.
     pub(super) fn idle() -> Self {
         Self {
             run: Arc::from(""),

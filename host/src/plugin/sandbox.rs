@@ -183,7 +183,7 @@ impl LogSink {
         if !place.budget.admit(cut.len()) {
             return;
         }
-        // While a sandbox starts there is no run and no batch to name.
+        // While a plugin is probed there is no run and no batch to name.
         let in_run = !place.run.is_empty();
         let (run, batch) = (in_run.then_some(&*place.run), in_run.then_some(place.batch));
         let (slot, message) = (place.slot.as_str(), printable(cut));
@@ -211,16 +211,17 @@ pub struct Sandbox {
 }
 
 impl Sandbox {
-    /// Instantiates the plugin within `deadline`.
+    /// Instantiates the plugin within the deadline of this call, whose budget its lines count in. It is told nothing of the
+    /// call itself: what it keeps of its start serves other calls too.
     ///
     /// Errors: a fault with GUEST_10010, or with the bound that was hit. Where the pool is full, another try takes another store:
     /// this one keeps what it got of the pool until it is dropped.
-    pub(super) fn start(setup: &SandboxSetup, runtime: &CallRuntime, deadline: Duration) -> Result<Self, Fault> {
+    pub(super) fn start(setup: &SandboxSetup, runtime: &CallRuntime, call: &Call) -> Result<Self, Fault> {
+        let deadline = call.deadline;
         let counted = setup.census.enter();
         let (seed, clock) = (wasi::Seed::default(), wasi::Clock::default());
         let sink = Arc::new(LogSink::default());
-        let idle = Call::idle();
-        sink.place(&setup.slot, &idle);
+        sink.place(&setup.slot, call);
         let wasi = wasi::context(&setup.grants, &setup.hosts, &clock, &seed, &sink)
             .map_err(|why| Fault::new(Code::GuestStart, why))?;
         let mut table = ResourceTable::new();
@@ -236,7 +237,7 @@ impl Sandbox {
             },
             config: Arc::clone(&setup.config),
             sink,
-            call: idle,
+            call: Call::idle(),
             lookup: None,
             readable: setup.grants.collections.as_slice().into(),
             host_calls: 0,

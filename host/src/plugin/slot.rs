@@ -136,7 +136,8 @@ impl Slot {
         let runtime = CallRuntime::new()
             .map_err(|error| Error::new(Code::GuestStart, format!("no timers for plugins: {error}")))?;
         let room = plugin.engine().room().clone();
-        let start = || Sandbox::start(&setup, &runtime, settings.deadline);
+        let call = Call { deadline: settings.deadline, ..Call::idle() };
+        let start = || Sandbox::start(&setup, &runtime, &call);
         let probe = room.find(None, settings.deadline, start).map_err(|fault| {
             let text = format!("plugin {} in slot {name} cannot be started: {}", plugin.file(), fault.message);
             let error = Error::new(Code::GuestStart, text);
@@ -290,7 +291,7 @@ impl Slot {
         let result = room.find(own, call.deadline, || {
             let mut sandbox = match own.and_then(Warm::take) {
                 Some(sandbox) => sandbox,
-                None => Sandbox::start(setup, runtime, call.deadline)?,
+                None => Sandbox::start(setup, runtime, call)?,
             };
             let (result, back) = work(&mut sandbox, lookup.take());
             lookup = back;
