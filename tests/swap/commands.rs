@@ -255,6 +255,15 @@ fn bytes_are_verified_and_those_that_nobody_needs_let_go() {
     words(&folder, "plugins verify").exits(5);
     let found = words(&folder, "plugins verify --output json").exits(5).json();
     assert!(found["findings"][0]["message"].as_str().is_some_and(|text| text.contains("have the digest")), "{damage}");
+    // They are not used, and a run with the right file mends them.
+    let digest = atlas_host::model::Digest::of(&stamp("v6"));
+    words(&folder, &format!("plugins export {digest} v6.wasm")).exits(5).says("error[STORAGE_2004]").says("verify`");
+    assert!(!folder.at("v6.wasm").exists());
+    folder.write("work.wasm", stamp("v6"));
+    words(&folder, "run --input in6.ndjson --id id --plugin work.wasm -q --again").exits(0);
+    words(&folder, "plugins verify").exits(0);
+    words(&folder, &format!("plugins export {digest} v6.wasm")).exits(0);
+    assert!(std::fs::read(folder.at("v6.wasm")).expect("a file") == stamp("v6"), "the very bytes");
 }
 
 /// Turns a byte of a kept component over, in the file itself. Says where.

@@ -77,7 +77,8 @@ enum Verb {
     /// Let bytes go that nobody needs
     ///
     /// Kept are those of the newest runs, of every run that did not finish or has open dead letters, of the chains that made
-    /// a row which is still stored, and of the last two plugins of each slot. Digests and names stay.
+    /// a row which is still stored, and, for each collection and slot, of the last two plugins that `plugins rollback` may
+    /// put back. Digests and names stay.
     Gc(gc::GcArgs),
 }
 

@@ -25,12 +25,10 @@ use crate::limits;
 use crate::model::{Name, OnExisting, Phase, Pointer, RunNumber};
 use crate::plugin::Role;
 use crate::source::{Format, ListSource, MissingId, id_at};
-use crate::store::{DeadLetter, LetterFilter, LetterState, Reader, RunPlugin, RunRow};
+use crate::store::{DeadLetter, LetterFilter, LetterState, RETRIED, Reader, RunPlugin, RunRow};
 
 /// Letters fetched at a time.
 const PAGE: usize = 500;
-/// The name of what a retry reads, before the number of the run that the letters are of.
-const INPUT: &str = "dead letters of run ";
 
 /// Try dead letters again, through the run's own plugins or through those given
 ///
@@ -166,7 +164,7 @@ fn by_run(reader: &Reader, filter: &LetterFilter) -> Result<Vec<(RunRow, Vec<i64
 /// True if that run tried dead letters again.
 pub fn is_retry(row: &RunRow) -> bool {
     let inputs: Vec<serde_json::Value> = serde_json::from_str(&row.inputs_json).unwrap_or_default();
-    inputs.iter().any(|input| input["path"].as_str().is_some_and(|path| path.starts_with(INPUT)))
+    inputs.iter().any(|input| input["path"].as_str().is_some_and(|path| path.starts_with(RETRIED)))
 }
 
 /// A setting that the run had.
@@ -211,7 +209,7 @@ fn retry_job(args: &RetryArgs, layers: &Layers, row: &RunRow, ids: Vec<i64>, sto
         ids: ids.iter().copied().collect(),
         page: Vec::new().into_iter(),
     };
-    let source = ListSource::raw(format!("{INPUT}{}", row.run), letters);
+    let source = ListSource::raw(format!("{RETRIED}{}", row.run), letters);
     job.input = Input::Source { source: Box::new(source), resumable: None };
     job.dead_letters = Some(ids.into());
     Ok(job)

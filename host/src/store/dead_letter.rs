@@ -8,6 +8,9 @@ use super::history::parsed;
 use crate::error::{Code, Error, Result};
 use crate::model::{Digest, Fate, Name, Phase, Problem, RecordKind, Refusal, RunNumber, now_ms};
 
+/// The name of what a run reads that tries dead letters again, before the number of the run that they are of.
+pub const RETRIED: &str = "dead letters of run ";
+
 /// What has become of a dead letter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LetterState {

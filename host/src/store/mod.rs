@@ -30,7 +30,7 @@ mod write;
 mod writer;
 
 pub use connection::{Durability, StoreOptions};
-pub use dead_letter::{DeadLetter, LetterFilter, LetterState};
+pub use dead_letter::{DeadLetter, LetterFilter, LetterState, RETRIED};
 pub(crate) use face::Store;
 pub use face::{
     BatchWrite, ChainWrite, IndexKey, Lookup, PlanRow, PluginRow, Receipt, Row, RunEnd, RunHandle, RunStart, SwapRow,

@@ -5,10 +5,11 @@ use std::collections::HashSet;
 use rusqlite::{Connection, OptionalExtension};
 
 use super::catalog::quoted;
+use super::dead_letter::RETRIED;
 use super::face::PluginRow;
 use super::failure::{OrFail, int, uint};
 use super::history::parsed;
-use crate::error::Result;
+use crate::error::{Code, Error, Result};
 use crate::model::{BatchNumber, Digest, Name, RunNumber};
 
 /// A plugin of a run, with the batch from which on it filled its slot.
@@ -36,8 +37,10 @@ pub(super) fn add(
         let digest = plugin.digest.map(|d| d.to_string());
         if let Some(digest) = &digest {
             conn.execute(
+                // What was let go, or is damaged, is there again.
                 "INSERT INTO atlas_plugins (digest, name, bytes, first_seen_ms) VALUES (?1, ?2, ?3, ?4)
-                 ON CONFLICT (digest) DO UPDATE SET bytes = coalesce(bytes, excluded.bytes) WHERE bytes IS NULL",
+                 ON CONFLICT (digest) DO UPDATE SET bytes = excluded.bytes
+                 WHERE excluded.bytes IS NOT NULL AND bytes IS NOT excluded.bytes",
                 (digest, &plugin.name, plugin.bytes.as_deref(), seen_ms),
             )
             .or_fail(conn, doing)?;
@@ -77,11 +80,22 @@ pub(super) fn of_run(conn: &Connection, run: RunNumber) -> Result<Vec<RunPlugin>
 }
 
 /// The bytes of a plugin, if they were kept.
+///
+/// Errors: STORAGE_2004 if they are other ones by now.
 pub(super) fn bytes(conn: &Connection, digest: &Digest) -> Result<Option<Vec<u8>>> {
-    conn.prepare_cached("SELECT bytes FROM atlas_plugins WHERE digest = ?1")
+    let found: Option<Vec<u8>> = conn
+        .prepare_cached("SELECT bytes FROM atlas_plugins WHERE digest = ?1")
         .and_then(|mut s| s.query_row([digest.to_string()], |row| row.get(0)).optional())
         .map(Option::flatten)
-        .or_fail(conn, "read a plugin")
+        .or_fail(conn, "read a plugin")?;
+    match found {
+        Some(bytes) if Digest::of(&bytes) != *digest => {
+            let message = format!("the bytes of {digest} are not those that were kept");
+            Err(Error::new(Code::StorageGeneral, message)
+                .hint("see `atlas-host plugins verify`; a new run with the plugin's file keeps them again"))
+        }
+        found => Ok(found),
+    }
 }
 
 /// The chain that worked on this batch.
@@ -149,31 +163,65 @@ pub(super) fn kept(conn: &Connection) -> Result<Vec<KeptPlugin>> {
         .or_fail(conn, "read the plugins")
 }
 
+const DOING: &str = "find the plugins that are needed";
+
 /// Digests whose bytes somebody may still want: of the newest `runs` runs, of every run that did not finish, of runs with
-/// open dead letters, of the last and the last but one plugin of each slot, and of the chains that made a stored row.
+/// open dead letters, of the chains that made a stored row, and those that a rollback may go back to.
 pub(super) fn needed(conn: &Connection, collections: &[&Name], runs: u64) -> Result<HashSet<Digest>> {
-    let rows: Vec<String> = collections
-        .iter()
-        .map(|name| format!("SELECT batch FROM {} WHERE batch IS NOT NULL", quoted(name)))
-        .chain(["SELECT NULL".to_owned()])
-        .collect();
+    let mut needed: HashSet<Digest> = conn
+        .prepare(
+            "SELECT digest FROM atlas_run_plugins WHERE digest IS NOT NULL AND (
+                 run IN (SELECT id FROM atlas_runs ORDER BY id DESC LIMIT ?1)
+                 OR run IN (SELECT id FROM atlas_runs WHERE status NOT IN ('succeeded', 'partial'))
+                 OR run IN (SELECT run FROM atlas_dead_letters WHERE state = 'open'))",
+        )
+        .and_then(|mut s| s.query_map([int(runs)], |row| parsed(row, 0, Digest::parse))?.collect())
+        .or_fail(conn, DOING)?;
+    needed.extend(last_two(conn)?);
+    for collection in collections {
+        needed.extend(made(conn, collection)?);
+    }
+    Ok(needed)
+}
+
+/// The last and the last but one plugin of each slot in each collection, as a rollback counts them: neither one that was put
+/// back and has not stayed since, nor one that dead letters alone were tried with.
+fn last_two(conn: &Connection) -> Result<Vec<Digest>> {
+    conn.prepare(
+        "WITH ends AS (
+             SELECT r.collection, s.slot, s.new_digest AS digest, s.run, s.step, row_number() OVER (
+                 PARTITION BY r.collection, s.slot, s.new_digest ORDER BY s.run DESC, s.at_ms DESC, s.id DESC) AS place
+             FROM atlas_swaps AS s JOIN atlas_runs AS r ON r.id = s.run WHERE s.step IN ('put-back', 'settled')),
+         versions AS (
+             SELECT r.collection, p.slot, p.digest, max(p.run * 1.0e9 + p.from_batch) AS at
+             FROM atlas_run_plugins AS p JOIN atlas_runs AS r ON r.id = p.run
+             WHERE p.digest IS NOT NULL AND r.inputs NOT LIKE ?1 AND NOT EXISTS (
+                 SELECT 1 FROM ends AS e WHERE e.place = 1 AND e.step = 'put-back' AND e.run >= p.run
+                 AND e.collection = r.collection AND e.slot = p.slot AND e.digest = p.digest)
+             GROUP BY r.collection, p.slot, p.digest)
+         SELECT DISTINCT digest FROM (
+             SELECT digest, row_number() OVER (PARTITION BY collection, slot ORDER BY at DESC) AS place FROM versions)
+         WHERE place <= 2",
+    )
+    .and_then(|mut s| {
+        // As the names of inputs stand in their JSON.
+        let retries = format!("%\"path\":\"{RETRIED}%");
+        s.query_map([retries], |row| parsed(row, 0, Digest::parse))?.collect()
+    })
+    .or_fail(conn, DOING)
+}
+
+/// Plugins of the chains that made the rows of this collection.
+fn made(conn: &Connection, collection: &Name) -> Result<Vec<Digest>> {
     let sql = format!(
-        "WITH made (run, number) AS (SELECT run, number FROM atlas_batches WHERE id IN ({})),
-              versions AS (SELECT slot, digest, max(run * 1.0e9 + from_batch) AS at FROM atlas_run_plugins GROUP BY slot, digest)
-         SELECT digest FROM atlas_run_plugins WHERE digest IS NOT NULL AND (
-             run IN (SELECT id FROM atlas_runs ORDER BY id DESC LIMIT ?1)
-             OR run IN (SELECT id FROM atlas_runs WHERE status NOT IN ('succeeded', 'partial'))
-             OR run IN (SELECT run FROM atlas_dead_letters WHERE state = 'open'))
-         UNION SELECT digest FROM (SELECT digest, row_number() OVER (PARTITION BY slot ORDER BY at DESC) AS place FROM versions)
-             WHERE place <= 2 AND digest IS NOT NULL
-         UNION SELECT p.digest FROM made AS m JOIN atlas_run_plugins AS p ON p.run = m.run AND p.from_batch =
+        "SELECT DISTINCT p.digest FROM atlas_batches AS m JOIN atlas_run_plugins AS p ON p.run = m.run AND p.from_batch =
              (SELECT max(from_batch) FROM atlas_run_plugins AS q WHERE q.run = m.run AND q.from_batch <= m.number)
-             WHERE p.digest IS NOT NULL",
-        rows.join(" UNION ")
+         WHERE m.id IN (SELECT batch FROM {}) AND p.digest IS NOT NULL",
+        quoted(collection)
     );
     conn.prepare(&sql)
-        .and_then(|mut s| s.query_map([int(runs)], |row| parsed(row, 0, Digest::parse))?.collect())
-        .or_fail(conn, "find the plugins that are needed")
+        .and_then(|mut s| s.query_map([], |row| parsed(row, 0, Digest::parse))?.collect())
+        .or_fail(conn, DOING)
 }
 
 /// Lets the bytes of this plugin go; the row stays. Must run inside a transaction.

@@ -173,7 +173,7 @@ impl Reader {
         plugins::of_run(&self.conn, run)
     }
 
-    /// The bytes of a plugin, if they were kept.
+    /// The bytes of a plugin, if they were kept. Errors: STORAGE_2004 if they are other ones by now.
     pub fn plugin_bytes(&self, digest: &Digest) -> Result<Option<Vec<u8>>> {
         plugins::bytes(&self.conn, digest)
     }

@@ -240,7 +240,8 @@ impl Writer {
     }
 
     /// Plugins whose bytes nobody needs: no run of the newest `runs`, none that did not finish or has open dead letters, no
-    /// stored row, and no slot as its last or last but one. With `forget` their bytes are let go; their rows stay.
+    /// stored row, and no slot of a collection as its last or last but one that stayed there. With `forget` their bytes are let
+    /// go; their rows stay.
     pub fn forget_plugins(&mut self, runs: u64, forget: bool) -> Result<Vec<KeptPlugin>> {
         self.within(|w| {
             let collections: Vec<&Name> = w.catalog.names().collect();

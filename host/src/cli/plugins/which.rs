@@ -27,7 +27,7 @@ pub fn kept(reader: &Reader, digits: &str) -> Result<KeptPlugin> {
 
 /// Its bytes.
 ///
-/// Errors: STORAGE_2006 if they were let go.
+/// Errors: STORAGE_2006 if they were let go, STORAGE_2004 if they are other ones by now.
 pub fn bytes(reader: &Reader, digest: &Digest, instead: impl Into<String>) -> Result<Vec<u8>> {
     reader.plugin_bytes(digest)?.ok_or_else(|| {
         Error::new(Code::StoragePrerequisite, format!("the bytes of {digest} were let go")).hint(instead)

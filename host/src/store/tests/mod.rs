@@ -1,6 +1,7 @@
 //! What the store promises, tried on real files. The fixtures are here; one file per subject beside this one.
 
 mod failures;
+mod forgetting;
 mod giving_up;
 mod letters;
 mod log_size;
