@@ -148,6 +148,10 @@ pub const COMPILE_TIME_MAX: Duration = Duration::from_secs(120);
 pub const COMPILE_MEMORY_BYTES_MAX: u64 = 2 << 30;
 /// Threads of that process: the stack of each takes address space.
 pub const COMPILE_THREADS_MAX: usize = 8;
+/// Names that a refusal tells of those that a plugin or an image gives, at the most.
+pub const NAMES_TOLD_MAX: usize = 5;
+/// Bytes that it tells of one of them, or of another text of theirs.
+pub const NAME_TOLD_BYTES_MAX: usize = 100;
 /// Plugins of one run (operations and validators together).
 pub const PLUGINS_MAX: usize = 16;
 

@@ -8,7 +8,7 @@ mod text;
 
 pub use batch::{Batch, Broken, Item, Position, Record, RecordKind};
 pub use figures::{BatchMetrics, ChunkSpan, Counts, PluginMetrics};
-pub use text::{edit_distance, nearest, printable};
+pub use text::{edit_distance, nearest, printable, shortened};
 
 use std::fmt;
 use std::sync::Arc;

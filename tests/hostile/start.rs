@@ -87,6 +87,24 @@ fn an_import_that_the_interface_does_not_have_is_refused() {
 }
 
 #[test]
+fn of_many_names_a_refusal_tells_the_first_and_of_a_long_one_its_beginning() {
+    let long = "x".repeat(5000);
+    let names = |kind: &str, what: &str| -> String {
+        (0..60).map(|n| format!("({kind} \"strange:pack{n}/{long}@1.0.0\" {what})")).collect()
+    };
+    let imports = format!("(component {})", names("import", "(instance)"));
+    let exports = format!("(component (instance $i) {})", names("export", "(instance $i)"));
+    for (text, code, says) in [
+        (imports, "GUEST_10012", "imports what is not offered: strange:pack0/xxx"),
+        (exports, "GUEST_10011", "exports strange:pack0/xxx"),
+    ] {
+        let plugin = wat::parse_str(text).expect("the text is a component");
+        let ran = refused(&plugin, code, &[says, "strange:pack4/", "… and 55 more"], &[]);
+        assert!(!ran.stderr.contains("strange:pack5/") && ran.stderr.len() < 4 << 10, "{}", ran.stderr);
+    }
+}
+
+#[test]
 fn what_is_no_component_is_refused_by_its_kind() {
     let module = wat::parse_str(Module::default().text()).expect("the text is well-formed");
     refused(&module, "GUEST_10011", &["a core module", "hint:"], &[]);
@@ -156,6 +174,30 @@ fn another_contract_is_refused_with_what_was_found_and_wanted() {
     refused(&newer, "GUEST_10011", &["atlas:batch/operation@0.2.0", "atlas:batch/operation@0.1.0"], &[]);
     let patched = of_another_contract("0.1.7", "apply: func(items: list<string>) -> list<u8>;");
     refused(&patched, "GUEST_10011", &["found func(list<string>) -> list<u8>"], &[]);
+    // What came before the first version keeps no promise of it.
+    let draft = of_another_contract("0.1.0-rc.1", "apply: func(items: list<string>) -> list<u8>;");
+    let says = ["does not export atlas:batch/operation@0.1.0,", "exports atlas:batch/operation@0.1.0-rc.1"];
+    refused(&draft, "GUEST_10011", &says, &[]);
+}
+
+#[test]
+fn of_two_versions_the_one_that_would_be_called_is_looked_at() {
+    let mut resolve = Resolve::default();
+    for (version, items) in [("0.1.7", "string"), ("0.1.0", "u8")] {
+        let wit = format!(
+            "package atlas:batch@{version}; interface operation {{ apply: func(items: list<{items}>) -> list<u8>; }}"
+        );
+        resolve.push_str(format!("{version}.wit"), &wit).expect("the WIT is well-formed");
+    }
+    let world =
+        "package test:both; world plugin { export atlas:batch/operation@0.1.7; export atlas:batch/operation@0.1.0; }";
+    let package = resolve.push_str("both.wit", world).expect("the world is well-formed");
+    let text = r#"(module (memory (export "memory") 1)
+        (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) (i32.const 0))
+        (func (export "atlas:batch/operation@0.1.7#apply") (param i32 i32) (result i32) (i32.const 0))
+        (func (export "atlas:batch/operation@0.1.0#apply") (param i32 i32) (result i32) (i32.const 0)))"#;
+    let plugin = wrapped(&resolve, package, text, wit_component::StringEncoding::UTF8);
+    refused(&plugin, "GUEST_10011", &["found func(list<u8>) -> list<u8>"], &[]);
 }
 
 #[test]

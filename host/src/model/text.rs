@@ -17,6 +17,12 @@ pub fn printable(text: &str) -> std::borrow::Cow<'_, str> {
     safe.into()
 }
 
+/// As [`printable`], and no longer than so many bytes of the text; a sign tells where more follows.
+pub fn shortened(text: &str, bytes_max: usize) -> String {
+    let short = &text[..text.floor_char_boundary(bytes_max)];
+    format!("{}{}", printable(short), if short.len() < text.len() { "…" } else { "" })
+}
+
 /// The known name that is nearest to a mistyped one, if one is near (Levenshtein distance up to a third of its length).
 pub fn nearest<'a>(wrong: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let most = (wrong.chars().count() / 3).max(1);

@@ -14,7 +14,7 @@ use super::slot::Role;
 use super::{OPERATION, VALIDATOR};
 use crate::error::{Code, Error, Result};
 use crate::limits;
-use crate::model::printable;
+use crate::model::{printable, shortened};
 
 const PROBLEM: &str = "record{code: string, message: string, pointer: string, details: list<tuple<string, string>>}";
 
@@ -109,11 +109,11 @@ pub fn inspect(engine: &Engine, component: &Component) -> Inspection {
         .collect();
     let mut notes = Vec::new();
     let beyond = beyond(engine, component);
-    if !beyond.is_empty() {
-        notes.push(format!("imports what is not offered: {}", beyond.join(", ")));
+    if let Some(names) = &beyond {
+        notes.push(format!("imports what is not offered: {names}"));
     }
     let mut fits = |role| match role_problem(engine, component, role) {
-        None => beyond.is_empty(),
+        None => beyond.is_none(),
         Some(why) => {
             notes.push(why);
             false
@@ -125,15 +125,11 @@ pub fn inspect(engine: &Engine, component: &Component) -> Inspection {
 
 /// Refuses a component that cannot fill `role`.
 ///
-/// Errors: GUEST_10011 (export missing or of another type), GUEST_10012 (imports beyond the world, each named).
+/// Errors: GUEST_10011 (export missing or of another type), GUEST_10012 (imports beyond the world, by their names).
 pub fn check(engine: &Engine, component: &Component, role: Role, file: &str) -> Result<()> {
-    let beyond = beyond(engine, component);
-    if !beyond.is_empty() {
-        return Err(Error::new(
-            Code::PluginImport,
-            format!("{file}: imports what is not offered: {}", beyond.join(", ")),
-        )
-        .hint(format!("build it without them; offered are {} and WASI 0.2", OFFERED[1..].join(", "))));
+    if let Some(names) = beyond(engine, component) {
+        return Err(Error::new(Code::PluginImport, format!("{file}: imports what is not offered: {names}"))
+            .hint(format!("build it without them; offered are {} and WASI 0.2", OFFERED[1..].join(", "))));
     }
     match role_problem(engine, component, role) {
         None => Ok(()),
@@ -156,11 +152,21 @@ pub fn imports_store(engine: &Engine, component: &Component) -> bool {
     component.component_type().imports(engine).any(|(name, _)| same_track(name, STORE))
 }
 
-/// Imports that the host does not offer.
-fn beyond(engine: &Engine, component: &Component) -> Vec<String> {
+/// Imports that the host does not offer, if there are any.
+fn beyond(engine: &Engine, component: &Component) -> Option<String> {
     let ty = component.component_type();
-    let names = ty.imports(engine).filter(|(name, _)| import_status(name) == "not offered");
-    names.map(|(name, _)| printable(name).into_owned()).collect()
+    let names = named(ty.imports(engine).map(|(name, _)| name).filter(|name| import_status(name) == "not offered"));
+    (!names.is_empty()).then_some(names)
+}
+
+/// The first of these names, each short, and how many more there are.
+fn named<'a>(mut names: impl Iterator<Item = &'a str>) -> String {
+    let first = names.by_ref().take(limits::NAMES_TOLD_MAX);
+    let first: Vec<String> = first.map(|name| shortened(name, limits::NAME_TOLD_BYTES_MAX)).collect();
+    match names.count() {
+        0 => first.join(", "),
+        more => format!("{} and {more} more", first.join(", ")),
+    }
 }
 
 fn import_status(name: &str) -> &'static str {
@@ -187,7 +193,9 @@ fn same_track(name: &str, wanted: &str) -> bool {
     match (name.rsplit_once('@'), wanted.rsplit_once('@')) {
         (Some((name, version)), Some((wanted, track))) => {
             let track = track.rsplit_once('.').map_or(track, |(track, _)| track);
-            name == wanted && version.strip_prefix(track).is_some_and(|rest| rest.starts_with('.'))
+            // A version before the first of a track is on none.
+            let is_release = !version.contains('-');
+            name == wanted && is_release && version.strip_prefix(track).is_some_and(|rest| rest.starts_with('.'))
         }
         _ => false,
     }
@@ -199,12 +207,11 @@ fn role_problem(engine: &Engine, component: &Component, role: Role) -> Option<St
         Role::Operation => OPERATION,
         Role::Validator => VALIDATOR,
     };
-    let ty = component.component_type();
-    let Some(ComponentItem::ComponentInstance(instance)) =
-        ty.exports(engine).find(|(name, _)| same_track(name, full)).map(|(_, item)| item.ty)
-    else {
-        let found: Vec<&str> = ty.exports(engine).map(|(name, _)| name).collect();
-        let found = if found.is_empty() { "nothing".to_owned() } else { printable(&found.join(", ")).into_owned() };
+    // Found as a call will find it: of several versions the one that is looked at is the one that is called.
+    let Some((ComponentItem::ComponentInstance(instance), _)) = component.get_export(None, full) else {
+        let ty = component.component_type();
+        let found = named(ty.exports(engine).map(|(name, _)| name));
+        let found = if found.is_empty() { "nothing" } else { &found };
         return Some(format!("does not export {full}, wanted for {}; exports {found}", role.with_article()));
     };
     match instance.get_export(engine, function).map(|item| item.ty) {
@@ -347,6 +354,7 @@ mod tests {
         assert!(same_track("atlas:batch/store@0.1.3", STORE));
         assert!(!same_track("atlas:batch/store@0.2.0", STORE));
         assert!(!same_track("atlas:batch/store@0.10.0", STORE));
+        assert!(!same_track("atlas:batch/store@0.1.0-rc.1", STORE), "as the linker has it");
         assert!(!same_track("atlas:batch/store", STORE));
     }
 
@@ -364,6 +372,15 @@ mod tests {
             assert_eq!(error.code(), Code::PluginWorld);
         }
         assert!(screen(b"\0asm\x0d\0\x01\0", "x.wasm").is_ok());
+    }
+
+    #[test]
+    fn of_many_names_the_first_are_told_and_of_a_long_one_its_beginning() {
+        assert_eq!(named(["a", "b\n"].into_iter()), "a, b\\n");
+        assert_eq!(named(["a"; 5].into_iter()), "a, a, a, a, a");
+        assert_eq!(named(["a"; 105].into_iter()), "a, a, a, a, a and 100 more");
+        let long = "é".repeat(1000);
+        assert_eq!(named([long.as_str()].into_iter()), format!("{}…", "é".repeat(50)));
     }
 
     #[test]

@@ -5,7 +5,8 @@
 
 use serde::Deserialize;
 
-use crate::model::printable;
+use crate::limits;
+use crate::model::shortened;
 use crate::plugin::reference::Sha256;
 
 /// What a registry is asked for. Media types that are refused stand there too, so that the refusal can name what is there.
@@ -22,8 +23,6 @@ const OLD_CONFIG: &str = "application/vnd.wasm.config.v1+json";
 const OLD_LAYER: &str = "application/vnd.wasm.content.layer.v1+wasm";
 /// The architecture of WebAssembly in an index.
 const ARCHITECTURE: &str = "wasm";
-/// Layers or images of an index that a refusal names.
-const NAMED: usize = 5;
 
 /// A part of an image: what it is called by, and how many bytes it has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,8 +71,8 @@ struct Platform {
 ///
 /// Errors: what was found, as a fragment that follows "found".
 pub fn read(bytes: &[u8]) -> Result<Leads, String> {
-    let document: Document =
-        serde_json::from_slice(bytes).map_err(|error| format!("no manifest ({})", printable(&error.to_string())))?;
+    let document: Document = serde_json::from_slice(bytes)
+        .map_err(|error| format!("no manifest ({})", shortened(&error.to_string(), limits::NAME_TOLD_BYTES_MAX)))?;
     if document.schema_version != Some(2) {
         let version = document.schema_version.map_or("none".to_owned(), |version| version.to_string());
         return Err(format!("a manifest of schema version {version}"));
@@ -116,7 +115,9 @@ fn index(images: &[Descriptor]) -> Result<Part, String> {
         ([], [image]) if image.platform.is_none() => image.part(),
         _ => {
             let kinds = images.iter().map(|image| match (&image.platform, &image.artifact_type) {
-                (Some(platform), _) => printable(&format!("{}/{}", platform.os, platform.architecture)).into_owned(),
+                (Some(Platform { os, architecture }), _) => {
+                    shortened(&format!("{os}/{architecture}"), limits::NAME_TOLD_BYTES_MAX)
+                }
                 (None, Some(kind)) => quoted(kind),
                 (None, None) => quoted(&image.media_type),
             });
@@ -136,15 +137,14 @@ impl Descriptor {
 
 /// In brackets, the first ones only.
 fn listed(kinds: impl ExactSizeIterator<Item = String>) -> String {
-    let more = if kinds.len() > NAMED { ", …" } else { "" };
-    let kinds: Vec<String> = kinds.take(NAMED).collect();
+    let more = if kinds.len() > limits::NAMES_TOLD_MAX { ", …" } else { "" };
+    let kinds: Vec<String> = kinds.take(limits::NAMES_TOLD_MAX).collect();
     if kinds.is_empty() { String::new() } else { format!(" ({}{more})", kinds.join(", ")) }
 }
 
 /// Text of a stranger, short and safe for a terminal.
 fn quoted(text: &str) -> String {
-    const SHOWN: usize = 100;
-    let short = &text[..text.floor_char_boundary(SHOWN)];
+    let short = &text[..text.floor_char_boundary(limits::NAME_TOLD_BYTES_MAX)];
     format!("{short:?}{}", if short.len() < text.len() { "…" } else { "" })
 }
 
