@@ -84,6 +84,12 @@ fn an_import_that_the_interface_does_not_have_is_refused() {
         ..Module::default()
     };
     refused(&plugin.component(), "GUEST_10012", &["get-lucky"], &[]);
+    // Nor does it fit for whoever only looks.
+    let folder = folder(&plugin.component(), "");
+    let inspected = folder.atlas(["inspect", "plugin.wasm", "--output", "json"]).run().exits(4).json();
+    assert_eq!((&inspected["operation"], &inspected["validator"]), (&false.into(), &false.into()), "{inspected}");
+    let notes = inspected["notes"].as_array().expect("notes");
+    assert!(notes.iter().any(|note| note.as_str().is_some_and(|note| note.contains("get-lucky"))), "{notes:?}");
 }
 
 #[test]
@@ -243,6 +249,16 @@ fn a_file_over_the_bound_is_refused_before_it_is_read() {
     file.set_len((64 << 20) + 1).expect("a file with a hole");
     let ran = folder.atlas(["run", "-q", "--input", "items.ndjson", "--plugin", "plugin.wasm"]).run().exits(4);
     assert!(ran.stderr.contains("GUEST_10013") && ran.stderr.contains("67108865"), "{}", ran.stderr);
+}
+
+#[test]
+fn a_file_without_an_end_is_read_to_the_bound_alone() {
+    let folder = Folder::new();
+    folder.write("items.ndjson", items(3, &[]));
+    for line in ["inspect /dev/zero", "run -q --input items.ndjson --plugin /dev/zero"] {
+        let ran = folder.atlas(line.split(' ')).run().exits(4).says("error[GUEST_10013]");
+        ran.says("plugin /dev/zero has more bytes than the bound of 67108864");
+    }
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! A plugin file on its way in: read once, hashed, screened, compiled. What runs is what was hashed.
 
+use std::fs::File;
+use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -15,7 +17,7 @@ use super::slot::Role;
 use super::world::{self, Inspection};
 use crate::error::{Code, Error, Result};
 use crate::limits;
-use crate::model::Digest;
+use crate::model::{Digest, shortened};
 
 /// Loads plugins: one engine, one cache, one way of compiling.
 #[derive(Clone)]
@@ -90,11 +92,19 @@ pub fn read(path: &Path) -> Result<Arc<[u8]>> {
         Error::new(Code::PluginWorld, format!("plugin {file} cannot be read: {error}"))
             .hint("check the path given to --plugin or --validator")
     };
-    let size = std::fs::metadata(path).map_err(unreadable)?.len();
+    let opened = File::open(path).map_err(unreadable)?;
+    let size = opened.metadata().map_err(unreadable)?.len();
     if size > limits::PLUGIN_BYTES_MAX {
         return Err(too_large(&file.to_string(), size));
     }
-    std::fs::read(path).map(Arc::from).map_err(unreadable)
+    // What is no plain file, or grows, has more than it says.
+    let mut bytes = Vec::new();
+    opened.take(limits::PLUGIN_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    if bytes.len() as u64 > limits::PLUGIN_BYTES_MAX {
+        let message = format!("plugin {file} has more bytes than the bound of {}", limits::PLUGIN_BYTES_MAX);
+        return Err(Error::new(Code::PluginCompile, message));
+    }
+    Ok(bytes.into())
 }
 
 pub(super) fn too_large(file: &str, size: u64) -> Error {
@@ -130,9 +140,17 @@ impl Plugin {
         self.prepared
     }
 
-    /// What it exports and imports.
+    /// What it exports and imports, and what it can stand as.
     pub fn inspect(&self) -> Inspection {
-        world::inspect(self.engine.engine(), &self.component)
+        let mut inspection = world::inspect(self.engine.engine(), &self.component);
+        // An import may be offered by its name, and not with all that is wanted of it.
+        if (inspection.operation || inspection.validator)
+            && let Err(why) = self.linked()
+        {
+            (inspection.operation, inspection.validator) = (false, false);
+            inspection.notes.push(why);
+        }
+        inspection
     }
 
     pub(super) fn engine(&self) -> &PluginEngine {
@@ -143,7 +161,8 @@ impl Plugin {
     ///
     /// Errors: GUEST_10011 and GUEST_10012, naming what was found and wanted.
     pub fn check(&self, role: Role) -> Result<()> {
-        world::check(self.engine.engine(), &self.component, role, &self.file)
+        world::check(self.engine.engine(), &self.component, role, &self.file)?;
+        self.prepare().map(drop)
     }
 
     /// True if it can read the store.
@@ -152,9 +171,17 @@ impl Plugin {
     }
 
     pub(super) fn prepare(&self) -> Result<InstancePre<GuestState>> {
-        self.engine.linker().instantiate_pre(&self.component).map_err(|error| {
-            Error::new(Code::PluginImport, format!("{}: an import does not fit: {error:#}", self.file))
+        self.linked().map_err(|why| {
+            Error::new(Code::PluginImport, format!("{}: {why}", self.file))
                 .hint("build it against the contract in `wit/`")
+        })
+    }
+
+    /// Errors: which import is the first that does not fit, and why.
+    fn linked(&self) -> Result<InstancePre<GuestState>, String> {
+        self.engine.linker().instantiate_pre(&self.component).map_err(|error| {
+            let why = shortened(&format!("{error:#}"), limits::GUEST_TEXT_BYTES_MAX);
+            format!("an import does not fit: {why}")
         })
     }
 }
