@@ -148,6 +148,10 @@ pub const COMPILE_TIME_MAX: Duration = Duration::from_secs(120);
 pub const COMPILE_MEMORY_BYTES_MAX: u64 = 2 << 30;
 /// Threads of that process: the stack of each takes address space.
 pub const COMPILE_THREADS_MAX: usize = 8;
+/// Bytes of compiled plugins that the host's own directory keeps, and as many of images from registries; the oldest go first.
+pub const CACHE_BYTES_MAX: u64 = 4 << 30;
+/// A file there that was begun, and has not grown for so long, is not written any more: it goes, too.
+pub const CACHE_UNFINISHED_MAX: Duration = Duration::from_secs(3600);
 /// Names that a refusal tells of those that a plugin or an image gives, at the most.
 pub const NAMES_TOLD_MAX: usize = 5;
 /// Bytes that it tells of one of them, or of another text of theirs.

@@ -2,6 +2,7 @@
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use super::component::Module;
 use crate::harness::Folder;
@@ -144,6 +145,22 @@ fn a_cache_that_cannot_be_made_costs_only_time() {
     let cached = Cached::new();
     std::fs::write(cached.cache(), "a file in its place").expect("a file");
     assert!(!cached.loads() && !cached.loads());
+}
+
+#[test]
+fn what_was_never_finished_goes_and_the_oldest_beyond_the_bound() {
+    let cached = Cached::new();
+    std::fs::create_dir(cached.cache()).expect("a folder");
+    Cached::set_mode(&cached.cache(), 0o700);
+    // More than the cache keeps, in a file that takes no space.
+    for (name, bytes) in [("old-0.cwasm", 5 << 30), ("old-0.1-1.tmp", 10)] {
+        let file = std::fs::File::create(cached.cache().join(name)).expect("a file");
+        file.set_len(bytes).expect("a file with a hole");
+        file.set_modified(SystemTime::now() - Duration::from_secs(2 * 3600)).expect("a time");
+    }
+    assert!(!cached.loads());
+    artefact(&cached.cache());
+    assert!(cached.loads(), "what came last stays");
 }
 
 #[test]

@@ -44,6 +44,21 @@ fn a_tag_stays_at_its_image_until_it_is_told_to_move_on() {
 }
 
 #[test]
+fn what_is_locked_already_comes_into_the_cache_all_the_same() {
+    let scene = Scene::new();
+    let first = scene.registry.push("acme/tidy", "1", &stamp("v1"));
+    let tag = scene.registry.reference("acme/tidy:1");
+    scene.words(&format!("plugins lock {tag}")).exits(0);
+    scene.registry.push("acme/tidy", "1", &stamp("v2"));
+    std::fs::remove_dir_all(scene.folder.at("cache")).expect("a cache");
+    let ran = scene.words(&format!("plugins lock {tag}")).exits(0);
+    assert_eq!(ran.stdout, format!("{tag} stays at {}; --update moves it on\n", first.manifest));
+    let folder = scene.offline();
+    words(&folder, &format!("run -q --input in.ndjson --id id --plugin {tag}")).exits(0);
+    assert_eq!(stamped(&folder), "v1");
+}
+
+#[test]
 fn what_is_locked_is_listed_sorted() {
     let scene = Scene::new();
     let none = scene.words("plugins lock").exits(0);

@@ -193,6 +193,23 @@ fn what_is_damaged_or_anothers_in_the_cache_is_pulled_again() {
 }
 
 #[test]
+fn what_is_pulled_takes_the_place_of_the_oldest_beyond_the_bound() {
+    let scene = Scene::new();
+    std::fs::create_dir_all(scene.folder.at("cache/oci")).expect("a folder");
+    for folder in ["cache", "cache/oci"] {
+        std::fs::set_permissions(scene.folder.at(folder), std::fs::Permissions::from_mode(0o700)).expect("permissions");
+    }
+    let old = std::fs::File::create(scene.folder.at("cache/oci/sha256-0.wasm")).expect("a file");
+    // It takes no space.
+    old.set_len(5 << 30).expect("a file with a hole");
+    old.set_modified(std::time::UNIX_EPOCH).expect("a time");
+    let pushed = scene.registry.push("tidy", "1", &stamp("v1"));
+    scene.run(&scene.registry.reference(&format!("tidy@{}", pushed.manifest))).exits(0);
+    let names = [format!("{}.json", pushed.manifest), format!("{}.wasm", pushed.layer)];
+    assert_eq!(kept(&scene.folder), names.map(|name| name.replace(':', "-")).into());
+}
+
+#[test]
 fn without_a_place_for_a_cache_it_is_pulled_each_time() {
     let scene = Scene::new();
     scene.folder.write("cache", "a file is in the way");

@@ -11,8 +11,10 @@ use wasmtime::Engine;
 use wasmtime::component::Component;
 
 use super::private;
+use crate::limits;
 use crate::model::Digest;
 
+const EXTENSION: &str = "cwasm";
 const MAGIC: &[u8; 8] = b"ATLSCWA1";
 const HEAD_BYTES: usize = MAGIC.len() + 32;
 
@@ -48,7 +50,7 @@ impl Cache {
         engine.precompile_compatibility_hash().hash(&mut hasher);
         let hex = digest.to_string();
         let hex = hex.strip_prefix("blake3:").unwrap_or(&hex);
-        Some(self.folder.as_ref()?.join(format!("{hex}-{:016x}.cwasm", hasher.finish())))
+        Some(self.folder.as_ref()?.join(format!("{hex}-{:016x}.{EXTENSION}", hasher.finish())))
     }
 
     /// The compiled component, if it is here and beyond doubt.
@@ -64,12 +66,13 @@ impl Cache {
         load_artefact(engine, artefact).ok()
     }
 
-    /// Keeps an artefact: written to a temporary name, synced, renamed. A failure is a warning.
+    /// Keeps an artefact: written to a temporary name, synced, renamed. Old ones make way. A failure is a warning.
     pub(super) fn keep(&self, digest: &Digest, engine: &Engine, artefact: &[u8]) {
-        let Some(path) = self.path(digest, engine) else { return };
+        let (Some(folder), Some(path)) = (&self.folder, self.path(digest, engine)) else { return };
         if let Err(error) = private::write(&path, &[MAGIC, &Digest::of(artefact).0, artefact]) {
             tracing::warn!("The compiled plugin cannot be cached at {}: {error}.", path.display());
         }
+        private::keep_within(folder, &[EXTENSION], limits::CACHE_BYTES_MAX);
     }
 }
 

@@ -6,13 +6,14 @@ use clap::Args;
 use serde_json::json;
 
 use crate::cli::common::OutputArg;
+use crate::cli::locations::{Locations, Tags};
 use crate::cli::lock::{self, LockFile, Locked};
 use crate::cli::print::{Printer, talk};
 use crate::cli::runs::SCHEMA;
 use crate::cli::spec::print_table;
 use crate::coordinator::cache_folder;
 use crate::error::{Code, Error, Result};
-use crate::plugin::{Reference, Registry};
+use crate::plugin::{Location, Reference, Registry};
 
 #[derive(Args, Debug)]
 pub struct LockArgs {
@@ -37,7 +38,11 @@ pub fn run(args: &LockArgs, config: Option<&Path>, printer: &mut Printer) -> Res
     for reference in &references {
         let before = LockFile::read(&path)?.get(reference).cloned();
         let now = match &before {
-            Some(locked) if !args.update => locked.clone(),
+            Some(locked) if !args.update => {
+                // What is not in the cache is pulled into it.
+                Locations::new(config, Tags::Look).take(&Location::Image(reference.clone()))?;
+                locked.clone()
+            }
             _ => lock::keep(&path, reference, Locked::of(&registry.pull(reference)?), args.update)?,
         };
         let before = before.map(|locked| locked.manifest);

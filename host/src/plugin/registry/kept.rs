@@ -8,6 +8,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use super::super::private;
+use crate::limits;
 use crate::plugin::reference::Sha256;
 
 /// The folder within the host's directory.
@@ -67,7 +68,8 @@ impl Kept {
         None
     }
 
-    /// Keeps bytes whose digest is this one: written to a temporary name, synced, renamed. A failure is a warning.
+    /// Keeps bytes whose digest is this one: written to a temporary name, synced, renamed. Old ones make way. A failure is a
+    /// warning.
     pub fn keep(&self, digest: &Sha256, kind: Kind, bytes: &[u8]) {
         let (Some(folder), Some(path)) = (&self.folder, self.path(digest, kind)) else { return };
         let done = private::make_folder(folder)
@@ -76,6 +78,8 @@ impl Kept {
             .and_then(|()| private::write(&path, &[bytes]).map_err(|error| error.to_string()));
         if let Err(why) = done {
             tracing::warn!("The image cannot be kept at {}: {why}.", path.display());
+            return;
         }
+        private::keep_within(folder, &[Kind::Manifest, Kind::Layer].map(Kind::extension), limits::CACHE_BYTES_MAX);
     }
 }
