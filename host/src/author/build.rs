@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::encode;
 use super::project::Project;
+use super::sources;
 use super::stamp::{self, Sources};
 use super::tools::Tools;
 use crate::coordinator::Host;
@@ -56,9 +57,11 @@ pub fn component(project: &Project, host: &Host, tools: &Tools<'_>) -> Result<Pl
     Ok(build(project, &place, host, tools)?.plugin)
 }
 
-/// A digest over all sources of a project: another one if any of them changed. None where they cannot be told.
-pub fn sources_digest(project: &Project) -> Option<Digest> {
-    Sources::of(project).digest()
+/// A digest over all sources of a project: another one if any of them changed. Where there are too many to read, it is over the
+/// times at which they were saved.
+pub fn sources_digest(project: &Project) -> Digest {
+    let saved = || Digest::of(format!("{:?}", sources::saved(project)).as_bytes());
+    Sources::of(project).digest().unwrap_or_else(saved)
 }
 
 /// Writes a file so that no reader ever sees a part of it.

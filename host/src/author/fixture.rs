@@ -167,6 +167,11 @@ impl Fixture {
 
     fn read(path: &Path) -> Result<Self> {
         let unreadable = |why: String| Error::new(Code::FixtureInvalid, format!("{}: {why}", path.display()));
+        // A pipe would be waited for.
+        let meta = std::fs::metadata(path).map_err(|error| unreadable(error.to_string()))?;
+        if !meta.is_file() {
+            return Err(unreadable("it is no file".to_owned()));
+        }
         let file = std::fs::File::open(path).map_err(|error| unreadable(error.to_string()))?;
         let mut text = String::new();
         let bound = limits::FIXTURE_BYTES_MAX;
@@ -354,6 +359,15 @@ mod tests {
         let mended = edited(&fixture.text, &edits);
         assert_eq!(mended, ONE.replace("\"keep\"", "\"keep\", \"verdict\": \"accept\""));
         assert!(parsed(&mended).unwrap().cases[0].items[0].outcome.is_some());
+    }
+
+    #[test]
+    fn a_pipe_is_refused_and_not_waited_for() {
+        let place = tempfile::tempdir().unwrap();
+        let pipe = place.path().join("a.json");
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        let error = Fixture::all(place.path()).unwrap_err();
+        assert!(error.to_string().contains("a.json: it is no file"), "{error}");
     }
 
     #[test]

@@ -27,7 +27,7 @@ pub struct Language {
     pub(super) packages: Option<&'static str>,
     /// The files of a new project, beside those that projects of all languages have.
     pub(super) templates: &'static [Template],
-    /// What `.gitignore` of a new project names beside `build/`.
+    /// What `.gitignore` of a new project names beside `/build/`: with a slash before it at the top alone, else at any depth.
     pub(super) ignored: &'static [&'static str],
     /// Compiles a project with the language's own tools.
     pub(super) build: fn(&Project, &Tools<'_>) -> Result<Produced>,

@@ -6,6 +6,7 @@
 mod build;
 mod c;
 mod contract;
+mod embeds;
 mod encode;
 mod exact;
 mod examine;

@@ -8,7 +8,6 @@ use super::contract::CONTRACT_FILES;
 use super::project::Project;
 use super::sources;
 use crate::error::{Code, Error, Result};
-use crate::limits;
 
 /// Name of the world. No module of a plugin has it: some tools would confuse the two.
 pub(super) const WORLD: &str = "as-used";
@@ -32,16 +31,13 @@ pub(super) fn contract(project: &Project, ending: &str, names: fn(&str, &str) ->
     let source = own.join("src");
     fs::read_dir(&source).map_err(|error| failed(&source, error))?;
     let mut texts = Vec::new();
-    let whole = sources::each(project, &mut |path, bytes| {
+    sources::each(project, &mut |path, bytes| {
         let is_source = path.starts_with(&source) || !path.starts_with(&own);
         if is_source && path.extension().is_some_and(|found| found == ending) {
             texts.push(String::from_utf8_lossy(bytes).into_owned());
         }
-    });
-    if !whole {
-        let many = format!("a source cannot be read, or there are more than {} files", limits::PROJECT_FILES_MAX);
-        return Err(failed(&project.folder, std::io::Error::other(many)));
-    }
+    })
+    .map_err(|(place, error)| failed(&place, error))?;
     let imports = OFFERED.iter().filter(|interface| texts.iter().any(|text| names(text, interface)));
     let folder = project.build_folder().join("wit");
     let mut world = format!("package atlas:batch@0.1.0;\n\n@since(version = 0.1.0)\nworld {WORLD} {{\n");

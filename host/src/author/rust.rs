@@ -25,7 +25,7 @@ pub(super) const LANGUAGE: Language = Language {
         Template { path: "src/lib.rs", text: include_str!("templates/rust/validator.rs"), kind: Some(Kind::Validator) },
         Template { path: "src/lib.rs", text: include_str!("templates/rust/both.rs"), kind: Some(Kind::Both) },
     ],
-    ignored: &["target/"],
+    ignored: &["/target/"],
     build,
 };
 

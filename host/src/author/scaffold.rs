@@ -86,7 +86,7 @@ fn files(plan: &Plan) -> Vec<(String, String)> {
     }
     files.extend(CONTRACT_FILES.iter().map(|(name, text)| (format!("wit/{name}"), (*text).to_owned())));
     files.push((PROJECT_FILE.to_owned(), manifest(plan)));
-    let ignored = ["build/"].iter().chain(plan.language.ignored).fold(String::new(), |text, line| text + line + "\n");
+    let ignored = ["/build/"].iter().chain(plan.language.ignored).fold(String::new(), |text, line| text + line + "\n");
     files.push((".gitignore".to_owned(), ignored));
     files
 }
@@ -163,6 +163,8 @@ mod tests {
                 let project = Project::open(&folder).unwrap();
                 assert_eq!((project.language, project.kind), (language, kind));
                 assert!(files.contains(&language.source.replace("%IDENTIFIER%", "my_plugin")), "{files:?}");
+                // At the top alone: `src/build/` may be a module.
+                assert!(fs::read_to_string(folder.join(".gitignore")).unwrap().starts_with("/build/\n"));
                 for file in files {
                     let text = fs::read_to_string(folder.join(&file)).unwrap();
                     let marked = |line: &&str| {

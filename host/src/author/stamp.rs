@@ -8,7 +8,7 @@ use super::project::Project;
 use super::sources;
 use crate::model::Digest;
 
-/// Digests of the files that go into a component, by path; none where there are too many to look at, or one cannot be read.
+/// Digests of the files that go into a component, by path; none where there are too many to look at.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Sources(Option<BTreeMap<PathBuf, Digest>>);
 
@@ -18,7 +18,7 @@ impl Sources {
         let whole = sources::each(project, &mut |path, bytes| {
             files.insert(path.to_owned(), Digest::of(bytes));
         });
-        Self(whole.then_some(files))
+        Self(whole.is_ok().then_some(files))
     }
 
     /// True if every file of `self` is the same in `later`: tools may add files, such as locks.

@@ -42,11 +42,15 @@ pub fn run(args: &TestArgs, config: Option<&Path>, host: &Host, talking: Talk, p
 
 /// What the answers depend on, by content.
 fn state(args: &TestArgs) -> Vec<Option<Digest>> {
-    let of_file = |path: &Path| fs::read(path).ok().map(|bytes| Digest::of(&bytes));
+    let of_file = |path: &Path| {
+        // A pipe would be waited for.
+        let bytes = path.is_file().then(|| fs::read(path).ok())??;
+        Some(Digest::of(&bytes))
+    };
     let project = Project::open(&args.folder).ok().filter(|_| args.plugin.is_none());
     let mut all = match (&args.plugin, &project) {
         (Some(file), _) => vec![of_file(file)],
-        (None, Some(project)) => vec![sources_digest(project)],
+        (None, Some(project)) => vec![Some(sources_digest(project))],
         (None, None) => vec![of_file(&args.folder.join(crate::author::PROJECT_FILE))],
     };
     let place = args.fixtures.clone().or_else(|| project.map(|project| project.at("fixtures"))).unwrap_or_default();
