@@ -114,3 +114,14 @@ pub fn a_new_project_runs_on_the_other_engine_too(_: &str) {
         author(&folder.at("my-plugin"), "atlas-host inspect build/my-plugin.wasm --output json").exits(0).json();
     assert!(inspected["metadata"].to_string().contains("jco"), "{inspected}");
 }
+
+/// `hash` comes with Go, and `go` can name no module.
+#[test]
+fn a_plugin_in_go_may_be_called_as_what_go_has_taken() {
+    super::unless_left_out("go", |_| {
+        let folder = Folder::new();
+        for name in ["hash", "go"] {
+            author(folder.path(), &format!("atlas-host new {name} --lang go && atlas-host build {name}")).exits(0);
+        }
+    });
+}

@@ -111,7 +111,27 @@ fn release(version: &str) -> Option<(u32, u32)> {
 #[cfg(test)]
 mod tests {
     use super::super::contract::CONTRACT_FILES;
+    use super::super::scaffold::{Plan, scaffold};
     use super::*;
+
+    /// `hash/atlas` would be looked for among the packages that come with Go, and `go` can be no module at all.
+    #[test]
+    fn no_module_of_a_new_project_has_a_name_that_go_has_taken() {
+        for name in ["hash", "go", "std"] {
+            for kind in Kind::ALL {
+                let home = tempfile::tempdir().unwrap();
+                let files = scaffold(&Plan { name: name.into(), language: &LANGUAGE, kind }, home.path()).unwrap();
+                let text = |file: &str| std::fs::read_to_string(home.path().join(file)).unwrap();
+                assert!(text("go.mod").starts_with(&format!("module plugin_{name}\n")), "{}", text("go.mod"));
+                let sources: Vec<&String> =
+                    files.iter().filter(|file| file.ends_with(".go") && !file.contains('/')).collect();
+                assert_eq!(sources.len(), 2, "{files:?}");
+                for file in sources {
+                    assert!(text(file).contains(&format!("\n\t\"plugin_{name}/atlas\"\n")), "{file}");
+                }
+            }
+        }
+    }
 
     #[test]
     fn releases_are_compared_as_numbers() {

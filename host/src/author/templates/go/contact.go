@@ -4,7 +4,7 @@ import (
 	"encoding/json"
 	"strings"
 
-	"%IDENTIFIER%/atlas"
+	"plugin_%IDENTIFIER%/atlas"
 )
 
 // contact is a JSON object with an e-mail address.

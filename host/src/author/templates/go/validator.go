@@ -4,7 +4,7 @@ package main
 import (
 	"strings"
 
-	"%IDENTIFIER%/atlas"
+	"plugin_%IDENTIFIER%/atlas"
 )
 
 func init() {
