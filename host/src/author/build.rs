@@ -1,6 +1,6 @@
 //! From a project to its component on disk.
 
-use std::fs;
+use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 
 use super::encode;
@@ -26,6 +26,7 @@ pub struct Built {
 ///
 /// Errors: AUTHOR_11002 and 11003 of the tools, GUEST_10011 to 10013 where the component is refused.
 pub fn build(project: &Project, out: &Path, host: &Host, tools: &Tools<'_>) -> Result<Built> {
+    let _alone = alone(project, tools);
     let sources = Sources::of(project);
     let produced = (project.language.build)(project, tools)?;
     let component = encode::component(project, &produced)?;
@@ -64,6 +65,21 @@ pub fn sources_digest(project: &Project) -> Digest {
     Sources::of(project).digest().unwrap_or_else(saved)
 }
 
+/// Held while a project is built: what its tools make lies at fixed places in its build folder. The folder itself is locked, so
+/// that no file is left in it; none where it cannot be made, or locks are not to be had.
+fn alone(project: &Project, tools: &Tools<'_>) -> Option<File> {
+    let folder = project.build_folder();
+    let held = fs::create_dir_all(&folder).and_then(|()| File::open(&folder)).ok()?;
+    let locked = held.try_lock().or_else(|error| match error {
+        TryLockError::WouldBlock => {
+            tools.say(&format!("Waiting for another build of {}.", project.name));
+            held.lock()
+        }
+        TryLockError::Error(error) => Err(error),
+    });
+    locked.ok().map(|()| held)
+}
+
 /// Writes a file so that no reader ever sees a part of it.
 fn put(bytes: &[u8], path: &Path) -> std::io::Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
@@ -78,4 +94,49 @@ fn put(bytes: &[u8], path: &Path) -> std::io::Result<()> {
 /// Whoever may read the folder may read a component in it; the user's mask still applies.
 fn readable() -> fs::Permissions {
     std::os::unix::fs::PermissionsExt::from_mode(0o666)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::language::{Language, Produced};
+    use super::super::project::Kind;
+    use super::super::rust;
+    use super::super::scaffold::{Plan, scaffold};
+    use super::*;
+    use crate::coordinator::HostOptions;
+
+    /// Is somebody else kept from building?
+    fn probe(project: &Project, _: &Tools<'_>) -> Result<Produced> {
+        let other = File::open(project.build_folder()).unwrap();
+        let kept = matches!(other.try_lock(), Err(TryLockError::WouldBlock));
+        Err(Error::new(Code::ToolFailed, format!("the other is kept waiting: {kept}")))
+    }
+
+    static PROBE: Language = Language { build: probe, ..rust::LANGUAGE };
+
+    #[test]
+    fn one_build_of_a_project_waits_for_another() {
+        let home = tempfile::tempdir().unwrap();
+        scaffold(&Plan { name: "p".into(), language: &PROBE, kind: Kind::Both }, home.path()).unwrap();
+        let mut project = Project::open(home.path()).unwrap();
+        project.language = &PROBE;
+        let host = Host::new(HostOptions::default()).unwrap();
+        let tools = Tools::new(&|_| {}, None);
+        let error = build(&project, &project.component(), &host, &tools).err().unwrap();
+        assert!(error.to_string().contains("kept waiting: true"), "{error}");
+        let folder = File::open(project.build_folder()).unwrap();
+        folder.lock().unwrap();
+        assert_eq!(fs::read_dir(project.build_folder()).unwrap().count(), 0, "nothing is left of it");
+
+        let (asked, told) = std::sync::mpsc::channel();
+        let project = &project;
+        std::thread::scope(|scope| {
+            scope.spawn(move || {
+                let say = |text: &str| asked.send(text.to_owned()).unwrap();
+                alone(project, &Tools::new(&say, None)).unwrap();
+            });
+            assert_eq!(told.recv().unwrap(), "Waiting for another build of p.");
+            drop(folder);
+        });
+    }
 }
