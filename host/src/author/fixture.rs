@@ -3,7 +3,8 @@
 //! A file is changed in place: what stands around an answer stays, byte for byte.
 
 use std::collections::BTreeMap;
-use std::io::Read;
+use std::fs::OpenOptions;
+use std::io::{Read, Write};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -184,7 +185,8 @@ impl Fixture {
 
     fn parse(path: &Path, text: String) -> Result<Self> {
         let place = |at: usize| format!("{}:{}", path.display(), 1 + text[..at].matches('\n').count());
-        let raw: RawFixture<'_> = serde_json::from_str(&text).map_err(|error| {
+        let json = text.strip_prefix('\u{feff}').unwrap_or(&text);
+        let raw: RawFixture<'_> = serde_json::from_str(json).map_err(|error| {
             let told = error.to_string();
             let what = told.split(" at line ").next().unwrap_or(&told);
             Error::new(Code::FixtureInvalid, format!("{}:{}: {what}", path.display(), error.line()))
@@ -234,7 +236,7 @@ impl Fixture {
         Ok(Self { path: path.to_owned(), cases, config, grants, store, clock_ms, seed, attempt, text })
     }
 
-    /// Puts answers into the file.
+    /// Puts answers into the file. It is whole at any moment: no full disk and no kill takes cases from it.
     ///
     /// Errors: AUTHOR_11004 if it cannot be written, or was changed meanwhile.
     pub(super) fn write(&self, edits: &[Edit]) -> Result<()> {
@@ -243,7 +245,7 @@ impl Fixture {
         if now != self.text {
             return Err(failed("it was changed while its cases ran".to_owned()).hint("run it again"));
         }
-        std::fs::write(&self.path, edited(&self.text, edits)).map_err(|error| failed(error.to_string()))
+        replace(&self.path, &edited(&self.text, edits)).map_err(|error| failed(error.to_string()))
     }
 }
 
@@ -294,6 +296,18 @@ fn given(text: &str, item: &RawItem<'_>) -> Result<Given, (usize, String)> {
 /// Where a part of a text begins in it.
 fn offset(text: &str, part: &str) -> usize {
     part.as_ptr().addr() - text.as_ptr().addr()
+}
+
+/// Gives a file another text, all at once. Its mode stays, and so does a link to it; what may not be written is not replaced.
+fn replace(path: &Path, text: &str) -> std::io::Result<()> {
+    let place = path.canonicalize()?;
+    let mode = OpenOptions::new().append(true).open(&place)?.metadata()?.permissions();
+    let mut file = tempfile::NamedTempFile::new_in(place.parent().unwrap_or(Path::new("/")))?;
+    file.write_all(text.as_bytes())?;
+    file.as_file().set_permissions(mode)?;
+    file.as_file().sync_all()?;
+    file.persist(&place)?;
+    Ok(())
 }
 
 fn edited(text: &str, edits: &[Edit]) -> String {
@@ -359,6 +373,40 @@ mod tests {
         let mended = edited(&fixture.text, &edits);
         assert_eq!(mended, ONE.replace("\"keep\"", "\"keep\", \"verdict\": \"accept\""));
         assert!(parsed(&mended).unwrap().cases[0].items[0].outcome.is_some());
+    }
+
+    #[test]
+    fn a_file_is_replaced_and_never_cut_short() {
+        use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+
+        let place = tempfile::tempdir().unwrap();
+        let (file, link) = (place.path().join("a.json"), place.path().join("link.json"));
+        std::fs::write(&file, ONE).unwrap();
+        std::fs::set_permissions(&file, PermissionsExt::from_mode(0o640)).unwrap();
+        symlink("a.json", &link).unwrap();
+        // Whoever has it open sees the old text to its end.
+        let mut before = std::fs::File::open(&file).unwrap();
+        let fixture = Fixture::read(&link).unwrap();
+        let item = &fixture.cases[0].items[0];
+        fixture.write(&[item.edit("outcome", item.outcome.as_ref(), Some("\"drop\"")).unwrap()]).unwrap();
+        let mut old = String::new();
+        before.read_to_string(&mut old).unwrap();
+        assert_eq!(old, ONE);
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), ONE.replace("keep", "drop"));
+        assert!(link.is_symlink());
+        assert_eq!(std::fs::metadata(&file).unwrap().mode() & 0o777, 0o640);
+        assert_eq!(std::fs::read_dir(place.path()).unwrap().count(), 2, "nothing else is left");
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_passed_over_and_kept() {
+        let text = format!("\u{feff}{ONE}");
+        let fixture = parsed(&text).unwrap();
+        let item = &fixture.cases[0].items[0];
+        let edit = item.edit("outcome", item.outcome.as_ref(), Some("\"drop\"")).unwrap();
+        assert_eq!(edited(&fixture.text, &[edit]), text.replace("keep", "drop"));
+        let error = parsed(&text.replace("\"a\"", "\"\"")).unwrap_err();
+        assert!(error.to_string().contains("f/a.json:3"), "{error}");
     }
 
     #[test]
