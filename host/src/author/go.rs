@@ -49,9 +49,10 @@ fn build(project: &Project, tools: &Tools<'_>) -> Result<Produced> {
         .map_err(|error| broken(error.to_string()))?;
     std::fs::create_dir_all(project.build_folder()).map_err(|error| broken(error.to_string()))?;
     let mut command = go.command();
-    // The toolchain that was found, not one that it would fetch.
-    command.current_dir(&project.folder).env("GOOS", "wasip1").env("GOARCH", "wasm").env("GOTOOLCHAIN", "local");
-    for name in ["GOFLAGS", "GOEXPERIMENT", "GOWASM"] {
+    // The toolchain that was found, not one that it would fetch, and no workspace above, which knows nothing of the project.
+    command.current_dir(&project.folder).env("GOOS", "wasip1").env("GOARCH", "wasm");
+    command.env("GOTOOLCHAIN", "local").env("GOWORK", "off");
+    for name in ["GOFLAGS", "GOEXPERIMENT", "GOWASM", "GOROOT", "GO111MODULE"] {
         command.env_remove(name);
     }
     command.args(["build", "-buildmode=c-shared", "-trimpath", "-buildvcs=false", "-o"]).arg(&module).arg(".");

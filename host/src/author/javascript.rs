@@ -61,25 +61,30 @@ fn build(project: &Project, tools: &Tools<'_>) -> Result<Produced> {
     tools.find(&NODE)?;
     let home = packages::home(project, PACKAGES)?;
     let modules = home.join("node_modules");
-    packages::installed(&modules, &[home.join(PACKAGES), home.join("package-lock.json")], || {
+    let programs = modules.join(".bin");
+    let tool = match project.setting("engine") {
+        "spidermonkey" => JCO,
+        _ => COMPONENTIZE_QJS,
+    };
+    let files = [PACKAGES, "package-lock.json"].map(|name| home.join(name));
+    packages::installed(&modules, &files, &[programs.join(tool.name)], || {
         let npm = tools.find(&NPM)?;
         tools.say(&format!("npm installs what {} asks for.", home.join(PACKAGES).display()));
         let mut command = npm.command();
         // What an earlier project fetched is taken from npm's own cache, so that no network is needed for it.
-        let quiet = ["--no-audit", "--no-fund", "--no-progress", "--no-update-notifier"];
-        command.current_dir(&home).args(["install", "--prefer-offline"]).args(quiet);
+        command.current_dir(&home).args(["install", "--prefer-offline"]);
+        // The tools are wanted also where a user's settings are those of production, and here, not in a workspace above.
+        command.args(["--include=dev", "--workspaces=false"]);
+        command.args(["--no-audit", "--no-fund", "--no-progress", "--no-update-notifier"]);
         tools.run(&mut command).map(drop)
     })?;
     let folder = std::path::absolute(&project.folder).unwrap_or_else(|_| project.folder.clone());
     let out = folder.join("build/componentized.wasm");
     let contract = narrowed::contract(project, "js", imports)?;
-    let programs = modules.join(".bin");
+    let program = tools.find_in(&programs, &tool)?;
     let (program, mut command) = match project.setting("engine") {
-        "spidermonkey" => spidermonkey(&contract, &folder, tools.find_in(&programs, &JCO)?),
-        _ => {
-            let program = with_version(&modules, tools.find_in(&programs, &COMPONENTIZE_QJS)?);
-            quickjs(&contract, &folder, &home, program)
-        }
+        "spidermonkey" => spidermonkey(&contract, &folder, program),
+        _ => quickjs(&contract, &folder, &home, with_version(&modules, program)),
     };
     let failed = |error: std::io::Error| {
         Error::new(Code::ToolFailed, format!("{} made no {}: {error}", program.name, out.display()))

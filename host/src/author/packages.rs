@@ -22,11 +22,26 @@ pub(super) fn home(project: &Project, name: &str) -> Result<PathBuf> {
     })
 }
 
-/// Installs what `files` ask for into `place`, unless it holds just that already. `install` may change the files: installers
-/// write down in them what they chose. Several processes may come here at once.
+/// Installs what `files` ask for into `place`, unless it holds just that already, and the programs for which it is wanted are
+/// there. `install` may change the files: installers write down in them what they chose. Several processes may come here at
+/// once.
 ///
 /// Errors: those of `install`; AUTHOR_11003 if `place` cannot be written.
-pub(super) fn installed(place: &Path, files: &[PathBuf], install: impl FnOnce() -> Result<()>) -> Result<()> {
+pub(super) fn installed(
+    place: &Path,
+    files: &[PathBuf],
+    programs: &[PathBuf],
+    install: impl FnOnce() -> Result<()>,
+) -> Result<()> {
+    // Written last and into the folder: what was cut off, or deleted, is installed anew.
+    let mark = place.join(".atlas-host");
+    // An interpreter may have gone from where a link leads, and an installer may have left out what was asked for.
+    let complete = || programs.iter().all(|program| program.exists());
+    let holds = || complete() && fs::read_to_string(&mark).is_ok_and(|text| text == asked(files));
+    // Nothing is written then: it may be a cache that can only be read.
+    if holds() {
+        return Ok(());
+    }
     let failed = |error: std::io::Error| {
         Error::new(Code::ToolFailed, format!("{} cannot be made: {error}", place.display()))
             .hint("make room there, or let the folder be writable")
@@ -35,13 +50,17 @@ pub(super) fn installed(place: &Path, files: &[PathBuf], install: impl FnOnce() 
     // Installers replace the folder, so what is locked stands beside it.
     let lock = File::create(beside(place, "lock")).map_err(failed)?;
     lock.lock().map_err(failed)?;
-    // Written last and into the folder: what was cut off, or deleted, is installed anew.
-    let mark = place.join(".atlas-host");
-    if fs::read_to_string(&mark).is_ok_and(|text| text == asked(files)) {
+    if holds() {
         return Ok(());
     }
+    // It may be that of a folder from which programs have gone.
+    let _ = fs::remove_file(&mark);
     install()?;
-    fs::write(&mark, asked(files)).map_err(failed)
+    match complete() {
+        true => fs::write(&mark, asked(files)).map_err(failed),
+        // Whoever looks for the program tells that it is missing.
+        false => Ok(()),
+    }
 }
 
 fn beside(place: &Path, ending: &str) -> PathBuf {
@@ -88,7 +107,7 @@ mod tests {
         let (place, file) = (folder.path().join("packages"), folder.path().join("wanted.txt"));
         let times = Cell::new(0);
         let install = || {
-            installed(&place, std::slice::from_ref(&file), || {
+            installed(&place, std::slice::from_ref(&file), &[], || {
                 times.set(times.get() + 1);
                 Ok(())
             })
@@ -103,13 +122,49 @@ mod tests {
         fs::remove_dir_all(&place).unwrap();
         install().unwrap();
         assert_eq!(times.get(), 3, "it was deleted");
-        let cut_off = installed(&folder.path().join("other"), &[], || Err(Error::new(Code::ToolFailed, "no")));
+        let cut_off = installed(&folder.path().join("other"), &[], &[], || Err(Error::new(Code::ToolFailed, "no")));
         assert!(cut_off.is_err());
-        installed(&folder.path().join("other"), &[], || {
+        installed(&folder.path().join("other"), &[], &[], || {
             times.set(0);
             Ok(())
         })
         .unwrap();
         assert_eq!(times.get(), 0, "it was cut off");
+    }
+
+    #[test]
+    fn packages_without_the_program_that_is_wanted_are_installed_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = folder.path().join("packages");
+        let (python, moved) = (folder.path().join("python3"), folder.path().join("python4"));
+        let times = Cell::new(0);
+        let install = |leads_to: Option<&Path>| {
+            installed(&place, &[], &[place.join("python")], || {
+                times.set(times.get() + 1);
+                let _ = fs::remove_file(place.join("python"));
+                leads_to.map_or(Ok(()), |to| std::os::unix::fs::symlink(to, place.join("python"))).unwrap();
+                Ok(())
+            })
+            .unwrap();
+            times.get()
+        };
+        fs::write(&python, "").unwrap();
+        assert_eq!(install(None), 1);
+        assert_eq!(install(Some(&python)), 2, "the installer had left it out");
+        assert_eq!(install(Some(&python)), 2);
+        fs::rename(&python, &moved).unwrap();
+        assert_eq!(install(Some(&moved)), 3, "the interpreter has moved");
+        assert_eq!(install(Some(&moved)), 3);
+    }
+
+    #[test]
+    fn packages_that_are_complete_are_only_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = folder.path().join("packages");
+        installed(&place, &[], &[], || Ok(())).unwrap();
+        // Where the lock was, nothing can be opened any more.
+        fs::remove_file(folder.path().join(".packages.lock")).unwrap();
+        fs::create_dir(folder.path().join(".packages.lock")).unwrap();
+        installed(&place, &[], &[], || panic!("it is there")).unwrap();
     }
 }

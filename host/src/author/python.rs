@@ -54,16 +54,21 @@ const ENTRY: &str = "plugin";
 fn build(project: &Project, tools: &Tools<'_>) -> Result<Produced> {
     let home = packages::home(project, PACKAGES)?;
     let environment = environment(&home, tools);
-    packages::installed(&environment, &[home.join(PACKAGES)], || {
+    let programs = environment.join("bin");
+    // The programs of the environment are scripts for its interpreter.
+    let wanted = ["python", COMPONENTIZE_PY.name].map(|name| programs.join(name));
+    packages::installed(&environment, &[home.join(PACKAGES)], &wanted, || {
         let python = tools.find(&PYTHON)?;
         tools.say(&format!("pip installs what {} asks for.", home.join(PACKAGES).display()));
         tools.run(python.command().args(["-m", "venv", "--clear"]).arg(&environment))?;
         let pip = Tool { name: "pip", version: &[], install: PYTHON.install };
-        let mut command = tools.find_in(&environment.join("bin"), &pip)?.command();
-        command.current_dir(&home).args(["install", "--quiet", "--disable-pip-version-check", "-r", PACKAGES]);
+        let mut command = tools.find_in(&programs, &pip)?.command();
+        // Where a user's settings want packages in his home, that is not meant for an environment.
+        let quiet = ["--quiet", "--disable-pip-version-check", "--no-user"];
+        command.current_dir(&home).arg("install").args(quiet).args(["-r", PACKAGES]);
         tools.run(&mut command).map(drop)
     })?;
-    let program = tools.find_in(&environment.join("bin"), &COMPONENTIZE_PY)?;
+    let program = tools.find_in(&programs, &COMPONENTIZE_PY)?;
     let folder = std::path::absolute(&project.folder).unwrap_or_else(|_| project.folder.clone());
     let out = folder.join("build/componentized.wasm");
     let mut command = program.command();
