@@ -32,6 +32,30 @@ fn comes_to_its_end(ran: Ran) {
 }
 
 #[test]
+fn the_toolchain_of_a_project_in_rust_is_the_one_that_is_asked() {
+    let folder = project("rust");
+    program(
+        &folder,
+        "bin/cargo",
+        "pwd >>%HERE%/log\ncase $1 in --version) echo cargo 1.95.0;; build) echo here it ends; exit 1;; esac\n",
+    );
+    program(
+        &folder,
+        "bin/rustc",
+        "pwd >>%HERE%/log\ncase $1 in --version) echo rustc 1.95.0;; *) echo %HERE%/lib;; esac\n",
+    );
+    program(
+        &folder,
+        "bin/rustup",
+        "pwd >>%HERE%/log\ncase $1 in --version) echo rustup 1.28.0;; *) mkdir %HERE%/lib; touch %HERE%/lib/libstd-1.rlib;; esac\n",
+    );
+    build(&folder).run().exits(4).says("here it ends");
+    let place = folder.at("p").canonicalize().expect("a path").display().to_string();
+    // Three versions, the standard library twice and what adds it, cleaning, building.
+    assert_eq!(folder.read("log").lines().collect::<Vec<_>>(), vec![place; 8]);
+}
+
+#[test]
 fn what_a_user_has_set_for_other_programs_in_go_is_none_of_a_plugins() {
     let folder = project("go");
     // There is no `go`, so that it comes out of a package, into an environment.

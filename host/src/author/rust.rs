@@ -54,8 +54,8 @@ const DEBIAN_RUSTC: &str = "/usr/bin/rustc";
 const DEBIAN_INSTALL: &str = "apt-get install --no-install-recommends rustc-web rust-web-src";
 
 fn build(project: &Project, tools: &Tools<'_>) -> Result<Produced> {
-    let cargo = tools.find(&CARGO)?;
-    let rustc = tools.find(&RUSTC)?;
+    let cargo = tools.find_for(&project.folder, &CARGO)?;
+    let rustc = tools.find_for(&project.folder, &RUSTC)?;
     let target_folder = target_folder(project, tools);
     let command = || {
         let mut command = cargo.command();
@@ -67,7 +67,7 @@ fn build(project: &Project, tools: &Tools<'_>) -> Result<Produced> {
         command
     };
     let mut build = command();
-    let compiler = compiler(&rustc, tools)?;
+    let compiler = compiler(&rustc, &project.folder, tools)?;
     compiler.prepare(&mut build);
     build.args(["build", "--release", "--target", TARGET]);
     // Projects of one name share the place of their module, too.
@@ -124,47 +124,50 @@ impl Compiler {
     }
 }
 
-fn compiler(rustc: &Program, tools: &Tools<'_>) -> Result<Compiler> {
-    if has_std(rustc, tools)? {
+/// All is asked in the folder where cargo will be at work, which may have a toolchain of its own (`rust-toolchain.toml`).
+fn compiler(rustc: &Program, folder: &Path, tools: &Tools<'_>) -> Result<Compiler> {
+    if has_std(rustc, folder, tools)? {
         return Ok(Compiler::AtHand);
     }
-    if let Ok(rustup) = tools.find(&RUSTUP) {
+    if let Ok(rustup) = tools.find_for(folder, &RUSTUP) {
         tools.say(&format!("rustup target add {TARGET}"));
         // Where it cannot, the next way is tried.
-        let added = tools.run(rustup.command().args(["target", "add", TARGET]));
-        if added.is_ok() && has_std(rustc, tools)? {
+        let added = tools.run(rustup.command().args(["target", "add", TARGET]).current_dir(folder));
+        if added.is_ok() && has_std(rustc, folder, tools)? {
             return Ok(Compiler::AtHand);
         }
     }
     let debian = Tool { name: "rustc", version: &["--version"], install: DEBIAN_INSTALL };
-    let sources = sysroot(DEBIAN_RUSTC.as_ref(), tools).map(|root| root.join("lib/rustlib/src/rust/library"));
-    if !sources.as_ref().is_ok_and(|folder| folder.is_dir()) {
+    let sources = sysroot(DEBIAN_RUSTC.as_ref(), folder, tools).map(|root| root.join("lib/rustlib/src/rust/library"));
+    if !sources.is_ok_and(|sources| sources.is_dir()) {
         let message = format!("the Rust toolchain has no standard library for {TARGET}");
         return Err(Error::new(Code::ToolMissing, message).hint(format!(
             "install it: rustup target add {TARGET}; where that cannot fetch it, on Debian: {DEBIAN_INSTALL}"
         )));
     }
     let debian = tools.find_in(Path::new("/usr/bin"), &debian)?;
-    let linker = linker(rustc, tools)?;
+    let linker = linker(rustc, folder, tools)?;
     tools.say("Rust's standard library is built as well, which takes a minute or two the first time.");
     Ok(Compiler::Debian { rustc: debian, linker })
 }
 
-fn has_std(rustc: &Program, tools: &Tools<'_>) -> Result<bool> {
-    let folder = tools.run(rustc.command().args(["--print", "target-libdir", "--target", TARGET]))?;
-    let Ok(entries) = std::fs::read_dir(folder.trim()) else { return Ok(false) };
+fn has_std(rustc: &Program, folder: &Path, tools: &Tools<'_>) -> Result<bool> {
+    let asked = ["--print", "target-libdir", "--target", TARGET];
+    let place = tools.run(rustc.command().args(asked).current_dir(folder))?;
+    let Ok(entries) = std::fs::read_dir(place.trim()) else { return Ok(false) };
     Ok(entries.flatten().any(|entry| entry.file_name().to_string_lossy().starts_with("libstd-")))
 }
 
-fn sysroot(rustc: &Path, tools: &Tools<'_>) -> Result<PathBuf> {
-    Ok(PathBuf::from(tools.run(Command::new(rustc).args(["--print", "sysroot"]))?.trim()))
+fn sysroot(rustc: &Path, folder: &Path, tools: &Tools<'_>) -> Result<PathBuf> {
+    let place = tools.run(Command::new(rustc).args(["--print", "sysroot"]).current_dir(folder))?;
+    Ok(PathBuf::from(place.trim()))
 }
 
 /// Debian's compiler brings no linker for Wasm; the toolchain at hand does.
-fn linker(rustc: &Program, tools: &Tools<'_>) -> Result<PathBuf> {
-    let told = tools.run(rustc.command().arg("-vV"))?;
+fn linker(rustc: &Program, folder: &Path, tools: &Tools<'_>) -> Result<PathBuf> {
+    let told = tools.run(rustc.command().arg("-vV").current_dir(folder))?;
     let host = told.lines().find_map(|line| line.strip_prefix("host: ")).unwrap_or_default();
-    let brought = sysroot(&rustc.path, tools)?.join("lib/rustlib").join(host).join("bin/rust-lld");
+    let brought = sysroot(&rustc.path, folder, tools)?.join("lib/rustlib").join(host).join("bin/rust-lld");
     if brought.is_file() {
         return Ok(brought);
     }

@@ -71,12 +71,14 @@ impl<'a> Tools<'a> {
     ///
     /// Errors: AUTHOR_11002 with the command that installs it; AUTHOR_11003 if it does not tell its version.
     pub(super) fn find(&self, tool: &Tool) -> Result<Program> {
-        let path = std::env::var_os("PATH").unwrap_or_default();
-        let places = std::env::split_paths(&path).map(|folder| folder.join(tool.name));
-        let Some(found) = places.into_iter().find(|place| is_program(place)) else {
-            return Err(missing(tool, "is not on the PATH"));
-        };
-        self.asked(tool, found)
+        self.asked(tool, on_path(tool)?, Path::new("."))
+    }
+
+    /// Finds a tool on the `PATH` that is another one in every folder: which it is in this one.
+    ///
+    /// Errors: as [`Tools::find`].
+    pub(super) fn find_for(&self, folder: &Path, tool: &Tool) -> Result<Program> {
+        self.asked(tool, on_path(tool)?, folder)
     }
 
     /// Finds a tool in a folder of the project, where its language installs it.
@@ -85,15 +87,15 @@ impl<'a> Tools<'a> {
     pub(super) fn find_in(&self, folder: &Path, tool: &Tool) -> Result<Program> {
         let place = folder.join(tool.name);
         match is_program(&place) {
-            true => self.asked(tool, place),
+            true => self.asked(tool, place, Path::new(".")),
             false => Err(missing(tool, &format!("is not in {}", folder.display()))),
         }
     }
 
-    fn asked(&self, tool: &Tool, path: PathBuf) -> Result<Program> {
+    fn asked(&self, tool: &Tool, path: PathBuf, folder: &Path) -> Result<Program> {
         let version = match tool.version {
             [] => String::new(),
-            arguments => version_in(&self.run(Command::new(&path).args(arguments))?).to_owned(),
+            arguments => version_in(&self.run(Command::new(&path).args(arguments).current_dir(folder))?).to_owned(),
         };
         Ok(Program { path, name: tool.name.to_owned(), version })
     }
@@ -110,6 +112,12 @@ impl<'a> Tools<'a> {
 /// The same place for the host and for tools, which work in the folder of a project.
 pub(super) fn from_anywhere(path: PathBuf) -> PathBuf {
     std::path::absolute(&path).unwrap_or(path)
+}
+
+fn on_path(tool: &Tool) -> Result<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let places = std::env::split_paths(&path).map(|folder| from_anywhere(folder.join(tool.name)));
+    places.into_iter().find(|place| is_program(place)).ok_or_else(|| missing(tool, "is not on the PATH"))
 }
 
 fn is_program(path: &Path) -> bool {
