@@ -115,8 +115,11 @@ fn npm_brings_the_tools_also_for_production_and_below_a_workspace() {
         );
         program(&folder, "tool/run", "for out; do :; done\necho text >\"$out\"\n");
         folder.write("p/package.json", folder.read("p/package.json").replace("\"0.4.5\"", "\"file:../tool\""));
+        folder.write("p/src/reads.mjs", "import { get } from \"atlas:batch/store@0.1.0\";\n");
         let ran = author(folder.path(), "NODE_ENV=production npm_config_omit=dev atlas-host build p");
         comes_to_its_end(ran);
         assert!(!folder.at("node_modules").exists(), "nothing is put into the workspace");
+        let world = folder.read("p/build/wit/worlds.wit");
+        assert!(world.contains("import store;") && !world.contains("import log;"), "{world}");
     });
 }

@@ -80,7 +80,7 @@ fn build(project: &Project, tools: &Tools<'_>) -> Result<Produced> {
     })?;
     let folder = std::path::absolute(&project.folder).unwrap_or_else(|_| project.folder.clone());
     let out = folder.join("build/componentized.wasm");
-    let contract = narrowed::contract(project, "js", imports)?;
+    let contract = narrowed::contract(project, &["js", "mjs"], imports)?;
     let program = tools.find_in(&programs, &tool)?;
     let (program, mut command) = match project.setting("engine") {
         "spidermonkey" => spidermonkey(&contract, &folder, program),

@@ -18,11 +18,11 @@ const OFFERED: [&str; 4] = ["config", "context", "log", "store"];
 const WORLDS: &str = "worlds.wit";
 
 /// Writes the contract into the project's build folder, with a world [`WORLD`] that has the exports of the project's kind and
-/// those imports that some source with that ending names, as `names` (text, interface) finds: a file below `src`, or one that
-/// the project shares with others. Gives the folder.
+/// those imports that some source with such an ending names, as `names` (text, interface) finds: a file below `src`, or one
+/// that the project shares with others. Gives the folder.
 ///
 /// Errors: AUTHOR_11001 if the sources cannot be read, or the folder not be written.
-pub(super) fn contract(project: &Project, ending: &str, names: fn(&str, &str) -> bool) -> Result<PathBuf> {
+pub(super) fn contract(project: &Project, endings: &[&str], names: fn(&str, &str) -> bool) -> Result<PathBuf> {
     let failed = |place: &Path, error: std::io::Error| {
         Error::new(Code::ProjectInvalid, format!("{}: {error}", place.display()))
             .hint("the sources of a project are in src/, and its folder has to be writable")
@@ -33,7 +33,7 @@ pub(super) fn contract(project: &Project, ending: &str, names: fn(&str, &str) ->
     let mut texts = Vec::new();
     sources::each(project, &mut |path, bytes| {
         let is_source = path.starts_with(&source) || !path.starts_with(&own);
-        if is_source && path.extension().is_some_and(|found| found == ending) {
+        if is_source && path.extension().is_some_and(|found| endings.iter().any(|ending| found == *ending)) {
             texts.push(String::from_utf8_lossy(bytes).into_owned());
         }
     })
@@ -79,7 +79,7 @@ mod tests {
         fs::write(home.path().join("shared.txt"), "uses store, but is neither in src nor named there").unwrap();
         let project = Project::open(home.path()).unwrap();
         let names = |text: &str, interface: &str| text.contains(&format!("uses {interface}"));
-        let folder = contract(&project, "txt", names).unwrap();
+        let folder = contract(&project, &["txt"], names).unwrap();
         let mut resolve = Resolve::default();
         let (package, _) = resolve.push_dir(&folder).unwrap();
         let world = &resolve.worlds[resolve.select_world(&[package], Some(WORLD)).unwrap()];
@@ -93,7 +93,7 @@ mod tests {
         let exports = named(world.exports.iter().collect());
         assert_eq!(exports, ["atlas:batch/operation@0.1.0", "atlas:batch/validator@0.1.0"]);
         fs::remove_dir_all(home.path().join("src")).unwrap();
-        assert_eq!(contract(&project, "txt", names).unwrap_err().code(), Code::ProjectInvalid);
+        assert_eq!(contract(&project, &["txt"], names).unwrap_err().code(), Code::ProjectInvalid);
     }
 
     #[test]
@@ -105,10 +105,10 @@ mod tests {
         // As guests/javascript-spidermonkey has it: the module of another project, which imports one beside it.
         fs::create_dir_all(home.path().join("other/src")).unwrap();
         fs::write(folder.join("src/plugin.js"), "export { operation } from \"../../../other/src/plugin.js\";").unwrap();
-        fs::write(home.path().join("other/src/plugin.js"), "import \"./reads.js\";").unwrap();
-        fs::write(home.path().join("other/src/reads.js"), "uses store").unwrap();
+        fs::write(home.path().join("other/src/plugin.js"), "import \"./reads.mjs\";").unwrap();
+        fs::write(home.path().join("other/src/reads.mjs"), "uses store").unwrap();
         let names = |text: &str, interface: &str| text.contains(&format!("uses {interface}"));
-        let world = contract(&Project::open(&folder).unwrap(), "js", names).unwrap().join(WORLDS);
+        let world = contract(&Project::open(&folder).unwrap(), &["js", "mjs"], names).unwrap().join(WORLDS);
         let world = fs::read_to_string(world).unwrap();
         assert!(world.contains("import store;") && !world.contains("import log;"), "{world}");
     }

@@ -74,7 +74,7 @@ fn build(project: &Project, tools: &Tools<'_>) -> Result<Produced> {
     let mut command = program.command();
     // What it finds in this environment can be imported, and nothing of the one that the user may be in.
     command.current_dir(&folder).env("VIRTUAL_ENV", &environment).env_remove("PYTHONPATH");
-    command.arg("--wit-path").arg(narrowed::contract(project, "py", imports)?);
+    command.arg("--wit-path").arg(narrowed::contract(project, &["py"], imports)?);
     command.args(["--world", narrowed::WORLD, "--quiet", "componentize", ENTRY]);
     command.args(["--python-path", "src"]);
     if home != folder {
@@ -106,21 +106,41 @@ fn environment(home: &Path, tools: &Tools<'_>) -> PathBuf {
 }
 
 /// True if the text of a module imports that interface: `from wit_world.imports import log, store`, over several lines, too,
-/// `from wit_world.imports.log import …`, or `imports.log` where all of it was imported.
+/// `from wit_world.imports.log import …`, or `imports.log` where all of it was imported, whatever it is called there.
 fn imports(text: &str, interface: &str) -> bool {
-    let is_word = |text: &str| text.split(|c: char| !c.is_alphanumeric() && c != '_').any(|word| word == interface);
+    let text = text.replace("\\\r\n", " ").replace("\\\n", " ");
+    let is_word = |text: &str| text.split(|c: char| !in_word(c)).any(|word| word == interface);
     let statement = |rest: &str| {
         let line = rest.lines().next().unwrap_or_default();
         let end = if line.contains('(') { rest.find(')').unwrap_or(rest.len()) } else { line.len() };
         is_word(&rest[..end])
     };
+    let used = |name: &str| {
+        let member = format!("{name}.{interface}");
+        text.match_indices(&member)
+            .any(|(at, _)| !text[..at].ends_with(in_word) && !text[at + member.len()..].starts_with(in_word))
+    };
     text.match_indices("wit_world.imports").any(|(at, found)| statement(&text[at + found.len()..]))
-        || text.contains("wit_world")
-            && text.match_indices("imports.").any(|(at, found)| {
-                let rest = &text[at + found.len()..];
-                rest.strip_prefix(interface)
-                    .is_some_and(|rest| !rest.starts_with(|c: char| c.is_alphanumeric() || c == '_'))
-            })
+        || text.contains("wit_world") && names_of_all(&text).into_iter().any(used)
+}
+
+/// What the module with all imports is called in a text: `import wit_world.imports as host`, `host = wit_world.imports`.
+fn names_of_all(text: &str) -> Vec<&str> {
+    let mut names = vec!["imports"];
+    for line in text.lines().map(|line| line.split('#').next().unwrap_or_default()) {
+        let renamed = line.split("imports as ").skip(1);
+        names.extend(renamed.map(|rest| rest.trim_start().split(|c: char| !in_word(c)).next().unwrap_or_default()));
+        if let Some((name, value)) = line.split_once('=')
+            && value.trim().rsplit('.').next() == Some("imports")
+        {
+            names.extend(name.split(':').next().and_then(|name| name.trim().rsplit('.').next()));
+        }
+    }
+    names
+}
+
+fn in_word(c: char) -> bool {
+    c.is_alphanumeric() || c == '_'
 }
 
 #[cfg(test)]
@@ -153,6 +173,11 @@ mod tests {
             ("from wit_world.imports.store import get\n", "store"),
             ("import wit_world.imports.config\n", "config"),
             ("from wit_world import imports\nimports.store.get(None, 'a')\n", "store"),
+            ("from wit_world import exports, imports as host\nhost.store.get(None, 'a')\n", "store"),
+            ("import wit_world.imports as host\n\ndef f():\n    host.config.get('a')\n", "config"),
+            ("import wit_world\nself.host: object = wit_world.imports # all\nself.host.log.write(1)\n", "log"),
+            ("from wit_world.imports import \\\n    context, \\\r\n    log\nstore = 1\n", "context log"),
+            ("from wit_world import imports as h\nmesh.store.get()\nh.storehouse\nx.log()\nmyimports.config\n", ""),
             ("import logging\nfrom wit_world.imports.types import Item # imports.storehouse\nlog = 1\n", ""),
         ] {
             let found = ["config", "context", "log", "store"].into_iter().filter(|interface| imports(text, interface));
