@@ -5,6 +5,7 @@ mod bounds;
 mod hostile;
 mod probe;
 mod projects;
+mod recipe;
 mod tools;
 
 use std::path::Path;
