@@ -18,6 +18,7 @@ mod mending;
 mod metrics;
 mod parity;
 mod processors;
+mod quotas;
 mod recommend;
 mod reload;
 mod reports;

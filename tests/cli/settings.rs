@@ -245,6 +245,19 @@ fn what_is_wrong_in_the_file_is_named_with_its_line() {
         ("help = true\n", "CONFIG_3001", "atlas.toml:1: unknown key help", ""),
         ("config = \"x.toml\"\n", "CONFIG_3001", "atlas.toml:1: unknown key config", ""),
         ("\n[plugins.work]\nsauce = \"x\"\n", "CONFIG_3001", "atlas.toml:3: ", "source, role, digest"),
+        (
+            "[plugins.work]\nmemory = \"64mb\"\n",
+            "CONFIG_3001",
+            "atlas.toml:2: mb is no unit of size",
+            "memory, deadline",
+        ),
+        ("[plugins.work]\ndeadline = 5\n", "CONFIG_3001", "atlas.toml:2: 5 lacks its unit", "memory, deadline"),
+        (
+            "[plugins.work]\nmemory = true\n",
+            "CONFIG_3001",
+            "atlas.toml:2: wanted a text or a number",
+            "memory, deadline",
+        ),
     ] {
         folder.write("atlas.toml", text);
         for verb in ["run --input in.ndjson", "validate --input in.ndjson", "config show"] {

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use atlas_host::coordinator::{Host, HostOptions, Input, Job};
+use atlas_host::coordinator::{Host, HostOptions, Input, Job, SlotSpec};
 use atlas_host::error::{Code, Error, Result};
 use atlas_host::event::{Envelope, Event};
 use atlas_host::model::{
@@ -204,6 +204,13 @@ fn settings_that_cannot_be_are_refused_by_name_before_anything_is_made() {
     let mut deadline = job();
     deadline.deadline = std::time::Duration::ZERO;
     refused(deadline, "deadline");
+    let slot = |change: fn(&mut SlotSpec)| {
+        let mut job = job().operation(|_: &Call, _: Item<'_>| Outcome::Keep);
+        change(&mut job.operations[0]);
+        job
+    };
+    refused(slot(|spec| spec.deadline = Some(Duration::ZERO)), "deadline of slot operation");
+    refused(slot(|spec| spec.memory_bytes = Some(usize::MAX)), "memory of slot operation");
     assert!(Job::of_items(items(0, 1), &store, "no such name").is_err());
     assert!(job().id("").is_err());
     assert!(!store.exists());

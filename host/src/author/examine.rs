@@ -114,8 +114,13 @@ impl Examiner {
         let fill = |fits: bool, role: Role| {
             let mut grants = fixture.grants.clone();
             grants.collections.push(own());
-            let settings =
-                SlotSettings { grants, config: fixture.config.clone(), fresh: false, deadline: limits::DEADLINE };
+            let settings = SlotSettings {
+                grants,
+                config: fixture.config.clone(),
+                memory_bytes: None,
+                fresh: false,
+                deadline: limits::DEADLINE,
+            };
             let name = Name::parse("plugin").expect("BUG: the name of a slot is none");
             fits.then(|| Slot::of_component(name, role, plugin, settings)).transpose()
         };

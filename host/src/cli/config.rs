@@ -8,6 +8,7 @@ use super::recommended;
 use super::run::RunArgs;
 use crate::error::Result;
 use crate::model::printable;
+use crate::monitor::words;
 
 /// Show the settings in force and where each comes from
 #[derive(Args, Debug)]
@@ -60,6 +61,12 @@ fn described(plugin: &super::layers::PluginTable) -> String {
     }
     if let Some(digest) = &plugin.digest {
         parts.push(format!("digest {digest}"));
+    }
+    if let Some(memory) = plugin.memory {
+        parts.push(format!("memory {}", words::bytes(memory as u64)));
+    }
+    if let Some(deadline) = plugin.deadline {
+        parts.push(format!("deadline {}", words::duration(deadline)));
     }
     for (kind, grants) in
         [("directory", &plugin.grant_dir), ("host", &plugin.grant_host), ("collection", &plugin.grant_collection)]

@@ -18,6 +18,7 @@ use crate::author::{Kind, Metadata, metadata, world_of};
 use crate::coordinator::{Host, SlotSpec};
 use crate::error::Result;
 use crate::limits;
+use crate::monitor::words;
 use crate::plugin::{Grants, Inspection, Location};
 
 /// Show what a component is, what it asks for and is granted, and the limits that hold
@@ -62,6 +63,11 @@ struct SlotView {
     granted: Vec<String>,
     /// Names of the plugin's own settings; their values may be secret.
     settings: Vec<String>,
+    /// Limits that its table sets, in place of those of all plugins.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    memory_bytes: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    deadline_ms: Option<u64>,
     /// Digest that the configuration wants, if it is another one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pinned: Option<String>,
@@ -79,7 +85,7 @@ struct Limits {
 /// Exit code 0 if every file can fill a role, 4 if one cannot.
 pub fn run(args: InspectArgs, config: Option<&Path>, printer: &mut Printer) -> Result<u8> {
     let (job, layers) = present(config)?;
-    let host = plan::host(&job)?;
+    let host = plan::host(&job, &layers)?;
     let mut code = 0;
     for file in &args.files {
         let inspected = inspected(file, &host, &job, &layers)?;
@@ -122,12 +128,16 @@ fn inspected(file: &Path, host: &Host, job: &JobArgs, layers: &Layers) -> Result
         slots: specs.iter().map(|spec| slot(spec, &plugin.digest().to_string(), layers)).collect(),
         limits: Limits {
             memory_bytes: job.memory,
-            deadline_ms: u64::try_from(job.deadline.as_millis()).unwrap_or(u64::MAX),
+            deadline_ms: ms(job.deadline),
             body_bytes: limits::OUTPUT_ITEM_BYTES_MAX,
             answer_bytes: limits::OUTPUT_CALL_BYTES_MAX,
             stack_bytes: limits::GUEST_STACK_BYTES,
         },
     })
+}
+
+fn ms(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// The world that has just the roles which it can fill.
@@ -148,6 +158,8 @@ fn slot(spec: &SlotSpec, digest: &str, layers: &Layers) -> SlotView {
         configured: table.is_some(),
         granted: spec.grants.describe(),
         settings: spec.config.keys().cloned().collect(),
+        memory_bytes: table.and_then(|table| table.memory),
+        deadline_ms: table.and_then(|table| table.deadline).map(ms),
         pinned: table.and_then(|table| table.digest.clone()).filter(|pinned| pinned != digest),
     }
 }
@@ -232,6 +244,12 @@ fn slot_text(slot: &SlotView) -> String {
     text.push_str(&if slot.granted.is_empty() { "nothing granted".to_owned() } else { slot.granted.join(", ") });
     if !slot.settings.is_empty() {
         text.push_str(&format!("; settings {}", slot.settings.join(", ")));
+    }
+    if let Some(bytes) = slot.memory_bytes {
+        text.push_str(&format!("; {} of memory", words::bytes(bytes as u64)));
+    }
+    if let Some(ms) = slot.deadline_ms {
+        text.push_str(&format!("; {} for a call", duration(ms)));
     }
     if let Some(pinned) = &slot.pinned {
         text.push_str(&format!("; pinned to another digest, {pinned}"));

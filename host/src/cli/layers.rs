@@ -6,11 +6,13 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::parser::ValueSource;
 use clap::{ArgAction, ArgMatches, Command};
 use toml::de::{DeTable, DeValue};
 
+use super::units;
 use crate::error::{Code, Error, Result};
 use crate::limits::CONFIG_BYTES_MAX;
 use crate::model::Digest;
@@ -45,6 +47,12 @@ pub struct PluginTable {
     pub role: Option<String>,
     /// Digest that the component must have.
     pub digest: Option<String>,
+    /// As `--memory`, for this plugin alone.
+    #[serde(deserialize_with = "bytes")]
+    pub memory: Option<usize>,
+    /// As `--deadline`, for this plugin alone.
+    #[serde(deserialize_with = "duration")]
+    pub deadline: Option<Duration>,
     /// As `--grant-dir`.
     pub grant_dir: Vec<String>,
     /// As `--grant-env`.
@@ -138,8 +146,10 @@ fn plugin_tables(text: &str, place: &str, place_of: &dyn Fn(usize) -> String) ->
     }
     toml::from_str::<Plugins>(text).map(|tables| tables.plugins).map_err(|error| {
         let place = error.span().map_or_else(|| place.to_owned(), |span| place_of(span.start));
-        Error::new(Code::ConfigInvalid, format!("{place}: {}", error.message()))
-            .hint("a [plugins.NAME] table may have source, role, digest, grant-dir, grant-env, grant-host, grant-collection, config")
+        Error::new(Code::ConfigInvalid, format!("{place}: {}", error.message())).hint(
+            "a [plugins.NAME] table may have source, role, digest, memory, deadline, grant-dir, grant-env, grant-host, \
+                 grant-collection, config",
+        )
     })
 }
 
@@ -147,6 +157,28 @@ fn plugin_tables(text: &str, place: &str, place_of: &dyn Fn(usize) -> String) ->
 fn location<'de, D: serde::Deserializer<'de>>(value: D) -> Result<Option<Location>, D::Error> {
     let text = <String as serde::Deserialize>::deserialize(value)?;
     Location::parse(text).map(Some).map_err(serde::de::Error::custom)
+}
+
+fn bytes<'de, D: serde::Deserializer<'de>>(value: D) -> Result<Option<usize>, D::Error> {
+    units::bytes(&as_of_flag(value)?).map(Some).map_err(serde::de::Error::custom)
+}
+
+fn duration<'de, D: serde::Deserializer<'de>>(value: D) -> Result<Option<Duration>, D::Error> {
+    units::duration(&as_of_flag(value)?).map(Some).map_err(serde::de::Error::custom)
+}
+
+/// A value as it would stand behind its flag: as everywhere in the file, a number is one as well.
+fn as_of_flag<'de, D: serde::Deserializer<'de>>(value: D) -> Result<String, D::Error> {
+    #[derive(serde::Deserialize)]
+    #[serde(untagged, expecting = "wanted a text or a number")]
+    enum Written {
+        Text(String),
+        Number(u64),
+    }
+    Ok(match <Written as serde::Deserialize>::deserialize(value)? {
+        Written::Text(text) => text,
+        Written::Number(number) => number.to_string(),
+    })
 }
 
 /// Names of a table's members, as they stand in the text.

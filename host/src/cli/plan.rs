@@ -20,13 +20,15 @@ use crate::processor::{ProcessorKind, processor};
 use crate::source::{CsvOptions, InputPath, MissingId, ReadOptions};
 use crate::strategy::{Bounds, Interval};
 
-/// A host made for these flags.
-pub fn host(args: &JobArgs) -> Result<Host> {
+/// A host made for these flags, with room for the sandboxes of each plugin of the file.
+pub fn host(args: &JobArgs, layers: &Layers) -> Result<Host> {
     let lanes = args.lanes.map_or_else(cores, Interval::max);
     if lanes > limits::LANES_LIMIT {
         return Err(invalid(format!("--lanes {lanes} is more than the {} that are possible", limits::LANES_LIMIT)));
     }
-    Host::new(HostOptions { lanes, memory_bytes: args.memory, cache: default_cache(), compiler: compiler() })
+    let tables = layers.file.plugins.values().filter_map(|table| table.memory);
+    let memory_bytes = tables.fold(args.memory, usize::max);
+    Host::new(HostOptions { lanes, memory_bytes, cache: default_cache(), compiler: compiler() })
 }
 
 /// This executable, called for itself; in the process where it cannot be found.
@@ -346,7 +348,7 @@ fn slot_name(location: &Location, validator: bool, taken: &[Wanted]) -> Name {
     Name::parse(&name).expect("made of legal characters")
 }
 
-/// Grants and settings of the file's `[plugins.NAME]`; a pinned digest is compared.
+/// Grants, limits and settings of the file's `[plugins.NAME]`; a pinned digest is compared.
 pub fn apply_table(spec: &mut SlotSpec, table: &PluginTable, plugin: &Plugin) -> Result<()> {
     if let Some(wanted) = &table.digest {
         let found = plugin.digest();
@@ -358,6 +360,8 @@ pub fn apply_table(spec: &mut SlotSpec, table: &PluginTable, plugin: &Plugin) ->
         spec.pinned = Some(found);
     }
     spec.config = table.config.clone();
+    spec.memory_bytes = table.memory;
+    spec.deadline = table.deadline;
     for (key, texts) in [
         ("grant-dir", &table.grant_dir),
         ("grant-env", &table.grant_env),
@@ -371,8 +375,10 @@ pub fn apply_table(spec: &mut SlotSpec, table: &PluginTable, plugin: &Plugin) ->
     Ok(())
 }
 
-/// Grants and settings that the flags give to this slot, or to all; `names` are the slots that there are.
+/// Grants and settings that the flags give to this slot, or to all; `names` are the slots that there are. The host may have room
+/// for more memory than the flag gives, where another slot has that.
 pub fn grants_from_flags(args: &JobArgs, names: &[Name], spec: &mut SlotSpec) -> Result<()> {
+    spec.memory_bytes.get_or_insert(args.memory);
     for (key, texts) in [
         ("grant-dir", &args.grant_dir),
         ("grant-env", &args.grant_env),

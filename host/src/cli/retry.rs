@@ -93,7 +93,7 @@ pub fn run(args: RetryArgs, layers: &Layers, talk: Talk, printer: &mut Printer) 
         print::talk("No open dead letter matches; nothing was tried.");
         return Ok(0);
     }
-    let host = plan::host(&args.job)?;
+    let host = plan::host(&args.job, layers)?;
     let given = given(&args, (layers, talk), &host)?;
     // Before the first run begins, so that all are tried or none.
     for (row, _) in &groups {

@@ -93,7 +93,7 @@ pub fn run(args: RevalidateArgs, layers: &Layers, talk: Talk, printer: &mut Prin
 }
 
 fn job(args: &RevalidateArgs, layers: &Layers, talk: Talk) -> Result<(Job, crate::coordinator::Host)> {
-    let host = plan::host(&args.job)?;
+    let host = plan::host(&args.job, layers)?;
     let args_of_job = JobArgs { input: vec!["-".to_owned()], ..(*args.job).clone() };
     let mut job = plan::job(&args_of_job, layers, &host, Tags::Lock(talk))?;
     if job.validators.is_empty() {

@@ -94,7 +94,7 @@ pub fn run(mut args: RunArgs, mut layers: Layers, talk: Talk, printer: &mut Prin
         stored::check_alone(&args.job.input)?;
         args.job.input = vec!["-".to_owned()];
     }
-    let host = plan::host(&args.job)?;
+    let host = plan::host(&args.job, &layers)?;
     let mut job = plan::without_plugins(&args.job, &layers)?;
     job.read.follow = args.follow.is_some();
     job.dry_run = args.dry_run;

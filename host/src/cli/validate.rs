@@ -28,7 +28,7 @@ pub struct ValidateArgs {
 
 /// Runs the sample and prints the plan.
 pub fn run(args: ValidateArgs, layers: &Layers, printer: &mut Printer) -> Result<u8> {
-    let host = plan::host(&args.job)?;
+    let host = plan::host(&args.job, layers)?;
     let mut job = plan::job(&args.job, layers, &host, Tags::Look)?;
     let plan = described(&job, &args);
     let sample = job.limit.map_or(args.sample, |limit| limit.min(args.sample));
@@ -75,10 +75,10 @@ fn described(job: &Job, args: &ValidateArgs) -> Vec<(String, String)> {
     }
     add("id", job.id.as_ref().map_or_else(|| "position in the input".to_owned(), |id| format!("at {id}")));
     for slot in &job.validators {
-        add("validator", slot_text(slot));
+        add("validator", slot_text(slot, &args.job));
     }
     for slot in &job.operations {
-        add("operation", slot_text(slot));
+        add("operation", slot_text(slot, &args.job));
     }
     add("store", job.store.as_ref().map_or_else(|| "none".to_owned(), |path| path.display().to_string()));
     add("collection", job.collection.to_string());
@@ -100,12 +100,19 @@ fn described(job: &Job, args: &ValidateArgs) -> Vec<(String, String)> {
     plan
 }
 
-fn slot_text(slot: &SlotSpec) -> String {
+fn slot_text(slot: &SlotSpec, args: &JobArgs) -> String {
     let what = match &slot.filling {
         Filling::Component(plugin) => format!("{} ({})", plugin.file(), plugin.digest().short()),
         Filling::Operation(_) | Filling::Validator(_) => "native".to_owned(),
     };
     let grants = slot.grants.describe();
     let granted = if grants.is_empty() { "nothing granted".to_owned() } else { grants.join(", ") };
-    format!("{} = {what}, {granted}", slot.name)
+    let mut text = format!("{} = {what}, {granted}", slot.name);
+    if let Some(bytes) = slot.memory_bytes.filter(|bytes| *bytes != args.memory) {
+        text.push_str(&format!(", {bytes} bytes of memory"));
+    }
+    if let Some(deadline) = slot.deadline {
+        text.push_str(&format!(", {} ms per call", deadline.as_millis()));
+    }
+    text
 }

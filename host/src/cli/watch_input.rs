@@ -31,7 +31,7 @@ pub fn run(folder: &Path, mut args: RunArgs, told: (&Layers, Talk), printer: &mu
     }
     // Whoever stays up is expected to take what is new.
     args.watch = !plan::watched(&args.job, told.0)?.is_empty();
-    let host = plan::host(&args.job)?;
+    let host = plan::host(&args.job, told.0)?;
     // A signal ends the process at once meanwhile: nothing has begun.
     let runs = Runs::load(args, told, &host)?;
     let control = Control::default();

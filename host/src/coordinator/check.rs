@@ -9,17 +9,19 @@ use crate::limits;
 use crate::model::Name;
 use crate::strategy::Interval;
 
-/// The settings of a job, before anything is opened.
-pub(super) fn job(job: &Job) -> Result<()> {
+/// The settings of a job, before anything is opened. `memory_bytes` is what a sandbox can have.
+pub(super) fn job(job: &Job, memory_bytes: usize) -> Result<()> {
     attempts(job.attempts)?;
     batch_size(job.bounds.batch_size)?;
     lanes(job.bounds.lanes)?;
     if job.validators.len() + job.operations.len() > limits::PLUGINS_MAX {
         return refuse(format!("more than {} plugins in one run", limits::PLUGINS_MAX));
     }
-    if job.deadline.is_zero() || job.deadline > limits::DEADLINE_LIMIT {
-        let most = limits::DEADLINE_LIMIT.as_secs();
-        return refuse(format!("deadline is {:?}, more than 0 and up to {most} s are possible", job.deadline));
+    deadline("deadline", job.deadline)?;
+    for slot in job.validators.iter().chain(&job.operations) {
+        slot.deadline.map_or(Ok(()), |time| deadline(&format!("deadline of slot {}", slot.name), time))?;
+        let memory = |bytes| within(&format!("memory of slot {} in bytes", slot.name), bytes, memory_bytes);
+        slot.memory_bytes.map_or(Ok(()), memory)?;
     }
     batch_bytes(job.batch_bytes)?;
     batch_wait(job.batch_wait)?;
@@ -41,6 +43,16 @@ pub(super) fn job(job: &Job) -> Result<()> {
             refuse(format!("{} is to be watched for slot {}, which there is not", file.path.display(), file.slot))
         }
         None => Ok(()),
+    }
+}
+
+fn deadline(setting: &str, time: Duration) -> Result<()> {
+    match time.is_zero() || time > limits::DEADLINE_LIMIT {
+        false => Ok(()),
+        true => {
+            let most = limits::DEADLINE_LIMIT.as_secs();
+            refuse(format!("{setting} is {time:?}, more than 0 and up to {most} s are possible"))
+        }
     }
 }
 

@@ -227,11 +227,12 @@ impl<'a> ChunkWork<'a> {
 
     fn call(&self, slot_number: usize) -> Call {
         let run = &self.chunk.run;
+        let slot = self.chunk.chain.slots().nth(slot_number).expect("BUG: a call of no slot");
         Call {
             run: Arc::clone(&run.uuid),
             batch: self.chunk.number,
             attempt: self.chunk.attempt,
-            deadline: run.deadline,
+            deadline: slot.deadline().unwrap_or(run.deadline),
             now_ms: run.now_ms,
             seed: run.seed,
             log: Arc::clone(&self.chunk.logs[slot_number]),

@@ -24,7 +24,7 @@ use crate::transaction::{Transaction, Transactional, atomic};
 pub struct HostOptions {
     /// Chunks that all runs of this host compute at the same time, at the most.
     pub lanes: usize,
-    /// Memory of one sandbox, in bytes.
+    /// Memory of one sandbox, in bytes, at the most: a slot may have less.
     pub memory_bytes: usize,
     /// Where compiled plugins are kept.
     pub cache: Cache,
@@ -163,6 +163,11 @@ impl Host {
     /// Sandboxes that there are now: those at work, and the warm ones of runs under way. None outlives its run.
     pub fn sandboxes(&self) -> usize {
         self.loader.get().map_or(0, |loader| loader.engine().sandboxes())
+    }
+
+    /// Memory that a sandbox can have.
+    pub(super) fn memory_bytes(&self) -> usize {
+        self.options.memory_bytes
     }
 
     pub(super) fn lanes(&self) -> Result<&Lanes> {

@@ -48,6 +48,10 @@ pub struct SlotSpec {
     pub grants: Grants,
     /// The plugin's own settings.
     pub config: BTreeMap<String, String>,
+    /// Memory of one of its sandboxes, in bytes, up to what the host was made for; none takes all of that.
+    pub memory_bytes: Option<usize>,
+    /// Time of one of its calls; none takes the job's.
+    pub deadline: Option<Duration>,
     /// Nothing but a component of this digest may fill it while the run goes on.
     pub pinned: Option<Digest>,
 }
@@ -112,7 +116,7 @@ pub struct Job {
     pub batch_wait: Duration,
     /// Attempts per item, from 1.
     pub attempts: u32,
-    /// Time of one guest call.
+    /// Time of one guest call, where its slot has none of its own.
     pub deadline: Duration,
     pub on_existing: OnExisting,
     pub atomic: Atomicity,
@@ -342,6 +346,8 @@ impl SlotSpec {
             filling,
             grants: Grants::default(),
             config: BTreeMap::new(),
+            memory_bytes: None,
+            deadline: None,
             pinned: None,
         }
     }

@@ -10,6 +10,7 @@ use crate::source::Decoder;
 /// See the module.
 pub(super) struct RunShared {
     pub uuid: Arc<str>,
+    /// Time of a call where its slot has none of its own.
     pub deadline: Duration,
     pub now_ms: u64,
     pub seed: u64,

@@ -32,7 +32,7 @@ use crate::strategy::{self, Signals};
 
 /// Runs a job: see [`Host::run`].
 pub(super) fn run(host: &Host, mut job: Job) -> Result<RunReport, RunFailure> {
-    super::check::job(&job)?;
+    super::check::job(&job, host.memory_bytes())?;
     if job.processor == ProcessorKind::Index {
         return Ok(super::indexes::run(&job)?);
     }
@@ -227,7 +227,13 @@ fn fill(host: &Host, job: &Job, spec: &SlotSpec, role: Role) -> Result<Arc<Slot>
 pub(super) fn filling(job: &Job, spec: &SlotSpec) -> SlotSettings {
     let mut grants = spec.grants.clone();
     grants.collections.push(job.collection.clone());
-    SlotSettings { grants, config: spec.config.clone(), fresh: job.fresh_sandboxes, deadline: job.deadline }
+    SlotSettings {
+        grants,
+        config: spec.config.clone(),
+        memory_bytes: spec.memory_bytes,
+        fresh: job.fresh_sandboxes,
+        deadline: spec.deadline.unwrap_or(job.deadline),
+    }
 }
 
 /// How the slots can be filled anew while the run goes on.

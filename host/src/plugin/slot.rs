@@ -84,6 +84,8 @@ pub struct Slot {
     grants: Grants,
     reads_store: bool,
     prepared: Prepared,
+    /// Time of one call; none for native code, which nothing interrupts.
+    deadline: Option<Duration>,
     /// Largest linear memory that one of its sandboxes had, in bytes.
     memory_peak: AtomicUsize,
     cpu: CpuMeter,
@@ -112,9 +114,11 @@ pub struct SlotSettings {
     pub grants: Grants,
     /// Its own settings.
     pub config: BTreeMap<String, String>,
+    /// Memory of one sandbox, in bytes; none for as much as the engine has room for.
+    pub memory_bytes: Option<usize>,
     /// A fresh sandbox for each batch instead of warm ones.
     pub fresh: bool,
-    /// Time that starting the sandbox may take.
+    /// Time that one call may take, and starting the sandbox.
     pub deadline: Duration,
 }
 
@@ -130,7 +134,7 @@ impl Slot {
             grants: settings.grants.clone(),
             hosts: Hosts::new(&settings.grants.hosts),
             config: Arc::new(settings.config),
-            memory_bytes_max: plugin.engine().memory_bytes_max(),
+            memory_bytes_max: settings.memory_bytes.unwrap_or(plugin.engine().memory_bytes_max()),
             census: plugin.engine().census().clone(),
         };
         let runtime = CallRuntime::new()
@@ -155,6 +159,7 @@ impl Slot {
             grants: settings.grants,
             reads_store: plugin.imports_store(),
             prepared: Prepared { time: plugin.prepared(), from_cache: plugin.from_cache() },
+            deadline: Some(settings.deadline),
             memory_peak,
             cpu: CpuMeter::default(),
             body: Body::Component { setup: Box::new(setup), warm, room, fresh_per_call: settings.fresh },
@@ -181,6 +186,7 @@ impl Slot {
             grants: Grants::default(),
             reads_store: false,
             prepared: Prepared::default(),
+            deadline: None,
             memory_peak: AtomicUsize::new(0),
             cpu: CpuMeter::default(),
             body,
@@ -215,6 +221,11 @@ impl Slot {
     /// How it was made ready.
     pub fn prepared(&self) -> Prepared {
         self.prepared
+    }
+
+    /// Time that one of its calls may take; none for native code.
+    pub fn deadline(&self) -> Option<Duration> {
+        self.deadline
     }
 
     /// Largest linear memory that one of its sandboxes had so far, in bytes; 0 for native code.

@@ -99,15 +99,15 @@ impl Trial<'_> {
     }
 
     fn ask(&self, slot: &Arc<Slot>, items: &[Item<'_>]) -> Result<Vec<ItemResult>, Fault> {
-        ask(slot, self.run, self.runtime, &self.call(), items, lookup(self.run)).0
+        ask(slot, self.run, self.runtime, &self.call(slot), items, lookup(self.run)).0
     }
 
-    fn call(&self) -> Call {
+    fn call(&self, slot: &Slot) -> Call {
         Call {
             run: Arc::clone(&self.run.uuid),
             batch: 0,
             attempt: 1,
-            deadline: self.run.deadline,
+            deadline: slot.deadline().unwrap_or(self.run.deadline),
             now_ms: self.run.now_ms,
             seed: self.run.seed,
             log: Arc::default(),
