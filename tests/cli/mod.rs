@@ -11,6 +11,7 @@ mod following;
 mod golden;
 mod health;
 mod help;
+mod inert;
 mod large;
 mod looking;
 mod measured;

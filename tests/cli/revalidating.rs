@@ -169,3 +169,15 @@ fn the_items_of_a_collection_are_read_once_each_though_the_run_adds_to_it() {
     words(&folder, "run --from nothing").exits(2).says("`nothing`");
     words(&folder, "verify").exits(0);
 }
+
+#[test]
+fn flags_about_reading_and_storing_are_told_to_do_nothing() {
+    let folder = stored();
+    let ran = revalidate(&folder, "-q --format csv --id /key --on-existing reject --seed 7").exits(3);
+    ran.says("Stored items are judged as they are, so that these do nothing: --format, --id, --on-existing.")
+        .says("CONFIG_3004");
+    // The environment is about runs of all kinds.
+    let line = format!("revalidate -q --validator rules={}", guest_arg("faulty"));
+    let ran = folder.atlas(line.split(' ')).env("ATLAS_FORMAT", "csv").env("ATLAS_ID", "key").run().exits(3);
+    assert_eq!(ran.stderr, "");
+}

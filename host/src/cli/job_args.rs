@@ -159,6 +159,18 @@ pub struct JobArgs {
     pub output: OutputArg,
 }
 
+impl JobArgs {
+    /// What is granted to all plugins, or to those in the slots named, by the names of the flags.
+    pub fn grants(&self) -> [(&'static str, &[String]); 4] {
+        [
+            ("grant-dir", &self.grant_dir),
+            ("grant-env", &self.grant_env),
+            ("grant-host", &self.grant_host),
+            ("grant-collection", &self.grant_collection),
+        ]
+    }
+}
+
 /// How long a sandbox lives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Isolation {

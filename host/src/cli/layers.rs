@@ -32,8 +32,8 @@ pub struct ConfigFile {
     pub values: BTreeMap<String, (Vec<String>, usize)>,
     /// `[plugins.NAME]` tables.
     pub plugins: BTreeMap<String, PluginTable>,
-    /// Their names, in the order of the file.
-    pub plugin_order: Vec<String>,
+    /// Their names and lines, in the order of the file.
+    pub plugin_order: Vec<(String, usize)>,
 }
 
 /// One `[plugins.NAME]` table.
@@ -65,6 +65,18 @@ pub struct PluginTable {
     pub config: BTreeMap<String, String>,
 }
 
+impl PluginTable {
+    /// What it grants, by the names of the flags.
+    pub fn grants(&self) -> [(&'static str, &[String]); 4] {
+        [
+            ("grant-dir", &self.grant_dir),
+            ("grant-env", &self.grant_env),
+            ("grant-host", &self.grant_host),
+            ("grant-collection", &self.grant_collection),
+        ]
+    }
+}
+
 /// Where a value came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Origin {
@@ -72,8 +84,23 @@ pub struct Origin {
     pub key: String,
     /// The value or values, as they were written; empty if it is not set.
     pub value: Vec<String>,
-    /// `flag`, `environment ATLAS_…`, `FILE:LINE`, `default` or `not set`.
+    /// `flag`, `environment ATLAS_…`, `FILE:LINE`, `default`, `not set`, or what it was recommended from.
     pub origin: String,
+}
+
+impl Origin {
+    /// How the user has said it; none if nobody did.
+    pub fn said(&self) -> Option<String> {
+        match self.origin.as_str() {
+            "default" | "not set" => None,
+            "flag" => Some(format!("--{}", self.key)),
+            origin if origin.starts_with("recommended ") => None,
+            origin => Some(match origin.strip_prefix("environment ") {
+                Some(variable) => variable.to_owned(),
+                None => format!("{origin}: {}", self.key),
+            }),
+        }
+    }
 }
 
 /// Reads the file that `--config` or `ATLAS_CONFIG` names, else `atlas.toml` here if it is there.
@@ -124,7 +151,7 @@ pub fn parse(path: &Path, text: &str, command: &Command) -> Result<ConfigFile> {
         if name == "plugins" {
             let place_of = |offset: usize| format!("{}:{}", path.display(), line_of(offset));
             file.plugins = plugin_tables(text, &place, &place_of)?;
-            file.plugin_order = names_in_order(value.get_ref());
+            file.plugin_order = names_in_order(value.get_ref(), line_of);
             continue;
         }
         let known = settable(command).find(|arg| arg.get_long() == Some(&*name));
@@ -181,13 +208,13 @@ fn as_of_flag<'de, D: serde::Deserializer<'de>>(value: D) -> Result<String, D::E
     })
 }
 
-/// Names of a table's members, as they stand in the text.
-fn names_in_order(value: &DeValue<'_>) -> Vec<String> {
+/// Names of a table's members with their lines, as they stand in the text.
+fn names_in_order(value: &DeValue<'_>, line_of: impl Fn(usize) -> usize) -> Vec<(String, usize)> {
     let DeValue::Table(table) = value else { return Vec::new() };
     let mut names: Vec<(usize, String)> =
         table.iter().map(|(name, _)| (name.span().start, name.get_ref().to_string())).collect();
     names.sort();
-    names.into_iter().map(|(_, name)| name).collect()
+    names.into_iter().map(|(at, name)| (name, line_of(at))).collect()
 }
 
 /// The values as flags would have them; an `Err` names the type found.

@@ -10,6 +10,7 @@ mod get;
 mod health;
 mod history;
 mod index;
+mod inert;
 mod inspect;
 mod job_args;
 mod layers;
@@ -302,6 +303,7 @@ fn find<'a>(command: &'a clap::Command, path: &[&str]) -> &'a clap::Command {
 
 fn perform(cli: Cli, layers: Layers) -> u8 {
     logs::start(i16::from(cli.verbose) - i16::from(cli.quiet.saturating_sub(1)), cli.log_format, cli.color);
+    inert::variables(&command());
     let talk = Talk { quiet: cli.quiet > 0 };
     let mut printer = Printer::default();
     let result = match cli.verb {

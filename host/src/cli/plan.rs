@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::Layers;
 use super::history::Chain;
+use super::inert;
 use super::job_args::{AtomicArg, Isolation, JobArgs, MissingIdArg};
 use super::layers::PluginTable;
 use super::locations::{Locations, Tags};
@@ -78,14 +79,37 @@ pub fn job(args: &JobArgs, layers: &Layers, host: &Host, tags: Tags) -> Result<J
     Ok(job)
 }
 
-/// Fills the slots of a job. What it says of following files, and of going on with an interrupted run, counts for a file that
-/// is no good.
+/// Fills the slots of a job, and tells settings that cannot act in it. What it says of following files, and of going on with an
+/// interrupted run, counts for a file that is no good.
 pub fn fill(args: &JobArgs, layers: &Layers, host: &Host, tags: Tags, job: &mut Job) -> Result<()> {
     if job.processor == ProcessorKind::Index {
-        warn_of_inert(layers);
+        inert::beside_index(layers);
         return Ok(());
     }
-    slots(args, layers, host, tags, job)
+    let locations = Locations::new(layers.file.path.as_deref(), tags);
+    let wanted = wanted(args, layers)?;
+    let names: Vec<Name> = wanted.iter().map(|slot| slot.name.clone()).collect();
+    let filled = |slot: &Wanted, job: &Job| -> Result<SlotSpec> {
+        let role = if slot.validator { Role::Validator } else { Role::Operation };
+        let loaded = locations.load(&slot.location, host);
+        let plugin = Arc::new(loaded.or_else(|error| in_place_of(host, job, (&slot.name, role), None, error))?);
+        let mut spec = SlotSpec::new(slot.name.as_str(), Filling::Component(Arc::clone(&plugin)));
+        if let Some(table) = layers.file.plugins.get(slot.name.as_str()) {
+            apply_table(&mut spec, table, &plugin)?;
+        }
+        grants_from_flags(args, &names, &mut spec)?;
+        Ok(spec)
+    };
+    for slot in &wanted {
+        let spec = filled(slot, job)?;
+        if slot.validator {
+            job.validators.push(spec);
+        } else {
+            job.operations.push(spec);
+        }
+    }
+    inert::of_job(args, layers, job);
+    Ok(())
 }
 
 /// As [`job`], with empty slots.
@@ -132,37 +156,6 @@ pub fn without_plugins(args: &JobArgs, layers: &Layers) -> Result<Job> {
     job.thresholds = args.thresholds.thresholds();
     job.settings_json = settings_json(layers);
     Ok(job)
-}
-
-/// Flags that act beside `--processor index`, those of the whole program included; every other one is about items.
-const BESIDE_INDEX: &[&str] = &[
-    "processor",
-    "store",
-    "into",
-    "index",
-    "unique",
-    "durability",
-    "dry-run",
-    "output",
-    "verbose",
-    "quiet",
-    "log-format",
-    "color",
-    "config",
-];
-
-/// The environment and the file are about runs of all kinds, so that only flags are told.
-fn warn_of_inert(layers: &Layers) {
-    let inert = layers.origins.iter().filter(|origin| origin.origin == "flag");
-    let inert = inert.filter(|origin| !BESIDE_INDEX.contains(&origin.key.as_str()));
-    let names: Vec<String> = inert.map(|origin| format!("--{}", origin.key)).collect();
-    if !names.is_empty() {
-        tracing::warn!(
-            code = Code::ConfigInert.as_str(),
-            "With --processor index, which reads no items, these do nothing: {}.",
-            names.join(", ")
-        );
-    }
 }
 
 /// What is in force, for the record. Values of plugin settings and of the environment may be secret: only their keys are kept.
@@ -212,30 +205,6 @@ struct Wanted {
     validator: bool,
 }
 
-fn slots(args: &JobArgs, layers: &Layers, host: &Host, tags: Tags, job: &mut Job) -> Result<()> {
-    let locations = Locations::new(layers.file.path.as_deref(), tags);
-    for slot in wanted(args, layers)? {
-        let role = if slot.validator { Role::Validator } else { Role::Operation };
-        let loaded = locations.load(&slot.location, host);
-        let plugin = loaded.or_else(|error| in_place_of(host, job, (&slot.name, role), None, error))?;
-        let plugin = Arc::new(plugin);
-        let mut spec = SlotSpec::new(slot.name.as_str(), Filling::Component(Arc::clone(&plugin)));
-        if let Some(table) = layers.file.plugins.get(slot.name.as_str()) {
-            apply_table(&mut spec, table, &plugin)?;
-        }
-        if slot.validator {
-            job.validators.push(spec);
-        } else {
-            job.operations.push(spec);
-        }
-    }
-    let names: Vec<Name> = job.validators.iter().chain(&job.operations).map(|slot| slot.name.clone()).collect();
-    for spec in job.validators.iter_mut().chain(&mut job.operations) {
-        grants_from_flags(args, &names, spec)?;
-    }
-    Ok(())
-}
-
 /// The files of the slots, to be followed. An image never changes, and has none.
 pub fn watched(args: &JobArgs, layers: &Layers) -> Result<Vec<WatchedFile>> {
     if processor(&args.processor)? == ProcessorKind::Index {
@@ -275,7 +244,7 @@ fn wanted(args: &JobArgs, layers: &Layers) -> Result<Vec<Wanted>> {
         }
     }
     // In the order of the file, which is that of operations.
-    for name in &layers.file.plugin_order {
+    for (name, _) in &layers.file.plugin_order {
         let table = &layers.file.plugins[name];
         let (Some(location), false) = (&table.source, all.iter().any(|slot| slot.name.as_str() == name)) else {
             continue;
@@ -362,12 +331,7 @@ pub fn apply_table(spec: &mut SlotSpec, table: &PluginTable, plugin: &Plugin) ->
     spec.config = table.config.clone();
     spec.memory_bytes = table.memory;
     spec.deadline = table.deadline;
-    for (key, texts) in [
-        ("grant-dir", &table.grant_dir),
-        ("grant-env", &table.grant_env),
-        ("grant-host", &table.grant_host),
-        ("grant-collection", &table.grant_collection),
-    ] {
+    for (key, texts) in table.grants() {
         for text in texts {
             spec.grants.add(key, text, Path::new(""))?;
         }
@@ -379,12 +343,7 @@ pub fn apply_table(spec: &mut SlotSpec, table: &PluginTable, plugin: &Plugin) ->
 /// for more memory than the flag gives, where another slot has that.
 pub fn grants_from_flags(args: &JobArgs, names: &[Name], spec: &mut SlotSpec) -> Result<()> {
     spec.memory_bytes.get_or_insert(args.memory);
-    for (key, texts) in [
-        ("grant-dir", &args.grant_dir),
-        ("grant-env", &args.grant_env),
-        ("grant-host", &args.grant_host),
-        ("grant-collection", &args.grant_collection),
-    ] {
+    for (key, texts) in args.grants() {
         for text in texts {
             if let Some(text) = addressed(text, '=', names, &spec.name) {
                 spec.grants.add(key, text, Path::new(""))?;
@@ -402,7 +361,7 @@ pub fn grants_from_flags(args: &JobArgs, names: &[Name], spec: &mut SlotSpec) ->
 }
 
 /// What is left for this slot: all of the text if no slot is named, the rest if this one is, nothing if another is.
-fn addressed<'a>(text: &'a str, separator: char, names: &[Name], own: &Name) -> Option<&'a str> {
+pub fn addressed<'a>(text: &'a str, separator: char, names: &[Name], own: &Name) -> Option<&'a str> {
     match text.split_once(separator) {
         Some((slot, rest)) if names.iter().any(|name| name.as_str() == slot) => (slot == own.as_str()).then_some(rest),
         _ => Some(text),

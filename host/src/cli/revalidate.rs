@@ -11,7 +11,7 @@ use super::locations::Tags;
 use super::print::{self, Printer};
 use super::signals::Watch;
 use super::spec::{counted, json_text};
-use super::{Layers, Talk, plan, runs, stored};
+use super::{Layers, Talk, inert, plan, runs, stored};
 use crate::coordinator::{Filling, Job, RunFailure, RunReport};
 use crate::error::{Code, Error, Result};
 use crate::event::Event;
@@ -57,6 +57,7 @@ pub fn run(args: RevalidateArgs, layers: &Layers, talk: Talk, printer: &mut Prin
         }
     }
     let (mut job, host) = job(&args, layers, talk)?;
+    inert::of_revalidate(layers);
     let progress = match (talk.quiet, io::stderr().is_terminal()) {
         (true, _) => ProgressMode::Quiet,
         (false, true) => ProgressMode::Bar,

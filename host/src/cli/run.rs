@@ -11,7 +11,7 @@ use super::locations::Tags;
 use super::print::{self, Printer};
 use super::signals::Watch;
 use super::spec::duration;
-use super::{EXIT_CODES, Layers, Talk, plan, recommended, reload, stored, watch_input};
+use super::{EXIT_CODES, Layers, Talk, inert, plan, recommended, reload, stored, watch_input};
 use crate::coordinator::{Host, IndexReport, IndexState, Job, RunFailure, RunReport, SwapSettings, keep_indexes};
 use crate::error::{Code, Error, Result};
 use crate::limits;
@@ -108,6 +108,7 @@ pub fn run(mut args: RunArgs, mut layers: Layers, talk: Talk, printer: &mut Prin
     if let Some(collection) = &args.from {
         job.input = stored::input(&args.job.store.store, collection)?;
     }
+    inert::of_input(&layers, &job);
     if let Some(advice) = advice {
         advice.tell(&mut job);
     }

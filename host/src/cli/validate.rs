@@ -3,6 +3,7 @@
 use clap::Args;
 
 use super::Layers;
+use super::inert;
 use super::job_args::JobArgs;
 use super::locations::Tags;
 use super::plan;
@@ -30,6 +31,7 @@ pub struct ValidateArgs {
 pub fn run(args: ValidateArgs, layers: &Layers, printer: &mut Printer) -> Result<u8> {
     let host = plan::host(&args.job, layers)?;
     let mut job = plan::job(&args.job, layers, &host, Tags::Look)?;
+    inert::of_input(layers, &job);
     let plan = described(&job, &args);
     let sample = job.limit.map_or(args.sample, |limit| limit.min(args.sample));
     job.limit = Some(sample);
