@@ -9,7 +9,7 @@ use super::{numbered, plain_run};
 use crate::harness::Folder;
 
 /// A program. Written by a process of its own: a file that this one still has open for writing could not be started.
-fn program(folder: &Folder, script: &str) -> String {
+pub fn program(folder: &Folder, script: &str) -> String {
     let path = folder.at("hook");
     let write = "printf '#!/bin/sh\\n%s\\n' \"$1\" > \"$0\" && chmod 700 \"$0\"";
     let written = Command::new("/bin/sh").args(["-c", write]).arg(&path).arg(script).status().expect("a shell");

@@ -1,5 +1,6 @@
 //! `revalidate`, and stored items as input.
 
+use super::alert_command::program;
 use super::{Redact, golden, sql, words};
 use crate::harness::{Folder, Ran, guest_arg};
 
@@ -168,6 +169,22 @@ fn the_items_of_a_collection_are_read_once_each_though_the_run_adds_to_it() {
     words(&folder, "run --from one --input in.ndjson").exits(2).says("--from reads stored items");
     words(&folder, "run --from nothing").exits(2).says("`nothing`");
     words(&folder, "verify").exits(0);
+}
+
+#[test]
+fn it_is_watched_as_a_run_is() {
+    let folder = stored();
+    let hook = program(&folder, "cat >> told.json");
+    let faulty = guest_arg("faulty");
+    let watching = format!("--events events.ndjson --metrics-file atlas.prom --slow-item 0ms --on-alert {hook}");
+    let line = format!("revalidate --validator rules={faulty} {watching}");
+    let ran = folder.atlas(line.split(' ')).env("PATH", "/usr/bin:/bin").run().exits(3);
+    assert_eq!(ran.stdout.lines().count(), 2, "{}", ran.stdout);
+    let events = folder.read("events.ndjson");
+    assert_eq!(events.matches("\"event\":\"item-failed\"").count(), 2, "{events}");
+    assert!(folder.read("atlas.prom").contains("atlas_run_info"));
+    assert!(folder.read("told.json").contains("SLOW_BATCH_PROCESSING"));
+    revalidate(&folder, "--events -").exits(2).says("standard output is asked for twice").says("hint: write events");
 }
 
 #[test]

@@ -1,6 +1,5 @@
 //! `revalidate`: stored items held against validators once more.
 
-use std::io::{self, IsTerminal};
 use std::thread;
 
 use clap::Args;
@@ -9,6 +8,7 @@ use serde_json::json;
 use super::job_args::JobArgs;
 use super::locations::Tags;
 use super::print::{self, Printer};
+use super::run::{events_on_stdout, watching};
 use super::signals::Watch;
 use super::spec::{counted, json_text};
 use super::{Layers, Talk, inert, plan, runs, stored};
@@ -17,7 +17,7 @@ use crate::error::{Code, Error, Result};
 use crate::event::Event;
 use crate::limits;
 use crate::model::{Digest, Fate, Name, OnExisting, RunStatus, printable};
-use crate::monitor::{MonitorSetup, ProgressMode, Subscription, monitors, subscription};
+use crate::monitor::{Subscription, monitors, subscription};
 use crate::processor::ProcessorKind;
 
 const HELP: &str = "\
@@ -56,14 +56,13 @@ pub fn run(args: RevalidateArgs, layers: &Layers, talk: Talk, printer: &mut Prin
             return Err(Error::new(Code::ConfigInvalid, format!("{why}; --{key} cannot be given")));
         }
     }
+    if events_on_stdout(&args.job) {
+        let message = "standard output is asked for twice: by what does not pass, and by --events -";
+        return Err(Error::new(Code::ConfigInvalid, message).hint("write events to a file: --events FILE"));
+    }
     let (mut job, host) = job(&args, layers, talk)?;
     inert::of_revalidate(layers);
-    let progress = match (talk.quiet, io::stderr().is_terminal()) {
-        (true, _) => ProgressMode::Quiet,
-        (false, true) => ProgressMode::Bar,
-        (false, false) => ProgressMode::Lines,
-    };
-    job.monitors = monitors(MonitorSetup { progress, talk: Some(Box::new(io::stderr())), ..MonitorSetup::default() });
+    job.monitors = monitors(watching(&args.job, talk, false)?);
     let (failures, events): (Subscription, _) = subscription(limits::EVENTS_WAITING_MAX);
     job.monitors.push(Box::new(failures));
     let watch = Watch::start(job.control.clone());

@@ -164,9 +164,8 @@ pub fn perform(
     if job.processor == ProcessorKind::Index {
         return perform_indexes(&job, args, talk, printer);
     }
-    let events_on_stdout = args.events.as_deref() == Some(Path::new("-"));
     let results_on_stdout = job.processor == ProcessorKind::Memory;
-    if [events_on_stdout, results_on_stdout, args.output.json()].iter().filter(|wanted| **wanted).count() > 1 {
+    if [events_on_stdout(args), results_on_stdout, args.output.json()].iter().filter(|wanted| **wanted).count() > 1 {
         return Err(Error::new(
             Code::ConfigInvalid,
             "standard output is asked for twice: by results (--processor memory), --events -, or --output json",
@@ -176,34 +175,9 @@ pub fn perform(
     if results_on_stdout {
         job = job.gathered_by(Results::default());
     }
-    let summary = Watched::from(Summary::default());
-    let events = match &args.events {
-        None => None,
-        Some(_) if events_on_stdout => Some(EventsFile::to("stdout".to_owned(), Box::new(io::stdout()))),
-        Some(path) if around.appends => Some(EventsFile::append(path)?),
-        Some(path) => Some(EventsFile::create(path)?),
-    };
-    let metrics_file = args.metrics_file.as_deref().map(MetricsFile::create).transpose()?;
-    let metrics_server = args.metrics_listen.map(MetricsServer::listen).transpose()?;
-    if let Some(server) = &metrics_server {
-        // A port that the system chose is known to nobody else, so that a quiet run tells it too.
-        print::talk(&format!("Metrics are served at http://{}/metrics while the run goes on.", server.address()));
-    }
-    let progress = match (talk.quiet, io::stderr().is_terminal()) {
-        (true, _) => ProgressMode::Quiet,
-        (false, true) => ProgressMode::Bar,
-        (false, false) => ProgressMode::Lines,
-    };
-    job.monitors = monitors(MonitorSetup {
-        progress,
-        talk: Some(Box::new(io::stderr())),
-        events,
-        metrics_file,
-        metrics_server,
-        on_alert: args.on_alert.clone(),
-        summary: summary.clone(),
-        ..MonitorSetup::default()
-    });
+    let setup = watching(args, talk, around.appends)?;
+    let summary = setup.summary.clone();
+    job.monitors = monitors(setup);
     job.inbox = true;
     job.live = reload::watch(layers, plan::default_lanes());
     let (report, error) = match host.run(job) {
@@ -253,6 +227,43 @@ fn tell_briefly(name: &str, report: &RunReport) {
         counts.dropped,
         duration(report.duration_ms)
     ));
+}
+
+/// What watches a run, as the flags ask for it. `appends`: an earlier run of this process has begun the file for events.
+///
+/// Errors: a file that cannot be made, an address that cannot be listened at.
+pub fn watching(args: &JobArgs, talk: Talk, appends: bool) -> Result<MonitorSetup> {
+    let events = match &args.events {
+        None => None,
+        Some(_) if events_on_stdout(args) => Some(EventsFile::to("stdout".to_owned(), Box::new(io::stdout()))),
+        Some(path) if appends => Some(EventsFile::append(path)?),
+        Some(path) => Some(EventsFile::create(path)?),
+    };
+    let metrics_file = args.metrics_file.as_deref().map(MetricsFile::create).transpose()?;
+    let metrics_server = args.metrics_listen.map(MetricsServer::listen).transpose()?;
+    if let Some(server) = &metrics_server {
+        // A port that the system chose is known to nobody else, so that a quiet run tells it too.
+        print::talk(&format!("Metrics are served at http://{}/metrics while the run goes on.", server.address()));
+    }
+    let progress = match (talk.quiet, io::stderr().is_terminal()) {
+        (true, _) => ProgressMode::Quiet,
+        (false, true) => ProgressMode::Bar,
+        (false, false) => ProgressMode::Lines,
+    };
+    Ok(MonitorSetup {
+        progress,
+        talk: Some(Box::new(io::stderr())),
+        events,
+        metrics_file,
+        metrics_server,
+        on_alert: args.on_alert.clone(),
+        ..MonitorSetup::default()
+    })
+}
+
+/// True if events are to go where results go.
+pub fn events_on_stdout(args: &JobArgs) -> bool {
+    args.events.as_deref() == Some(Path::new("-"))
 }
 
 /// `error_follows`: the summary leaves out the error, which is told in full after it.
