@@ -65,7 +65,10 @@ fn validate_prints_the_plan_and_judges_a_sample_without_writing() {
     arguments[0] = "validate".to_owned();
     let ran = folder.atlas(&arguments).run().exits(3);
     let redact = Redact::new(folder.path());
-    golden("validate.txt", &redact.text(&ran.stdout));
+    // What the machine is like.
+    let around = [" space ", " file system ", " SQLite "];
+    let plan = ran.stdout.lines().filter(|line| !around.iter().any(|name| line.starts_with(name)));
+    golden("validate.txt", &redact.text(&plan.map(|line| format!("{line}\n")).collect::<String>()));
     assert_eq!(ran.stderr, "");
     arguments.extend(["--output".to_owned(), "json".to_owned()]);
     let json = folder.atlas(&arguments).run().exits(3).json();

@@ -36,6 +36,7 @@ mod terminal;
 mod times;
 mod tuning;
 mod top;
+mod validating;
 mod whole_run;
 
 pub use golden::{Redact, golden};

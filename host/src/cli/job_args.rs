@@ -8,10 +8,11 @@ use clap::builder::BoolishValueParser;
 use clap::{Args, ValueEnum};
 
 use super::common::{OutputArg, StoreArg};
-use super::spec;
 use super::thresholds::ThresholdArgs;
 use super::units;
+use super::{spec, stored};
 use crate::coordinator::RejectLimit;
+use crate::error::Result;
 use crate::limits;
 use crate::model::{IndexSpec, Name, OnExisting, Pointer};
 use crate::source::Format;
@@ -157,6 +158,46 @@ pub struct JobArgs {
     pub metrics_listen: Option<SocketAddr>,
     #[command(flatten, next_help_heading = "Watching")]
     pub output: OutputArg,
+}
+
+/// Inputs that are no plain files or pipes; `run` and `validate` share them.
+#[derive(Args, Debug, Clone)]
+pub struct FurtherInputs {
+    /// Read the items of this collection of the store, as they are when the run begins
+    #[arg(long, value_name = "COLLECTION", env = "ATLAS_FROM", value_parser = name, help_heading = "Input")]
+    pub from: Option<Name>,
+    /// Stay up and read each file that comes into this folder, in a run of its own
+    ///
+    /// Files whose extension names a format (with --format: all) are read once they have not changed for half a second, the
+    /// oldest first; best moved in whole. Hidden files and those that end in .part, .tmp or ~ are left alone, files in
+    /// folders inside too. A file that cannot be read, or was replaced in the middle of its run, is told, and the others go
+    /// on. The files of the plugins are followed as with --watch. It ends with a signal; the same command then goes on where
+    /// it was, and reads no file a second time unless it has changed.
+    #[arg(long, value_name = "DIR", env = "ATLAS_WATCH_INPUT", help_heading = "Input")]
+    pub watch_input: Option<PathBuf>,
+    /// Read this file last, and go on reading as it grows
+    ///
+    /// For NDJSON, CSV and TSV, not compressed. A line counts once its line end is there. The run goes on until a signal
+    /// stops it (the same command then continues), or until the file is replaced or removed: what it held is processed
+    /// first, and the next command reads the new one. One that was replaced while no run was up, by one that holds less than
+    /// was read of it, is refused; --again reads the new one.
+    #[arg(long, value_name = "FILE", env = "ATLAS_FOLLOW", help_heading = "Input")]
+    pub follow: Option<String>,
+}
+
+impl FurtherInputs {
+    /// Adds them to the inputs of a job, but for a folder, each file of which is a job of its own. Stored items are asked for
+    /// when the slots are filled.
+    ///
+    /// Errors: as [`stored::check_alone`].
+    pub fn add_to(&self, job: &mut JobArgs) -> Result<()> {
+        job.input.extend(self.follow.clone());
+        if self.from.is_some() {
+            stored::check_alone(&job.input)?;
+            job.input = vec!["-".to_owned()];
+        }
+        Ok(())
+    }
 }
 
 impl JobArgs {

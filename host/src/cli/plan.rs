@@ -75,13 +75,21 @@ fn invalid(message: String) -> Error {
 /// The job that the flags describe. `tags` says what is done about images that are not locked yet.
 pub fn job(args: &JobArgs, layers: &Layers, host: &Host, tags: Tags) -> Result<Job> {
     let mut job = without_plugins(args, layers)?;
-    fill(args, layers, host, tags, &mut job)?;
+    fill(args, layers, host, tags, &mut job, Err)?;
     Ok(job)
 }
 
 /// Fills the slots of a job, and tells settings that cannot act in it. What it says of following files, and of going on with an
-/// interrupted run, counts for a file that is no good.
-pub fn fill(args: &JobArgs, layers: &Layers, host: &Host, tags: Tags, job: &mut Job) -> Result<()> {
+/// interrupted run, counts for a file that is no good. `fault` is given what is wrong with a slot; if it lets that pass, the
+/// other slots are filled.
+pub fn fill(
+    args: &JobArgs,
+    layers: &Layers,
+    host: &Host,
+    tags: Tags,
+    job: &mut Job,
+    mut fault: impl FnMut(Error) -> Result<()>,
+) -> Result<()> {
     if job.processor == ProcessorKind::Index {
         inert::beside_index(layers);
         return Ok(());
@@ -100,15 +108,20 @@ pub fn fill(args: &JobArgs, layers: &Layers, host: &Host, tags: Tags, job: &mut 
         grants_from_flags(args, &names, &mut spec)?;
         Ok(spec)
     };
+    let mut all = true;
     for slot in &wanted {
-        let spec = filled(slot, job)?;
-        if slot.validator {
-            job.validators.push(spec);
-        } else {
-            job.operations.push(spec);
+        match filled(slot, job) {
+            Ok(spec) if slot.validator => job.validators.push(spec),
+            Ok(spec) => job.operations.push(spec),
+            Err(error) => {
+                all = false;
+                fault(error)?;
+            }
         }
     }
-    inert::of_job(args, layers, job);
+    if all {
+        inert::of_job(args, layers, job);
+    }
     Ok(())
 }
 

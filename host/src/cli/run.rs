@@ -1,12 +1,12 @@
 //! `run`: the main job.
 
 use std::io::{self, IsTerminal, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use clap::Args;
 use clap::builder::BoolishValueParser;
 
-use super::job_args::{DurabilityArg, JobArgs, name};
+use super::job_args::{DurabilityArg, FurtherInputs, JobArgs};
 use super::locations::Tags;
 use super::print::{self, Printer};
 use super::signals::Watch;
@@ -37,26 +37,8 @@ const WIDTH_OFF_TERMINAL: u16 = 200;
 pub struct RunArgs {
     #[command(flatten)]
     pub job: JobArgs,
-    /// Read the items of this collection of the store, as they are when the run begins
-    #[arg(long, value_name = "COLLECTION", env = "ATLAS_FROM", value_parser = name, help_heading = "Input")]
-    pub from: Option<Name>,
-    /// Stay up and read each file that comes into this folder, in a run of its own
-    ///
-    /// Files whose extension names a format (with --format: all) are read once they have not changed for half a second, the
-    /// oldest first; best moved in whole. Hidden files and those that end in .part, .tmp or ~ are left alone, files in
-    /// folders inside too. A file that cannot be read, or was replaced in the middle of its run, is told, and the others go
-    /// on. The files of the plugins are followed as with --watch. It ends with a signal; the same command then goes on where
-    /// it was, and reads no file a second time unless it has changed.
-    #[arg(long, value_name = "DIR", env = "ATLAS_WATCH_INPUT", help_heading = "Input")]
-    pub watch_input: Option<PathBuf>,
-    /// Read this file last, and go on reading as it grows
-    ///
-    /// For NDJSON, CSV and TSV, not compressed. A line counts once its line end is there. The run goes on until a signal
-    /// stops it (the same command then continues), or until the file is replaced or removed: what it held is processed
-    /// first, and the next command reads the new one. One that was replaced while no run was up, by one that holds less than
-    /// was read of it, is refused; --again reads the new one.
-    #[arg(long, value_name = "FILE", env = "ATLAS_FOLLOW", help_heading = "Input")]
-    pub follow: Option<String>,
+    #[command(flatten)]
+    pub further: FurtherInputs,
     /// Do everything for real, then undo it, and tell what would have changed
     #[arg(long, env = "ATLAS_DRY_RUN", value_parser = BoolishValueParser::new(), help_heading = "Store")]
     pub dry_run: bool,
@@ -86,17 +68,13 @@ pub struct RunArgs {
 /// Runs the job; the exit code tells how it ended.
 pub fn run(mut args: RunArgs, mut layers: Layers, talk: Talk, printer: &mut Printer) -> Result<u8> {
     let advice = args.recommended.then(|| recommended::apply(&mut args.job, &mut layers)).transpose()?;
-    if let Some(folder) = args.watch_input.clone() {
+    if let Some(folder) = args.further.watch_input.clone() {
         return watch_input::run(&folder, args, (&layers, talk), printer);
     }
-    args.job.input.extend(args.follow.clone());
-    if args.from.is_some() {
-        stored::check_alone(&args.job.input)?;
-        args.job.input = vec!["-".to_owned()];
-    }
+    args.further.add_to(&mut args.job)?;
     let host = plan::host(&args.job, &layers)?;
     let mut job = plan::without_plugins(&args.job, &layers)?;
-    job.read.follow = args.follow.is_some();
+    job.read.follow = args.further.follow.is_some();
     job.dry_run = args.dry_run;
     job.again = args.again;
     job.accept_change = args.accept_change;
@@ -104,8 +82,8 @@ pub fn run(mut args: RunArgs, mut layers: Layers, talk: Talk, printer: &mut Prin
         plan::warn_of_unwatched(&args.job, &layers)?;
     }
     swapping(&mut job, &args, &layers)?;
-    plan::fill(&args.job, &layers, &host, Tags::Lock(talk), &mut job)?;
-    if let Some(collection) = &args.from {
+    plan::fill(&args.job, &layers, &host, Tags::Lock(talk), &mut job, Err)?;
+    if let Some(collection) = &args.further.from {
         job.input = stored::input(&args.job.store.store, collection)?;
     }
     inert::of_input(&layers, &job);

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Instant;
 
+use super::job_args::{FurtherInputs, JobArgs};
 use super::locations::Tags;
 use super::print::{self, Printer};
 use super::run::{self as run_verb, Around, RunArgs};
@@ -25,7 +26,10 @@ use crate::source::Format;
 ///
 /// Errors: those that are not about one file: settings, plugins at the start, the store.
 pub fn run(folder: &Path, mut args: RunArgs, told: (&Layers, Talk), printer: &mut Printer) -> Result<u8> {
-    check(folder, &args)?;
+    if args.dry_run {
+        return Err(beside("--dry-run"));
+    }
+    check(folder, &args.job, &args.further)?;
     if args.watch {
         plan::warn_of_unwatched(&args.job, told.0)?;
     }
@@ -61,23 +65,39 @@ pub fn run(folder: &Path, mut args: RunArgs, told: (&Layers, Talk), printer: &mu
     Ok(watch.exit().unwrap_or(0))
 }
 
-fn check(folder: &Path, args: &RunArgs) -> Result<()> {
+/// Errors: CONFIG_3001 where other inputs are given as well, or there is no such folder.
+pub fn check(folder: &Path, job: &JobArgs, further: &FurtherInputs) -> Result<()> {
     let besides = [
-        (!args.job.input.is_empty(), "--input"),
-        (args.follow.is_some(), "--follow"),
-        (args.from.is_some(), "--from"),
-        (args.dry_run, "--dry-run"),
-        (args.job.limit.is_some(), "--limit"),
+        (!job.input.is_empty(), "--input"),
+        (further.follow.is_some(), "--follow"),
+        (further.from.is_some(), "--from"),
+        (job.limit.is_some(), "--limit"),
     ];
     if let Some((_, flag)) = besides.iter().find(|(given, _)| *given) {
-        return Err(Error::new(Code::ConfigInvalid, format!("--watch-input cannot be given together with {flag}"))
-            .hint("read a folder and other inputs in two commands"));
+        return Err(beside(flag));
     }
     if !folder.is_dir() {
         return Err(Error::new(Code::ConfigInvalid, format!("--watch-input {}: no such folder", folder.display()))
             .hint("create the folder first"));
     }
     Ok(())
+}
+
+fn beside(flag: &str) -> Error {
+    Error::new(Code::ConfigInvalid, format!("--watch-input cannot be given together with {flag}"))
+        .hint("read a folder and other inputs in two commands")
+}
+
+/// The files that are there now and would be read, the oldest first, whether or not they have settled. `any`: whatever their
+/// names.
+///
+/// Errors: VALIDATION_4006 as [`run`].
+pub fn there(folder: &Path, any: bool) -> Result<Vec<PathBuf>> {
+    let mut folder = Folder::new(folder.to_owned(), any);
+    folder.look(Instant::now())?;
+    let mut files: Vec<_> = folder.seen.into_iter().map(|(path, seen)| (seen.stamp.modified_ns, path)).collect();
+    files.sort();
+    Ok(files.into_iter().map(|(_, path)| path).collect())
 }
 
 /// What the runs of this process have in common.
@@ -101,7 +121,7 @@ impl Runs {
         if args.watch {
             job.watch = plan::watched(&args.job, layers)?;
         }
-        plan::fill(&without_file, layers, host, Tags::Lock(talk), &mut job)?;
+        plan::fill(&without_file, layers, host, Tags::Lock(talk), &mut job, Err)?;
         if let Some(store) = job.store.as_ref().filter(|_| args.watch) {
             carried.listen(store);
         }
@@ -165,6 +185,20 @@ impl Folder {
     /// Errors: VALIDATION_4006 if the folder cannot be read or holds too many files.
     fn next(&mut self) -> Result<Option<PathBuf>> {
         let now = Instant::now();
+        self.look(now)?;
+        let settled = |seen: &Seen| !seen.given && now.duration_since(seen.since) >= INPUT_SETTLED;
+        let oldest =
+            self.seen.iter_mut().filter(|(_, seen)| settled(seen)).min_by_key(|(_, seen)| seen.stamp.modified_ns);
+        Ok(oldest.map(|(path, seen)| {
+            seen.given = true;
+            path.clone()
+        }))
+    }
+
+    /// Sees what is there now.
+    ///
+    /// Errors: as [`Folder::next`].
+    fn look(&mut self, now: Instant) -> Result<()> {
         let mut there = BTreeMap::new();
         let unreadable = |error: std::io::Error| {
             Error::new(Code::InputCutShort, format!("folder {} cannot be read", self.path.display())).because(error)
@@ -188,13 +222,7 @@ impl Folder {
             }
         }
         self.seen = there;
-        let settled = |seen: &Seen| !seen.given && now.duration_since(seen.since) >= INPUT_SETTLED;
-        let oldest =
-            self.seen.iter_mut().filter(|(_, seen)| settled(seen)).min_by_key(|(_, seen)| seen.stamp.modified_ns);
-        Ok(oldest.map(|(path, seen)| {
-            seen.given = true;
-            path.clone()
-        }))
+        Ok(())
     }
 }
 

@@ -135,6 +135,11 @@ impl Host {
         start::run(self, job)
     }
 
+    /// What is wrong with the plugins of a job, each of which is started once. [`Host::run`] stops at the first fault.
+    pub fn faults(&self, job: &Job) -> Vec<Error> {
+        start::faults(self, job)
+    }
+
     /// Runs `work` in one transaction of a store, which nests: committed if it returns `Ok`, undone if not.
     ///
     /// Errors: the store's, or what `work` returned.

@@ -189,6 +189,16 @@ fn chain(host: &Host, job: &Job) -> Result<Chain> {
     Ok(Chain::new(filled(&job.validators, Role::Validator)?, filled(&job.operations, Role::Operation)?))
 }
 
+/// What is wrong with the settings of a job, or else with its plugins, each by itself.
+pub(super) fn faults(host: &Host, job: &Job) -> Vec<Error> {
+    if let Err(error) = super::check::job(job, host.memory_bytes()) {
+        return vec![error];
+    }
+    let validators = job.validators.iter().map(|spec| (spec, Role::Validator));
+    let slots = validators.chain(job.operations.iter().map(|spec| (spec, Role::Operation)));
+    slots.filter_map(|(spec, role)| fill(host, job, spec, role).err()).collect()
+}
+
 /// Errors: CONFIG_3001 where a plugin reads the store and the run has none.
 fn need_a_store(chain: &Chain, job: &Job) -> Result<()> {
     match chain.slots().find(|slot| slot.reads_store()) {

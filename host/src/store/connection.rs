@@ -172,6 +172,14 @@ fn synchronous_of(durability: Durability) -> i64 {
 
 /// Says so where the file system cannot keep what the durability promises; the store works all the same.
 pub(super) fn warn_of_file_system(path: &Path) {
+    if let Some(what) = flaw_of_file_system(path) {
+        tracing::warn!(store = %path.display(), "the store is on {what}");
+    }
+}
+
+/// What kind of file system a store is on, or would be, and what it cannot keep of what the durability promises; none where
+/// nothing is known against it.
+pub fn flaw_of_file_system(store: &Path) -> Option<&'static str> {
     // Numbers from statfs(2).
     const KINDS: &[(u64, &str)] = &[
         (0x0102_1994, "tmpfs, which nothing survives a restart of the machine on"),
@@ -179,13 +187,17 @@ pub(super) fn warn_of_file_system(path: &Path) {
         (0xFF53_4D42, "CIFS, whose locks and shared memory a write-ahead log cannot rely on"),
         (0xFE53_4D42, "SMB, whose locks and shared memory a write-ahead log cannot rely on"),
     ];
-    let folder = path.parent().unwrap_or(path);
-    let Ok(found) = rustix::fs::statfs(folder) else { return };
+    let store = std::fs::canonicalize(store).unwrap_or_else(|_| store.to_owned());
+    let folder = store.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let found = rustix::fs::statfs(folder).ok()?;
     // The field's type differs between platforms; the numbers fit 32 bits.
     let kind = found.f_type as u64 & 0xFFFF_FFFF;
-    if let Some((_, what)) = KINDS.iter().find(|(number, _)| *number == kind) {
-        tracing::warn!(store = %path.display(), "the store is on {what}");
-    }
+    KINDS.iter().find(|(number, _)| *number == kind).map(|(_, what)| *what)
+}
+
+/// The version of SQLite that is in this program.
+pub fn library_version() -> &'static str {
+    rusqlite::version()
 }
 
 fn refuse_old_library() -> Result<()> {

@@ -29,7 +29,7 @@ mod verify;
 mod write;
 mod writer;
 
-pub use connection::{Durability, StoreOptions};
+pub use connection::{Durability, StoreOptions, flaw_of_file_system, library_version};
 pub use dead_letter::{DeadLetter, LetterFilter, LetterState, RETRIED};
 pub(crate) use face::Store;
 pub use face::{
