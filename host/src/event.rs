@@ -276,7 +276,7 @@ pub struct RunStarted {
     pub dry_run: bool,
     /// Ordinal at which it goes on; 0 for a new run.
     pub resumed_at: u64,
-    /// False where the input cannot be read a second time, so that no command continues this run.
+    /// False where the input cannot be read a second time, so that the same command does not continue this run.
     pub resumable: bool,
     /// Items of the input, where that is known, else the limit that is set (`--limit`): there may be fewer.
     pub total_items: Option<u64>,

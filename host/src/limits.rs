@@ -326,7 +326,7 @@ pub const CHUNKS_KEPT_MAX: usize = 64;
 pub const HISTORY_BATCHES_MAX: u64 = 1_000_000;
 /// Languages, and tools, that `inspect` shows of a component.
 pub const PRODUCERS_MAX: usize = 100;
-/// Batches of which `revalidate --stale` remembers who judged their rows; of more it asks again.
+/// Batches of which it is remembered whether their rows are read, where stored items are the input; of more the store is asked.
 pub const BATCHES_KNOWN_MAX: usize = 100_000;
 /// Largest file of fixtures that `test` reads.
 pub const FIXTURE_BYTES_MAX: u64 = 16 << 20;

@@ -6,7 +6,7 @@ use super::{numbered, plain_run, sql, words};
 use crate::harness::{Folder, guest_arg};
 
 /// `count` items of which every `each`th is refused by the guest `faulty`.
-fn with_rejects(count: usize, each: usize) -> String {
+pub fn with_rejects(count: usize, each: usize) -> String {
     let fault = |n: usize| if n % each == each - 1 { ",\"fault\":\"reject\"" } else { "" };
     (0..count).map(|n| format!("{{\"id\":\"i-{n:06}\",\"n\":{n}{}}}\n", fault(n))).collect()
 }
@@ -65,7 +65,7 @@ fn a_changed_input_or_plugin_of_a_finished_command_is_a_new_run() {
 }
 
 /// A run that stopped at the border of its fourth batch: 40 of 100 items, 4 of them refused.
-fn stopped() -> (Folder, String) {
+pub fn stopped() -> (Folder, String) {
     let folder = Folder::new();
     folder.write("in.ndjson", with_rejects(100, 10));
     let further = format!("--plugin work={} --batch-size 10 --strategy sequential", guest_arg("faulty"));

@@ -31,6 +31,7 @@ const COMMANDS: &[&str] = &[
     "runs",
     "runs list",
     "runs show",
+    "runs resume",
     "runs report",
     "runs tune",
     "plugins",

@@ -6,6 +6,7 @@ mod kills;
 mod reader;
 mod retries;
 mod space;
+mod stored;
 mod sweep;
 
 use std::ffi::OsStr;

@@ -141,7 +141,8 @@ fn ended_badly(row: &RunRow, held: bool) -> Option<Reason> {
     let (status, what) = match row.status {
         RunStatus::Succeeded | RunStatus::Partial => return None,
         RunStatus::Running if held => return None,
-        RunStatus::Failed => (HealthStatus::Unhealthy, "run it again: it continues"),
+        RunStatus::Failed if row.is_resumable() => (HealthStatus::Unhealthy, "run it again: it continues"),
+        RunStatus::Failed => (HealthStatus::Unhealthy, "its input cannot be read again: run it anew"),
         _ => (HealthStatus::Degraded, "the same command continues it, or begins anew"),
     };
     let error: Option<ErrorReport> = row.error_json.as_deref().and_then(|text| serde_json::from_str(text).ok());

@@ -164,6 +164,10 @@ pub struct JobArgs {
 #[derive(Args, Debug, Clone)]
 pub struct FurtherInputs {
     /// Read the items of this collection of the store, as they are when the run begins
+    ///
+    /// In the order of their ids. What the run itself writes there is no input. Where it was interrupted, the same command goes
+    /// on behind the last id that was read, and leaves out what the run has written; other rows it reads as they are then. After
+    /// success it says so, until another run has changed the collection; --again reads it anew.
     #[arg(long, value_name = "COLLECTION", env = "ATLAS_FROM", value_parser = name, help_heading = "Input")]
     pub from: Option<Name>,
     /// Stay up and read each file that comes into this folder, in a run of its own

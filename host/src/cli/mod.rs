@@ -23,6 +23,7 @@ mod plan;
 mod plugins;
 mod print;
 mod query;
+mod rebuilt;
 mod recommend;
 mod recommended;
 mod reload;
@@ -44,6 +45,7 @@ mod watch_input;
 mod whole_file;
 mod why;
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -229,6 +231,7 @@ fn knows_file(matches: &ArgMatches) -> Option<(&'static [&'static str], &ArgMatc
         ("health", _) => Some((&["health"], sub)),
         ("config", Some(("show", shown))) => Some((&["config", "show"], shown)),
         ("dead-letters", Some(("retry", retried))) => Some((&["dead-letters", "retry"], retried)),
+        ("runs", Some(("resume", resumed))) => Some((&["runs", "resume"], resumed)),
         _ => None,
     }
 }
@@ -267,8 +270,28 @@ fn present(config: Option<&std::path::Path>) -> Result<(JobArgs, Layers)> {
     if let Some(config) = config {
         arguments.extend([OsString::from("--config"), config.into()]);
     }
+    made(arguments)
+}
+
+/// The same command line with values where neither a flag nor the environment gives one; they outweigh the file.
+fn with_values(layers: &Layers, values: BTreeMap<String, Vec<String>>) -> Result<(JobArgs, Layers)> {
+    let mut command = command();
+    let matches =
+        command.try_get_matches_from_mut(&layers.arguments).expect("BUG: this command line was parsed before");
+    let (path, sub) = knows_file(&matches).expect("BUG: only a verb that knows the file has values of a job");
+    let command = find(&command, path);
+    let is_switch =
+        |key: &str| command.get_arguments().any(|arg| arg.get_long() == Some(key) && !arg.get_action().takes_values());
+    let values = values.into_iter().filter(|(key, values)| !is_switch(key) || *values == ["true"]);
+    let values =
+        ConfigFile { values: values.map(|(key, values)| (key, (values, 0))).collect(), ..ConfigFile::default() };
+    made(layers::merged(layers.arguments.clone(), sub, &values, command))
+}
+
+/// What stands in a command line that the program has put together.
+fn made(arguments: Vec<OsString>) -> Result<(JobArgs, Layers)> {
     match parsed(arguments.clone()) {
-        Ok((cli, layers)) => Ok((job_of(cli).expect("BUG: run has the flags of a job"), layers)),
+        Ok((cli, layers)) => Ok((job_of(cli).expect("BUG: this command has the flags of a job"), layers)),
         Err(Stop::Error(error)) => Err(error),
         Err(Stop::Clap(error)) => {
             let mut command = Cli::command();
@@ -283,6 +306,7 @@ fn job_of(cli: Cli) -> Option<JobArgs> {
     match cli.verb {
         Verb::Run(args) => Some(args.job),
         Verb::DeadLetters(args) => args.job(),
+        Verb::Runs(args) => args.job(),
         _ => None,
     }
 }
@@ -320,7 +344,7 @@ fn perform(cli: Cli, layers: Layers) -> u8 {
         Verb::Export(args) => export::run(args, &mut printer),
         Verb::Index(args) => index::run(args, &mut printer),
         Verb::DeadLetters(args) => dead_letters::run(args, &layers, talk, &mut printer),
-        Verb::Runs(args) => runs::run(args, &mut printer),
+        Verb::Runs(args) => runs::run(args, &layers, talk, &mut printer),
         Verb::Plugins(args) => plugins::run(args, cli.config.as_deref(), talk, &mut printer),
         Verb::Recommend(args) => recommend::run(args, &mut printer),
         Verb::Health(args) => health::run(args, &mut printer),

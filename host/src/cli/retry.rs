@@ -5,27 +5,24 @@
 
 use std::collections::VecDeque;
 use std::path::Path;
-use std::sync::Arc;
 
 use clap::Args;
 
 use super::dead_letters::{digits, phase, plugin};
 use super::history::last_chain;
 use super::job_args::JobArgs;
-use super::layers::{ConfigFile, Origin};
-use super::locations::Tags;
 use super::print::{self, Printer};
+use super::rebuilt::{asked, fill, given, setting};
 use super::run::Around;
 use super::signals::Watch;
 use super::{Layers, Talk, plan, run as run_verb};
 use crate::coordinator::resume::of_config;
-use crate::coordinator::{Control, Filling, Host, Input, Job, SlotSpec};
+use crate::coordinator::{Control, Input, Job};
 use crate::error::{Code, Error, Result};
 use crate::limits;
 use crate::model::{Name, OnExisting, Phase, Pointer, RunNumber};
-use crate::plugin::Role;
 use crate::source::{Format, ListSource, MissingId, id_at};
-use crate::store::{DeadLetter, LetterFilter, LetterState, RETRIED, Reader, RunPlugin, RunRow};
+use crate::store::{DeadLetter, LetterFilter, LetterState, RETRIED, Reader, RunRow};
 
 /// Letters fetched at a time.
 const PAGE: usize = 500;
@@ -94,10 +91,11 @@ pub fn run(args: RetryArgs, layers: &Layers, talk: Talk, printer: &mut Printer) 
         return Ok(0);
     }
     let host = plan::host(&args.job, layers)?;
-    let given = given(&args, (layers, talk), &host)?;
+    let given = given(&args.job, (layers, talk), &host)?;
+    let is_meant = args.run.is_some() || !args.letters.is_empty();
     // Before the first run begins, so that all are tried or none.
     for (row, _) in &groups {
-        given.fits(&args, row, &last_chain(reader.plugins(row.run)?))?;
+        given.fits(row, &last_chain(reader.plugins(row.run)?), is_meant)?;
     }
     let control = Control::default();
     let watch = Watch::start(control.clone());
@@ -105,7 +103,8 @@ pub fn run(args: RetryArgs, layers: &Layers, talk: Talk, printer: &mut Printer) 
     for (number, (row, ids)) in groups.into_iter().enumerate() {
         let reader = Reader::open(&store)?;
         let mut job = retry_job(&args, layers, &row, ids, &store)?;
-        fill(&mut job, &given, &args, layers, &host, &reader, &row)?;
+        fill(&mut job, &given, (&args.job, layers), &host, &reader, &row)?;
+        warn_of_settings(&job, &row);
         job.control = control.clone();
         let around = Around { appends: number > 0, ..Around::alone(&watch) };
         code = code.max(run_verb::perform(&host, job, &args.job, (layers, talk), &around, printer)?);
@@ -163,25 +162,20 @@ fn by_run(reader: &Reader, filter: &LetterFilter) -> Result<Vec<(RunRow, Vec<i64
 
 /// True if that run tried dead letters again.
 pub fn is_retry(row: &RunRow) -> bool {
-    let inputs: Vec<serde_json::Value> = serde_json::from_str(&row.inputs_json).unwrap_or_default();
-    inputs.iter().any(|input| input["path"].as_str().is_some_and(|path| path.starts_with(RETRIED)))
+    run_tried_again(&row.inputs_json).is_some()
 }
 
-/// A setting that the run had.
-fn setting<'a>(row: &'a RunRow, wanted: &str) -> Option<&'a str> {
-    row.identity.iter().find(|(name, _)| name == wanted).map(|(_, value)| value.as_str())
+/// The run whose dead letters a run with these inputs tried again, if it did.
+pub fn run_tried_again(inputs_json: &str) -> Option<RunNumber> {
+    let inputs: Vec<serde_json::Value> = serde_json::from_str(inputs_json).unwrap_or_default();
+    let run = |input: &serde_json::Value| input["path"].as_str()?.strip_prefix(RETRIED)?.parse().ok().map(RunNumber);
+    inputs.iter().find_map(run)
 }
 
 /// True where the letter's bytes are a row of CSV or TSV, which is no item without its header.
 fn is_of_table(row: &RunRow, letter: &DeadLetter) -> bool {
     let format = setting(row, "format").and_then(Format::parse).or_else(|| Format::of_path(Path::new(&letter.input)));
     letter.phase == Phase::Decode && letter.item_id.is_none() && matches!(format, Some(Format::Csv | Format::Tsv))
-}
-
-/// True if a flag or the environment says so.
-fn asked(layers: &Layers, key: &str) -> bool {
-    let said = |origin: &Origin| origin.origin == "flag" || origin.origin.starts_with("environment ");
-    layers.origins.iter().any(|origin| origin.key == key && said(origin))
 }
 
 fn retry_job(args: &RetryArgs, layers: &Layers, row: &RunRow, ids: Vec<i64>, store: &Path) -> Result<Job> {
@@ -215,105 +209,8 @@ fn retry_job(args: &RetryArgs, layers: &Layers, row: &RunRow, ids: Vec<i64>, sto
     Ok(job)
 }
 
-/// Plugins that are to take the place of those that the runs had.
-struct Given {
-    validators: Vec<SlotSpec>,
-    operations: Vec<SlotSpec>,
-}
-
-/// What flags and the environment give. The grants of flags come when all slots of a run are known.
-fn given(args: &RetryArgs, (layers, talk): (&Layers, Talk), host: &Host) -> Result<Given> {
-    let of = |key, texts: &Vec<String>| if asked(layers, key) { texts.clone() } else { Vec::new() };
-    let args_of_job = JobArgs {
-        input: vec!["-".to_owned()],
-        plugin: of("plugin", &args.job.plugin),
-        validator: of("validator", &args.job.validator),
-        plugin_config: Vec::new(),
-        grant_dir: Vec::new(),
-        grant_env: Vec::new(),
-        grant_host: Vec::new(),
-        grant_collection: Vec::new(),
-        ..(*args.job).clone()
-    };
-    // Without their order the plugins of the file fill no slots, and still say what is granted.
-    let (path, plugins) = (layers.file.path.clone(), layers.file.plugins.clone());
-    let layers = Layers {
-        file: ConfigFile { path, plugins, ..ConfigFile::default() },
-        origins: layers.origins.clone(),
-        ..Layers::default()
-    };
-    let job = plan::job(&args_of_job, &layers, host, Tags::Lock(talk))?;
-    Ok(Given { validators: job.validators, operations: job.operations })
-}
-
-impl Given {
-    fn of(&self, role: Role) -> &[SlotSpec] {
-        match role {
-            Role::Validator => &self.validators,
-            Role::Operation => &self.operations,
-        }
-    }
-
-    /// Errors: CONFIG_3001 if it is not clear which plugins of this run they are to replace.
-    fn fits(&self, args: &RetryArgs, row: &RunRow, chain: &[RunPlugin]) -> Result<()> {
-        let is_meant = args.run.is_some() || !args.letters.is_empty();
-        for role in [Role::Validator, Role::Operation] {
-            let slots = slots(chain, role);
-            let Some(spec) = self.of(role).iter().find(|spec| !slots.contains(&spec.name.as_str())) else { continue };
-            let (name, role, run) = (&spec.name, role.as_str(), row.run);
-            match slots[..] {
-                [] if !is_meant => {
-                    let message = format!("run {run} had no {role}, so slot {name} would be added to it");
-                    return Err(Error::new(Code::ConfigInvalid, message)
-                        .hint("say which letters are meant: --run RUN, or their ids"));
-                }
-                [] | [_] => {}
-                _ => {
-                    let message = format!(
-                        "run {run} had several of role {role}: {}, and none of them is {name}",
-                        slots.join(", ")
-                    );
-                    return Err(Error::new(Code::ConfigInvalid, message)
-                        .hint("say which one is to be replaced: SLOT=FILE; the others stay"));
-                }
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Names of the slots of one role, in the order of their work.
-fn slots(chain: &[RunPlugin], role: Role) -> Vec<&str> {
-    chain.iter().filter(|used| used.role == role.as_str()).map(|used| used.slot.as_str()).collect()
-}
-
-/// The run's plugins, with those given in their places.
-fn fill(
-    job: &mut Job,
-    given: &Given,
-    args: &RetryArgs,
-    layers: &Layers,
-    host: &Host,
-    reader: &Reader,
-    row: &RunRow,
-) -> Result<()> {
-    let chain = last_chain(reader.plugins(row.run)?);
-    for (role, specs) in [(Role::Validator, &mut job.validators), (Role::Operation, &mut job.operations)] {
-        let (given, slots) = (given.of(role), slots(&chain, role));
-        if given.iter().any(|spec| !slots.contains(&spec.name.as_str())) {
-            specs.extend_from_slice(given);
-            continue;
-        }
-        for used in chain.iter().filter(|used| used.role == role.as_str()) {
-            specs.push(match given.iter().find(|spec| spec.name.as_str() == used.slot) {
-                Some(spec) => spec.clone(),
-                None => kept(used, layers, host, reader, row)?,
-            });
-        }
-    }
-    let names: Vec<Name> = job.validators.iter().chain(&job.operations).map(|slot| slot.name.clone()).collect();
-    for spec in job.validators.iter_mut().chain(&mut job.operations) {
-        plan::grants_from_flags(&args.job, &names, spec)?;
+fn warn_of_settings(job: &Job, row: &RunRow) {
+    for spec in job.validators.iter().chain(&job.operations) {
         let (name, now) = of_config(spec);
         if setting(row, &name).is_some_and(|then| then != now) {
             tracing::warn!(
@@ -323,29 +220,6 @@ fn fill(
             );
         }
     }
-    Ok(())
-}
-
-/// A plugin that the run had, from the store.
-fn kept(used: &RunPlugin, layers: &Layers, host: &Host, reader: &Reader, row: &RunRow) -> Result<SlotSpec> {
-    let digest = used.digest.ok_or_else(|| {
-        Error::new(Code::ConfigMissing, format!("slot {} of run {} was native code", used.slot, row.run))
-            .hint("give a component for it: --plugin or --validator")
-    })?;
-    let bytes = reader.plugin_bytes(&digest)?.ok_or_else(|| {
-        Error::new(Code::StoragePrerequisite, format!("the store does not have plugin {digest}"))
-            .hint("give the component's file: --plugin or --validator")
-    })?;
-    let plugin = Arc::new(host.load_plugin_bytes(bytes.into(), &used.name)?);
-    // Somebody may have edited the store.
-    let name = Name::parse(&used.slot).ok_or_else(|| {
-        Error::new(Code::StorageRead, format!("run {} has a slot {:?}, which is no legal name", row.run, used.slot))
-    })?;
-    let mut spec = SlotSpec::new(name.as_str(), Filling::Component(Arc::clone(&plugin)));
-    if let Some(table) = layers.file.plugins.get(&used.slot) {
-        plan::apply_table(&mut spec, table, &plugin)?;
-    }
-    Ok(spec)
 }
 
 /// Letters by id, a page at a time, as (id, body).

@@ -101,10 +101,8 @@ fn job(args: &RevalidateArgs, layers: &Layers, talk: Talk) -> Result<(Job, crate
             .hint("name what the items are to be held against: --validator [SLOT=]FILE"));
     }
     job.operations.clear();
-    job.input = match args.stale {
-        true => stored::stale(&args.job.store.store, &args.job.into, judges(&job))?,
-        false => stored::input(&args.job.store.store, &args.job.into)?,
-    };
+    let judges = args.stale.then(|| judges(&job));
+    job.input = stored::judged_anew(&args.job.store.store, &args.job.into, judges)?;
     // What passes stays as it is.
     job.on_existing = OnExisting::Replace;
     if args.dead_letter {

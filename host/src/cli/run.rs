@@ -15,7 +15,7 @@ use super::{EXIT_CODES, Layers, Talk, inert, plan, recommended, reload, stored, 
 use crate::coordinator::{Host, IndexReport, IndexState, Job, RunFailure, RunReport, SwapSettings, keep_indexes};
 use crate::error::{Code, Error, Result};
 use crate::limits;
-use crate::model::{Name, RunStatus, printable};
+use crate::model::{Counts, Name, RunStatus, printable};
 use crate::monitor::{EventsFile, MetricsFile, MetricsServer, MonitorSetup, ProgressMode, Summary, Watched, monitors};
 use crate::processor::{Gathering, ProcessorKind};
 
@@ -82,10 +82,10 @@ pub fn run(mut args: RunArgs, mut layers: Layers, talk: Talk, printer: &mut Prin
         plan::warn_of_unwatched(&args.job, &layers)?;
     }
     swapping(&mut job, &args, &layers)?;
-    plan::fill(&args.job, &layers, &host, Tags::Lock(talk), &mut job, Err)?;
     if let Some(collection) = &args.further.from {
         job.input = stored::input(&args.job.store.store, collection)?;
     }
+    plan::fill(&args.job, &layers, &host, Tags::Lock(talk), &mut job, Err)?;
     inert::of_input(&layers, &job);
     if let Some(advice) = advice {
         advice.tell(&mut job);
@@ -192,17 +192,12 @@ fn tell_briefly(name: &str, report: &RunReport) {
     if report.already_complete {
         return;
     }
-    let counts = &report.counts;
     print::talk(&format!(
-        "{}: run {} {}, {} read, {} stored, {} rejected, {} dead-lettered, {} dropped, {}",
+        "{}: run {} {}, {}, {}",
         printable(name),
         report.run,
         report.status.as_str(),
-        counts.read,
-        counts.stored,
-        counts.rejected,
-        counts.dead_lettered,
-        counts.dropped,
+        fates(&report.counts),
         duration(report.duration_ms)
     ));
 }
@@ -244,18 +239,17 @@ pub fn events_on_stdout(args: &JobArgs) -> bool {
     args.events.as_deref() == Some(Path::new("-"))
 }
 
+/// What became of the items, on a part of a line.
+pub fn fates(counts: &Counts) -> String {
+    let Counts { read, stored, rejected, dead_lettered, dropped, .. } = counts;
+    format!("{read} read, {stored} stored, {rejected} rejected, {dead_lettered} dead-lettered, {dropped} dropped")
+}
+
 /// `error_follows`: the summary leaves out the error, which is told in full after it.
 fn tell(report: &RunReport, summary: &Watched<Summary>, error_follows: bool) {
     if report.already_complete {
         let number = report.run;
-        print::talk(&format!(
-            "Already complete: run {number} has processed this input ({} read, {} stored, {} rejected, {} dead-lettered, {} dropped).",
-            report.counts.read,
-            report.counts.stored,
-            report.counts.rejected,
-            report.counts.dead_lettered,
-            report.counts.dropped
-        ));
+        print::talk(&format!("Already complete: run {number} has processed this input ({}).", fates(&report.counts)));
         print::talk("Nothing was changed. Use --again to process it anew.");
         return;
     }

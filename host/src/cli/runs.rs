@@ -2,6 +2,7 @@
 
 mod measured;
 mod report;
+mod resume;
 mod tune;
 mod tuning;
 mod view;
@@ -11,8 +12,10 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::common::{OutputArg, StoreArg};
+use super::job_args::JobArgs;
 use super::print::{Printer, talk};
 use super::spec::{duration, fields, print_table, time};
+use super::{Layers, Talk};
 use crate::error::{Code, Error, Result};
 use crate::model::{BatchNumber, RunNumber, RunStatus};
 use crate::store::{BatchRow, PlanRow, Reader, RunPlugin, RunRow};
@@ -22,7 +25,7 @@ use view::{items_per_s, json, lasted_ms};
 /// Batches fetched at a time; a longer list is printed as several tables.
 const PAGE: usize = 1000;
 
-/// List, show, draw and tune runs
+/// List, show, resume, draw and tune runs
 #[derive(Args, Debug)]
 pub struct RunsArgs {
     #[command(subcommand)]
@@ -42,6 +45,7 @@ enum Verb {
     ///
     /// Example: atlas-host runs show 3 --batches
     Show(ShowArgs),
+    Resume(resume::ResumeArgs),
     /// Change the bounds of a run that is at work in another process
     ///
     /// The run looks twice a second, and obeys from its next plan on; batches under way are finished as they were cut. What
@@ -104,9 +108,20 @@ struct RunDocument<'a> {
     tuning: Option<Vec<tuning::Decision<'a>>>,
 }
 
-/// Exit code 0.
-pub fn run(args: RunsArgs, printer: &mut Printer) -> Result<u8> {
+impl RunsArgs {
+    /// The flags of the job that goes on.
+    pub fn job(self) -> Option<JobArgs> {
+        match self.verb {
+            Verb::Resume(args) => Some(*args.job),
+            _ => None,
+        }
+    }
+}
+
+/// Exit code 0, or that of a run that goes on.
+pub fn run(args: RunsArgs, layers: &Layers, told: Talk, printer: &mut Printer) -> Result<u8> {
     match args.verb {
+        Verb::Resume(args) => return resume::run(&args, layers, told, printer),
         Verb::List(args) => list(&args, printer),
         Verb::Show(args) => show(&args, printer),
         Verb::Tune(args) => tune::run(&args, printer),
@@ -222,7 +237,7 @@ fn about(run: &RunRow, held: bool, plugins: &[RunPlugin]) -> String {
     let counts = &run.counts;
     let status = match status(run, held) {
         shown if shown == run.status.as_str() => shown.to_owned(),
-        shown => format!("{shown} (its process is gone; the same command continues)"),
+        shown => format!("{shown} (its process is gone; {})", resume::way_on(run)),
     };
     let error = run.error_json.as_deref().map(json).map_or(String::new(), |error| {
         match (error["code"].as_str(), error["message"].as_str(), error["hint"].as_str()) {

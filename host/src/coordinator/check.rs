@@ -7,6 +7,7 @@ use super::writer::RejectLimit;
 use crate::error::{Code, Error, Result};
 use crate::limits;
 use crate::model::Name;
+use crate::processor::ProcessorKind;
 use crate::strategy::Interval;
 
 /// The settings of a job, before anything is opened. `memory_bytes` is what a sandbox can have.
@@ -16,6 +17,9 @@ pub(super) fn job(job: &Job, memory_bytes: usize) -> Result<()> {
     lanes(job.bounds.lanes)?;
     if job.validators.len() + job.operations.len() > limits::PLUGINS_MAX {
         return refuse(format!("more than {} plugins in one run", limits::PLUGINS_MAX));
+    }
+    if job.resume.is_some() && job.processor != ProcessorKind::Storage {
+        return refuse("a run is gone on with in its store, by the storage processor alone".to_owned());
     }
     deadline("deadline", job.deadline)?;
     for slot in job.validators.iter().chain(&job.operations) {

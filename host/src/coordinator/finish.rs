@@ -1,5 +1,6 @@
 //! Ending a run: what is kept, what the store notes, what the caller gets.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -21,6 +22,8 @@ pub(super) struct Context {
     pub resumed_at: u64,
     /// The run holds one transaction open (`--atomic run`).
     pub holds: bool,
+    /// The same command goes on with it.
+    pub resumable: bool,
 }
 
 /// Commits or undoes what the run holds, notes its end and tells it.
@@ -41,7 +44,7 @@ pub(super) fn end(
         Ended::Complete if counts.failed() == 0 => (RunStatus::Succeeded, None),
         Ended::Complete => (RunStatus::Partial, None),
         Ended::Stopped => (RunStatus::Interrupted, None),
-        Ended::Crossed => (RunStatus::Interrupted, Some(crossed(&counts, job.atomic))),
+        Ended::Crossed => (RunStatus::Interrupted, Some(crossed(&counts, job.atomic, context.resumable))),
         Ended::Failed(error) => (RunStatus::Failed, Some(error)),
     };
     let failed = status == RunStatus::Failed;
@@ -177,15 +180,18 @@ fn error_report_of(error: &Option<Error>) -> Option<ErrorReport> {
     error.as_ref().map(ErrorReport::from)
 }
 
-fn crossed(counts: &Counts, atomic: Atomicity) -> Error {
+fn crossed(counts: &Counts, atomic: Atomicity, resumable: bool) -> Error {
     let message = format!(
         "stopped by --max-rejects: {} of {} items were rejected or dead-lettered",
         counts.failed(),
         counts.read
     );
     Error::new(Code::BatchPartial, message).hint(match atomic {
-        Atomicity::Batch => {
+        Atomicity::Batch if resumable => {
             "see `atlas-host dead-letters list`; the same command with a higher --max-rejects continues"
+        }
+        Atomicity::Batch => {
+            "see `atlas-host dead-letters list`; the input cannot be read again, so a new run has to be given all of it"
         }
         Atomicity::Run => {
             "nothing is kept; --dry-run lists every refused item, and a higher --max-rejects lets them pass"
@@ -194,7 +200,7 @@ fn crossed(counts: &Counts, atomic: Atomicity) -> Error {
 }
 
 /// The report of a run that an earlier execution of the same command has finished.
-pub(super) fn complete(job: &Job, row: &RunRow) -> RunReport {
+pub(crate) fn complete(store: Option<&Path>, row: &RunRow) -> RunReport {
     RunReport {
         schema: REPORT_SCHEMA,
         run: row.run.0,
@@ -204,7 +210,7 @@ pub(super) fn complete(job: &Job, row: &RunRow) -> RunReport {
         dry_run: false,
         atomic: row.atomic.clone(),
         already_complete: true,
-        store: job.store.as_ref().map(|path| path.display().to_string()),
+        store: store.map(|path| path.display().to_string()),
         collection: row.collection.to_string(),
         resumed_at: row.next,
         counts: row.counts,

@@ -37,7 +37,7 @@ pub(super) fn plugins(
         return Ok(None);
     }
     let key = identity.job.clone();
-    let last = writer.ask(move |processor| processor.last_run_of_job(&key))?;
+    let last = writer.ask(move |processor| key.last_run(|job| processor.last_run_of_job(job)))?;
     let Some(run) = last.filter(is_open) else { return Ok(None) };
     let reader = Reader::open(store)?;
     let (mut next, mut judged) = (None, HashMap::new());
@@ -96,7 +96,7 @@ fn before(
     let last = match (&job.carried, Identity::key(job)?) {
         // Plugins are handed on from input to input, so that those of the newest run count.
         (Some(_), _) => reader.runs(1)?.pop().filter(|run| run.collection == job.collection),
-        (None, Some(key)) => reader.last_run_of_job(&key)?,
+        (None, Some(key)) => key.last_run(|job| reader.last_run_of_job(job))?,
         (None, None) => None,
     };
     let Some(run) = last.filter(is_open) else { return Ok(None) };

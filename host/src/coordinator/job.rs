@@ -13,7 +13,7 @@ use super::swap::watch::WatchedFile;
 use super::writer::RejectLimit;
 use crate::error::{Code, Error, Result};
 use crate::limits;
-use crate::model::{Decision, Digest, IndexSpec, Name, OnExisting, Pointer};
+use crate::model::{Decision, Digest, IndexSpec, Name, OnExisting, Pointer, RunNumber};
 use crate::monitor::{Monitor, Sensor, Thresholds};
 use crate::plugin::{Grants, Operation, Plugin, Validator};
 use crate::processor::{Gathering, MemoryProcessor, Output, Processor, ProcessorKind};
@@ -122,6 +122,9 @@ pub struct Job {
     pub atomic: Atomicity,
     /// Do everything, then undo it.
     pub dry_run: bool,
+    /// The run to go on with, wherever its input lies by now; none: the newest of the same collection and inputs, if it was
+    /// interrupted.
+    pub resume: Option<RunNumber>,
     /// Process anew what is complete already, or begin anew what was interrupted.
     pub again: bool,
     /// What is complete stays as it is, though plugins or settings are others than it was processed with.
@@ -208,6 +211,7 @@ impl Job {
             on_existing: OnExisting::default(),
             atomic: Atomicity::default(),
             dry_run: false,
+            resume: None,
             again: false,
             once: false,
             accept_change: false,

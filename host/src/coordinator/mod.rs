@@ -34,6 +34,7 @@ mod work;
 mod writer;
 
 pub use control::{Command, Control};
+pub(crate) use finish::complete;
 pub(crate) use followed::in_place_of;
 pub use host::{Host, HostOptions, cache_folder, default_cache};
 pub use inbox::{Applied, SwapAnswer, TUNE_SCHEMA, Tuned, Tuning, swap, tune, waiting};

@@ -4,16 +4,17 @@ use super::chain::Chain;
 use super::control::Control;
 use super::job::{Input, Job, SlotSpec};
 use super::start::named;
+use super::writer::WriterService;
 use crate::error::{Code, Error, Result};
 use crate::model::{Digest, Name};
 use crate::plugin::{Role, Slot};
-use crate::source::{CsvOptions, Cutter, InputPath, MissingId, fingerprint};
-use crate::store::RunRow;
+use crate::source::{CsvOptions, Cutter, InputPath, MissingId, Standing, fingerprint};
+use crate::store::{Reader, RunRow};
 
 /// What makes two commands the same job, and two executions of it alike.
 pub(super) struct Identity {
-    /// Key of the job: collection and inputs.
-    pub job: String,
+    /// Under which the run is found again.
+    pub job: JobKey,
     /// False where the input cannot be read a second time.
     pub resumable: bool,
     /// Settings that decide results, by name.
@@ -27,33 +28,67 @@ impl Identity {
     pub fn of(job: &Job, chain: &Chain, names: &[String]) -> Result<Self> {
         let (inputs, resumable) = inputs(job, names)?;
         let inputs_json = serde_json::to_string(&inputs).unwrap_or_default();
-        let job_key = if resumable { key(job, &inputs) } else { uuid::Uuid::now_v7().to_string() };
-        Ok(Self { job: job_key, resumable, settings: settings(job, chain), inputs_json })
+        let key = if resumable { JobKey::of(job, &inputs) } else { JobKey::of_one_run() };
+        Ok(Self { job: key, resumable, settings: settings(job, chain), inputs_json })
     }
 
     /// The key alone, which asks for no plugin; none where the input cannot be read a second time.
     ///
     /// Errors: an input cannot be looked at.
-    pub fn key(job: &Job) -> Result<Option<String>> {
+    pub fn key(job: &Job) -> Result<Option<JobKey>> {
         let (inputs, resumable) = inputs(job, &[])?;
-        Ok(resumable.then(|| key(job, &inputs)))
+        Ok(resumable.then(|| JobKey::of(job, &inputs)))
     }
 }
 
-fn key(job: &Job, inputs: &[InputIdentity]) -> String {
-    let paths: Vec<&str> = inputs.iter().map(|input| input.path.as_str()).collect();
-    Digest::of(format!("{}\0{}", job.collection, paths.join("\0")).as_bytes()).to_string()
+/// A digest of the collection and the inputs; a name of its own where these cannot be read again.
+#[derive(Debug, Clone)]
+pub(super) struct JobKey {
+    /// Of the places at which files lie, whatever links lead there.
+    pub now: String,
+    /// Of paths as they were given, by which a store of an earlier version knows the job; none where that is the same.
+    before: Option<String>,
 }
 
-#[derive(serde::Serialize, serde::Deserialize, PartialEq)]
+impl JobKey {
+    fn of(job: &Job, inputs: &[InputIdentity]) -> Self {
+        let key =
+            |paths: Vec<&str>| Digest::of(format!("{}\0{}", job.collection, paths.join("\0")).as_bytes()).to_string();
+        let now = key(inputs.iter().map(|input| input.lies_at.as_deref().unwrap_or(&input.path)).collect());
+        let given = key(inputs.iter().map(|input| input.path.as_str()).collect());
+        Self { before: (given != now).then_some(given), now }
+    }
+
+    fn of_one_run() -> Self {
+        Self { now: uuid::Uuid::now_v7().to_string(), before: None }
+    }
+
+    /// The newest run of the job.
+    pub fn last_run(&self, mut find: impl FnMut(&str) -> Result<Option<RunRow>>) -> Result<Option<RunRow>> {
+        let mut runs = Vec::new();
+        for key in [Some(&self.now), self.before.as_ref()].into_iter().flatten() {
+            runs.extend(find(key)?);
+        }
+        Ok(runs.into_iter().max_by_key(|row| row.run))
+    }
+}
+
+#[derive(serde::Serialize, serde::Deserialize)]
 struct InputIdentity {
+    /// As it was given, absolute.
     path: String,
     size_bytes: Option<u64>,
     modified_ms: Option<i64>,
+    /// Where the run stands in it, as its source says it; kept with each batch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    place: Option<String>,
+    /// Whatever links lead there.
+    #[serde(skip)]
+    lies_at: Option<String>,
 }
 
 fn inputs(job: &Job, names: &[String]) -> Result<(Vec<InputIdentity>, bool)> {
-    let unread = |path: String| InputIdentity { path, size_bytes: None, modified_ms: None };
+    let unread = |path: String| InputIdentity { path, size_bytes: None, modified_ms: None, place: None, lies_at: None };
     match &job.input {
         Input::Source { resumable: Some(name), .. } => Ok((vec![unread(name.clone())], true)),
         Input::Source { resumable: None, .. } => Ok((names.iter().cloned().map(unread).collect(), false)),
@@ -66,20 +101,19 @@ fn inputs(job: &Job, names: &[String]) -> Result<(Vec<InputIdentity>, bool)> {
                     identities.push(unread("-".to_owned()));
                     continue;
                 };
-                let whole = std::path::absolute(path).unwrap_or_else(|_| path.clone()).display().to_string();
+                let whole = std::path::absolute(path).unwrap_or_else(|_| path.clone());
+                let mut identity = unread(whole.display().to_string());
+                identity.lies_at = path.canonicalize().ok().map(|place| place.display().to_string());
                 match fingerprint(path)? {
                     // It grows while it is followed; the digest of what was read tells whether it is the same.
-                    Some(_) if job.read.follow && number + 1 == files.len() => identities.push(unread(whole)),
-                    Some(print) => identities.push(InputIdentity {
-                        path: whole,
-                        size_bytes: Some(print.size_bytes),
-                        modified_ms: Some(print.modified_ms),
-                    }),
-                    None => {
-                        resumable = false;
-                        identities.push(unread(whole));
+                    Some(_) if job.read.follow && number + 1 == files.len() => {}
+                    Some(print) => {
+                        identity.size_bytes = Some(print.size_bytes);
+                        identity.modified_ms = Some(print.modified_ms);
                     }
+                    None => resumable = false,
                 }
+                identities.push(identity);
             }
             Ok((identities, resumable))
         }
@@ -162,6 +196,31 @@ pub(super) enum Found {
     Complete(Box<RunRow>),
 }
 
+/// The run that this job goes on with, if it is to: the one it names, or the newest of its kind.
+///
+/// Errors: CONFIG_3001 where the one it names is not there, or writes to another collection.
+pub(super) fn last_run(job: &Job, writer: &WriterService, identity: &Identity) -> Result<Option<RunRow>> {
+    match (job.resume, &job.store) {
+        _ if job.dry_run => Ok(None),
+        (Some(run), Some(store)) => {
+            let row = Reader::open(store)?.run(run)?.ok_or_else(|| {
+                Error::new(Code::ConfigInvalid, format!("there is no {} in store {}", named(run), store.display()))
+            })?;
+            if row.collection != job.collection {
+                let message =
+                    format!("{} writes to collection `{}`, not to `{}`", named(run), row.collection, job.collection);
+                return Err(Error::new(Code::ConfigInvalid, message).hint("leave --into out"));
+            }
+            Ok(Some(row))
+        }
+        _ if identity.resumable => {
+            let key = identity.job.clone();
+            writer.ask(move |processor| key.last_run(|job| processor.last_run_of_job(job)))
+        }
+        _ => Ok(None),
+    }
+}
+
 /// Errors: CONFIG_3001 where the run cannot be continued as it is, naming each difference.
 pub(super) fn judge(last: Option<RunRow>, identity: &Identity, job: &Job) -> Result<Found> {
     let Some(row) = last else { return Ok(Found::New) };
@@ -170,15 +229,36 @@ pub(super) fn judge(last: Option<RunRow>, identity: &Identity, job: &Job) -> Res
     }
     let changed = differences(&row.identity, &identity.settings);
     if row.status.finished() {
-        let same = (changed.is_empty() || job.once) && !job.read.follow && row.inputs_json == identity.inputs_json;
-        return Ok(if same { Found::Complete(Box::new(row)) } else { Found::New });
+        let same = (changed.is_empty() || job.once) && !job.read.follow && unchanged(&row, identity);
+        return Ok(if same || job.resume.is_some() { Found::Complete(Box::new(row)) } else { Found::New });
     }
     if changed.is_empty() || job.accept_change {
         return Ok(Found::Continue(Box::new(row)));
     }
     let run = named(row.run);
-    Err(Error::new(Code::ConfigInvalid, format!("{run} began with other settings: {}", changed.join("; ")))
-        .hint(format!("use the settings of {run}, or --accept-change to go on with these, or --again to begin anew")))
+    Err(Error::new(Code::ConfigInvalid, format!("{run} began with other settings: {}", changed.join("; "))).hint(
+        format!("use the settings of {run}, or --accept-change to go on with these, or `run --again` to begin anew"),
+    ))
+}
+
+/// True if the inputs are as they were when that run began with them. That they are the same files, the key of the job says.
+fn unchanged(row: &RunRow, identity: &Identity) -> bool {
+    let states = |text: &str| -> Option<Vec<_>> {
+        let inputs: Vec<InputIdentity> = serde_json::from_str(text).ok()?;
+        Some(inputs.into_iter().map(|input| (input.size_bytes, input.modified_ms)).collect())
+    };
+    states(&row.inputs_json).is_some_and(|then| Some(then) == states(&identity.inputs_json))
+}
+
+/// How far the run has read, where its source goes on behind that by itself.
+fn place(row: &RunRow) -> Option<String> {
+    let inputs: Vec<InputIdentity> = serde_json::from_str(&row.inputs_json).ok()?;
+    inputs.into_iter().next()?.place
+}
+
+/// The inputs, for the record of a run that is continued: what is known of the place that it has reached stays.
+pub(super) fn inputs_json(identity: &Identity, row: &RunRow) -> String {
+    if place(row).is_some() { row.inputs_json.clone() } else { identity.inputs_json.clone() }
 }
 
 fn differences(then: &[(String, String)], now: &[(String, String)]) -> Vec<String> {
@@ -199,10 +279,15 @@ fn differences(then: &[(String, String)], now: &[(String, String)]) -> Vec<Strin
         .collect()
 }
 
-/// Reads past what the run has accounted for, and makes sure that it is still the same.
+/// Brings the input behind what the run has accounted for. Where it is read over, it has to be the same still.
 ///
 /// Errors: CONFIG_3001 if the input has changed before the checkpoint, RECOVERY_9004 if it is shorter; both are of the input.
-pub(super) fn skip(cutter: &mut Cutter, row: &RunRow, control: &Control) -> Result<()> {
+pub(super) fn go_on(cutter: &mut Cutter, row: &RunRow, control: &Control) -> Result<()> {
+    let place = place(row);
+    let standing = place.as_deref().map(|place| Standing { run: row.run, next: row.next, place });
+    if cutter.begin(standing)? || row.next == 0 {
+        return Ok(());
+    }
     let Some(skipped) = cutter.skip_to(row.next, &control.flag())? else { return Ok(()) };
     let same = row.input_digest.is_none_or(|digest| digest == skipped.digest);
     if same {
@@ -212,7 +297,7 @@ pub(super) fn skip(cutter: &mut Cutter, row: &RunRow, control: &Control) -> Resu
     let message =
         format!("the first {} records of {names} are not those that {} has processed", row.next, named(row.run));
     Err(Error::new(Code::ConfigInvalid, message)
-        .hint("restore the input to continue, or use --again to begin anew with the changed one")
+        .hint("restore the input to continue, or use `run --again` to begin anew with the changed one")
         .of_input())
 }
 

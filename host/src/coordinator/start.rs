@@ -100,6 +100,8 @@ pub(super) fn run(host: &Host, mut job: Job) -> Result<RunReport, RunFailure> {
     let monitors = std::mem::take(&mut job.monitors);
     let hub = EventHub::start(handle.run.0, Box::new(SystemClock::start()), monitors)?;
     let mut teller = Teller::new(hub, handle.run.0, &job);
+    // Dead letters wait in the store until they are stored.
+    let resumable = identity.resumable || job.dead_letters.is_some();
     teller.emit(Event::RunStarted(Box::new(run_started(
         &job,
         &handle,
@@ -108,12 +110,12 @@ pub(super) fn run(host: &Host, mut job: Job) -> Result<RunReport, RunFailure> {
         total_bytes,
         // A limit is the most that there can be.
         items_total.or(job.limit),
-        identity.resumable,
+        resumable,
     ))));
     if job.dry_run {
         teller.stays_open(Open::DryRun);
     }
-    let mut context = Context { key, begun, resumed_at, holds: false };
+    let mut context = Context { key, begun, resumed_at, holds: false, resumable };
     if job.atomic == Atomicity::Run && !job.dry_run {
         if let Err(error) = writer.hold(key, |processor| processor.begin()) {
             return end(&job, &writer, &handle, context, Finished::failed(error, teller, chain));
@@ -308,22 +310,25 @@ enum Begun {
 
 /// A run that is continued stays as it is until its input is found to be the same.
 fn begin(job: &Job, writer: &WriterService, identity: &Identity, chain: &Chain, cutter: &mut Cutter) -> Result<Begun> {
-    let key = identity.job.clone();
-    let last = match &identity.resumable {
-        true if !job.dry_run => writer.ask(move |processor| processor.last_run_of_job(&key))?,
-        _ => None,
-    };
-    let resume = match resume::judge(last, identity, job)? {
-        Found::Complete(row) => return Ok(Begun::Complete(Box::new(complete(job, &row)))),
-        Found::Continue(row) => {
-            if row.next > 0 {
-                resume::skip(cutter, &row, &job.control)?;
-            }
-            Some(row.run)
+    let last = resume::last_run(job, writer, identity)?;
+    let row = match resume::judge(last, identity, job)? {
+        Found::Complete(row) if job.resume.is_some() || !cutter.has_changed_since(row.run)? => {
+            return Ok(Begun::Complete(Box::new(complete(job.store.as_deref(), &row))));
         }
-        Found::New => None,
+        Found::Continue(row) => {
+            resume::go_on(cutter, &row, &job.control)?;
+            Some(row)
+        }
+        Found::Complete(_) | Found::New => {
+            cutter.begin(None)?;
+            None
+        }
     };
-    let start = run_start(job, identity, chain);
+    let mut start = run_start(job, identity, chain);
+    if let Some(row) = &row {
+        start.inputs_json = resume::inputs_json(identity, row);
+    }
+    let resume = row.map(|row| row.run);
     let (target, collections, indexes) = (job.collection.clone(), job.collections.clone(), job.indexes.clone());
     let fills = fills(job, identity, chain);
     let handle = writer.ask(move |processor| {
@@ -348,7 +353,7 @@ fn run_start(job: &Job, identity: &Identity, chain: &Chain) -> RunStart {
     let uuid = uuid::Uuid::now_v7();
     let drawn = uuid.as_u64_pair().1 ^ uuid.as_u64_pair().0;
     RunStart {
-        job: identity.job.clone(),
+        job: identity.job.now.clone(),
         uuid: uuid.to_string(),
         collection: job.collection.clone(),
         started_ms: now_ms,
@@ -447,8 +452,7 @@ fn run_started(
         atomic: job.atomic.as_str().to_owned(),
         dry_run: job.dry_run,
         resumed_at: handle.next,
-        // Dead letters wait in the store until they are stored.
-        resumable: (resumable || job.dead_letters.is_some()) && job.processor == ProcessorKind::Storage,
+        resumable: resumable && job.processor == ProcessorKind::Storage,
         total_items,
         total_bytes,
         batch_size_min: job.bounds.batch_size.min() as u64,

@@ -55,6 +55,8 @@ pub struct Batch {
     pub records: Vec<Record>,
     /// Ordinal of the first record.
     pub first_ordinal: u64,
+    /// Where its last record stands, as its source says it that goes on behind such a place; none where the source is read over.
+    pub place: Option<String>,
 }
 
 /// A borrowed item.
@@ -128,7 +130,7 @@ mod tests {
                 record(RecordKind::Item { id: 0..1, body: 1..3 }),
                 record(RecordKind::Broken(Box::new(broken))),
             ],
-            first_ordinal: 0,
+            ..Batch::default()
         };
         assert_eq!(batch.held_bytes(), 1003);
     }

@@ -5,11 +5,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::error::{Code, Error, Result};
-use crate::model::{Batch, Broken, Digest, Position, Record, RecordKind};
+use crate::model::{Batch, Broken, Digest, Position, Record, RecordKind, RunNumber};
 
 use super::decode::Decoder;
 use super::rolling::Rolling;
-use super::{Next, Raw, Source, overlong};
+use super::{Next, Raw, Source, Standing, overlong};
 
 /// How often a wait for data looks at the stop flag and the clock.
 const POLL: Duration = Duration::from_millis(20);
@@ -43,7 +43,7 @@ pub struct Cut {
     pub batch: Batch,
     /// Blank lines before the batch's last record; at the end of the input, all that are left.
     pub blank_lines: u64,
-    /// Digest over every record since ordinal 0, whatever the batches.
+    /// Digest over every record since ordinal 0, whatever the batches; since it went on, where the source did so by itself.
     pub digest: Digest,
     /// True if nothing follows: the end of the input, or the limit on records.
     pub end: bool,
@@ -84,6 +84,20 @@ impl Cutter {
     /// The source, for names and progress.
     pub fn source(&self) -> &dyn Source {
         &*self.source
+    }
+
+    /// See [`Source::has_changed_since`].
+    pub fn has_changed_since(&self, run: RunNumber) -> Result<bool> {
+        self.source.has_changed_since(run)
+    }
+
+    /// Begins at the first record, or where a run stands that is continued. False if what that has read is still before it.
+    pub fn begin(&mut self, after: Option<Standing<'_>>) -> Result<bool> {
+        let stands = self.source.begin(after)?;
+        if let (true, Some(after)) = (stands, after) {
+            self.next = after.next;
+        }
+        Ok(stands)
     }
 
     /// Cuts the next batch. It closes at `size` records, at `bytes_max` bytes, when `wait` has passed since its first
@@ -157,7 +171,8 @@ impl Cutter {
             blank_lines += std::mem::take(&mut self.blank_lines);
         }
         let record_bytes = filling.record_bytes;
-        let batch = filling.batch;
+        let mut batch = filling.batch;
+        batch.place = self.source.place().map(str::to_owned);
         self.expected = (batch.text.len(), batch.records.len());
         let read_time = began.elapsed().saturating_sub(self.source.waited() - waited);
         let (digest, input_bytes) = (self.digest.so_far(), self.source.bytes_read());
@@ -204,7 +219,7 @@ impl Cutter {
         let message =
             format!("the run had read {next} records of {names}, which holds {found}: it is not the same input");
         Error::new(Code::RecoveryCheckpoint, message)
-            .hint("give the input that the run began with, or process this one anew with --again")
+            .hint("give the input that the run began with, or process this one anew with `run --again`")
             .of_input()
     }
 
@@ -239,7 +254,8 @@ impl Filling {
         let text = String::with_capacity(text_bytes + text_bytes / 8);
         let records = Vec::with_capacity(records.max(RECORDS_PER_LOOK).min(size));
         let bytes_max = bytes_max.clamp(1, TEXT_BYTES_LIMIT);
-        Self { batch: Batch { text, records, first_ordinal }, size, bytes_max, broken_bytes: 0, record_bytes: 0 }
+        let batch = Batch { text, records, first_ordinal, place: None };
+        Self { batch, size, bytes_max, broken_bytes: 0, record_bytes: 0 }
     }
 
     fn full(&self) -> bool {

@@ -33,7 +33,7 @@ use std::time::{Duration, Instant};
 
 use crate::error::Result;
 use crate::limits::LINE_BYTES_MAX;
-use crate::model::{Broken, Position};
+use crate::model::{Broken, Position, RunNumber};
 
 pub use compression::Compression;
 pub use csv::CsvOptions;
@@ -72,6 +72,16 @@ pub enum Next<'a> {
     End,
 }
 
+/// Where a run stands that is continued.
+#[derive(Debug, Clone, Copy)]
+pub struct Standing<'a> {
+    pub run: RunNumber,
+    /// Records that it has read.
+    pub next: u64,
+    /// What [`Source::place`] said of the last of them.
+    pub place: &'a str,
+}
+
 /// One record at a time, in input order.
 ///
 /// Object-safe, so that a program which embeds the host can bring its own.
@@ -88,6 +98,24 @@ pub trait Source: Send {
 
     /// Bytes of [`Source::total_bytes`] that the records given out so far took; inside of a compressed input an estimate.
     fn bytes_read(&self) -> u64;
+
+    /// Called once before the first record, when no other process writes to the store of the run. True if it goes on behind the
+    /// place at which that run stands; false if the records before are still to be read over.
+    fn begin(&mut self, _after: Option<Standing<'_>>) -> Result<bool> {
+        Ok(false)
+    }
+
+    /// Where the last record stands that was given out, for a source that goes on behind such a place by itself: what it gives
+    /// is changed by the run that reads it, so that reading over it would find something else.
+    fn place(&self) -> Option<&str> {
+        None
+    }
+
+    /// True if there is other input by now than when this run began, for a source that knows. Asked before
+    /// [`Source::begin`].
+    fn has_changed_since(&self, _run: RunNumber) -> Result<bool> {
+        Ok(false)
+    }
 
     /// Records of all inputs, where that is known before they are read.
     fn total_items(&self) -> Option<u64> {

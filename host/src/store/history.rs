@@ -6,7 +6,7 @@
 mod rows;
 
 pub use rows::{BatchRow, InputLine, RunRow};
-pub(super) use rows::{COUNTS, batch, batches, has_unclean, last_run_of_job, parsed, run, runs};
+pub(super) use rows::{COUNTS, batch, batches, has_unclean, last_run_of_job, parsed, run, runs, writers_since};
 
 use rusqlite::{Connection, OptionalExtension, named_params};
 
@@ -60,8 +60,9 @@ pub(super) fn resume_run(conn: &Connection, run: RunNumber, start: &RunStart) ->
     }
     let identity = serde_json::to_string(&start.identity).expect("pairs of strings are JSON");
     conn.execute(
-        "UPDATE atlas_runs SET status = ?2, ended_ms = NULL, duration_ms = NULL, error = NULL, performance = NULL, alerts = NULL, settings = ?3, identity = ?4, inputs = ?5 WHERE id = ?1",
-        (int(run.0), RunStatus::Running.as_str(), &start.settings_json, identity, &start.inputs_json),
+        // The job too: its input may lie elsewhere by now, and the next command is to find the run by that.
+        "UPDATE atlas_runs SET status = ?2, ended_ms = NULL, duration_ms = NULL, error = NULL, performance = NULL, alerts = NULL, settings = ?3, identity = ?4, inputs = ?5, job = ?6 WHERE id = ?1",
+        (int(run.0), RunStatus::Running.as_str(), &start.settings_json, identity, &start.inputs_json, &start.job),
     )
     .or_fail(conn, doing)?;
     let handle = handle(conn, run)?;
@@ -223,6 +224,11 @@ pub(super) fn record_batch(
             s.raw_execute()
         })
         .or_fail(conn, doing)?;
+    if let Some(place) = &write.batch.place {
+        conn.prepare_cached("UPDATE atlas_runs SET inputs = json_set(inputs, '$[0].place', ?2) WHERE id = ?1")
+            .and_then(|mut s| s.execute((int(run.run.0), place)))
+            .or_fail(conn, "note how far the input was read")?;
+    }
     if let Some(plan) = &write.plan {
         tuning::keep_plan(conn, run.run, plan)?;
     }

@@ -153,6 +153,17 @@ impl Reader {
         history::run(&self.conn, run)
     }
 
+    /// Other runs that have changed rows of this collection, or may have, since that run wrote its first batch; oldest first, with
+    /// their inputs.
+    pub fn writers_since(&self, run: RunNumber, collection: &Name) -> Result<Vec<(RunNumber, String)>> {
+        history::writers_since(&self.conn, run, collection)
+    }
+
+    /// The run of a batch, by its row of the history; none where there is no such row.
+    pub fn run_of(&self, batch: i64) -> Result<Option<RunNumber>> {
+        Ok(history::batch(&self.conn, batch)?.map(|batch| batch.run))
+    }
+
     /// Committed batches of a run from number `from` on, in order, at most `limit`.
     pub fn batches(&self, run: RunNumber, from: BatchNumber, limit: usize) -> Result<Vec<BatchRow>> {
         history::batches(&self.conn, run, from, limit)

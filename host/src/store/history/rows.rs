@@ -44,6 +44,14 @@ pub struct RunRow {
     pub epoch: u64,
 }
 
+impl RunRow {
+    /// True if the command that began it continues it: its job is a digest of what it reads, where that can be read again, and
+    /// else a name of this run alone.
+    pub fn is_resumable(&self) -> bool {
+        Digest::parse(&self.job).is_some()
+    }
+}
+
 /// A line of one of a run's inputs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 pub struct InputLine {
@@ -114,6 +122,29 @@ pub(in crate::store) fn run(conn: &Connection, run: RunNumber) -> Result<Option<
 /// The newest runs first, at most `limit`.
 pub(in crate::store) fn runs(conn: &Connection, limit: usize) -> Result<Vec<RunRow>> {
     runs_where(conn, "true ORDER BY id DESC LIMIT ?1", [int(limit as u64)])
+}
+
+/// Other runs that have changed rows since the first batch of this one, and may have done so in this collection, oldest first;
+/// with their inputs.
+pub(in crate::store) fn writers_since(
+    conn: &Connection,
+    run: RunNumber,
+    collection: &Name,
+) -> Result<Vec<(RunNumber, String)>> {
+    conn.prepare_cached(
+        "SELECT id, inputs FROM atlas_runs AS r
+         WHERE id IN (
+             SELECT run FROM atlas_batches WHERE run <> ?1 AND inserted + replaced + deleted > 0
+             AND id > (SELECT coalesce(min(id), 0) FROM atlas_batches WHERE run = ?1))
+         AND (collection = ?2 OR EXISTS (
+             SELECT 1 FROM json_each(r.identity) AS setting WHERE setting.value ->> 0 = 'collections'
+             AND instr(', ' || (setting.value ->> 1) || ', ', ', ' || ?2 || ', ') > 0))
+         ORDER BY id",
+    )
+    .and_then(|mut s| {
+        s.query_map((int(run.0), collection.as_str()), |row| Ok((RunNumber(uint(row, 0)?), row.get(1)?)))?.collect()
+    })
+    .or_fail(conn, "read the runs")
 }
 
 fn runs_where(conn: &Connection, which: &str, params: impl rusqlite::Params) -> Result<Vec<RunRow>> {

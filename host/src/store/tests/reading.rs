@@ -313,6 +313,64 @@ fn runs_are_listed_newest_first_and_found_by_job() {
 }
 
 #[test]
+fn a_run_that_is_continued_is_known_by_its_present_job_and_by_how_far_it_has_read() {
+    let place = place();
+    let mut writer = place.writer();
+    writer.declare(&[], &[], &name("items")).unwrap();
+    let inputs_json = r#"[{"path":"collection items"}]"#.to_owned();
+    let run = writer.begin_run(&RunStart { inputs_json, ..start("job") }).unwrap();
+    let mut write = kept(0, 0, &[("a", "1"), ("é", "2")]);
+    Arc::get_mut(&mut write.batch).unwrap().place = Some("é".to_owned());
+    commit(&mut writer, &run, &[write], &replacing());
+    let reader = place.reader();
+    let row = reader.run(run.run).unwrap().unwrap();
+    assert_eq!(row.inputs_json, r#"[{"path":"collection items","place":"é"}]"#);
+    assert!(!row.is_resumable(), "its job is no digest");
+
+    let job = Digest::of(b"elsewhere").to_string();
+    writer.resume_run(run.run, &start(&job)).unwrap();
+    assert_eq!(reader.last_run_of_job("job").unwrap(), None);
+    let row = reader.last_run_of_job(&job).unwrap().unwrap();
+    assert_eq!((row.run, row.is_resumable()), (run.run, true));
+}
+
+#[test]
+fn runs_that_have_changed_a_collection_since_another_one_began_are_told() {
+    let place = place();
+    let (mut writer, first) = filled(&place);
+    let reader = place.reader();
+    let since = |run: &RunHandle| -> Vec<u64> {
+        let writers = reader.writers_since(run.run, &name("items")).unwrap();
+        assert!(writers.iter().all(|(_, inputs_json)| inputs_json == "[]"));
+        writers.into_iter().map(|(run, _)| run.0).collect()
+    };
+    assert_eq!(since(&first), [] as [u64; 0]);
+    let mut others = Vec::new();
+    for (collection, collections, body) in [
+        ("items", "", "0"),
+        // What is there already is no change.
+        ("items", "", "0"),
+        ("edges", "", "1"),
+        ("edges", "edges, more_items", "2"),
+        ("edges", "edges, items, more_items", "3"),
+    ] {
+        let identity = vec![("collections".to_owned(), collections.to_owned())];
+        let begun = RunStart { collection: name(collection), identity, ..start("other") };
+        others.push(writer.begin_run(&begun).unwrap());
+        commit(&mut writer, &others[others.len() - 1], &[kept(0, 0, &[("a", body)])], &replacing());
+    }
+    assert_eq!(since(&first), [others[0].run.0, others[4].run.0]);
+    assert_eq!(since(&others[0]), [others[4].run.0]);
+    assert_eq!(since(&others[4]), [] as [u64; 0]);
+    // One that was interrupted goes on.
+    commit(&mut writer, &first, &[kept(1, 5, &[("new", "{}")])], &replacing());
+    assert_eq!(since(&others[4]), [first.run.0]);
+    // Nothing is known of when one began that has written no batch.
+    let none = writer.begin_run(&start("none")).unwrap();
+    assert_eq!(since(&none), [first.run.0, others[0].run.0, others[4].run.0]);
+}
+
+#[test]
 fn times_are_integers() {
     let place = place();
     let (mut writer, run) = filled(&place);
