@@ -67,6 +67,8 @@ pub const TRANSACTION_TIME_MAX: Duration = Duration::from_secs(120);
 pub const ATTEMPTS: u32 = 3;
 /// Largest number of attempts that can be asked for.
 pub const ATTEMPTS_LIMIT: u32 = 100;
+/// Items in a row that a limit on failed ones may look back on; each of those takes 8 bytes. `--max-rejects`
+pub const REJECT_WINDOW_MAX: u64 = 1_000_000;
 /// First delay of the exponential back-off.
 pub const RETRY_DELAY_MIN: Duration = Duration::from_millis(50);
 /// Cap of the exponential back-off, and of a delay that a plugin asks for.

@@ -105,6 +105,50 @@ fn a_share_of_rejects_is_a_bound_too() {
         .says("stopped by --max-rejects");
 }
 
+/// Every twentieth of 400 items is refused, and all from the 200th to before the 220th.
+fn with_a_burst() -> String {
+    let fault = |n: usize| if n % 20 == 19 || (200..220).contains(&n) { ",\"fault\":\"reject\"" } else { "" };
+    (0..400).map(|n| format!("{{\"id\":\"i-{n:06}\"{}}}\n", fault(n))).collect()
+}
+
+#[test]
+fn too_many_rejects_among_items_in_a_row_stop_the_run_whatever_the_lanes_and_the_size_of_batches() {
+    let folder = Folder::new();
+    folder.write("in.ndjson", with_a_burst());
+    let faulty = guest_arg("faulty");
+    // The ninth within 40 items is item 206.
+    for (plan, read, rejected) in [
+        ("--batch-size 10 --strategy sequential", 210, 20),
+        ("--batch-size 10 --strategy concurrent --lanes 3", 210, 20),
+        ("--batch-size 64 --strategy concurrent --lanes 3", 256, 31),
+    ] {
+        let further = format!("--plugin {faulty} {plan} --max-rejects 8/40 --again");
+        plain_run(&folder, &further).run().exits(3).says(&format!(
+            "stopped by --max-rejects 8/40: more than 8 of 40 items in a row were rejected or dead-lettered, {rejected} of {read} in all"
+        ));
+        let newest = "SELECT status, read, rejected FROM atlas_runs ORDER BY id DESC LIMIT 1";
+        assert_eq!(sql(&folder, newest), [format!("interrupted,{read},{rejected}")], "{plan}");
+    }
+    // As many in all, and as large a share, are no reason to stop.
+    plain_run(&folder, &format!("--plugin {faulty} --max-rejects 22/40 --again")).run().exits(3);
+    assert_eq!(sql(&folder, "SELECT status, read FROM atlas_runs ORDER BY id DESC LIMIT 1"), ["partial,400"]);
+}
+
+#[test]
+fn a_run_that_is_continued_looks_back_on_what_failed_before() {
+    let folder = Folder::new();
+    folder.write("in.ndjson", with_a_burst());
+    let further = format!("--plugin {} --batch-size 10 --strategy sequential --max-rejects 8/40", guest_arg("faulty"));
+    // The burst goes on to item 219; items 239 and 259 are refused as well, and the ninth before 259 is 40 before it.
+    for read in [210, 220, 240] {
+        plain_run(&folder, &further).run().exits(3).says("stopped by --max-rejects 8/40");
+        assert_eq!(sql(&folder, "SELECT status, read FROM atlas_runs"), [format!("interrupted,{read}")]);
+    }
+    plain_run(&folder, &further).run().exits(3);
+    assert_eq!(sql(&folder, "SELECT status, read, rejected FROM atlas_runs"), ["partial,400,39"]);
+    words(&folder, "verify").exits(0);
+}
+
 #[test]
 fn a_quiet_run_still_says_why_it_stopped() {
     let folder = Folder::new();

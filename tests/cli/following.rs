@@ -7,7 +7,7 @@ use rustix::process::Signal;
 
 use super::sharing::Running;
 use super::{numbered, sql, words};
-use crate::harness::Folder;
+use crate::harness::{Folder, guest_arg};
 
 const FOLLOW: &str = "run --follow log.ndjson --id id --batch-wait 10ms";
 
@@ -82,6 +82,21 @@ fn a_followed_file_that_was_replaced_by_a_shorter_one_while_no_run_was_up_is_tol
     running.signal(Signal::INT);
     running.end().1.exits(130);
     assert_eq!(sql(&folder, "SELECT count(*) FROM items"), ["21"]);
+}
+
+#[test]
+fn a_followed_file_is_given_up_for_what_fails_of_late_and_not_for_what_failed_over_time() {
+    let folder = Folder::new();
+    let refused = |n: usize| format!("{{\"id\":\"r-{n}\",\"fault\":\"reject\"}}\n");
+    let tenth_refused = |n: usize| refused(n) + &numbered(9).replace("i-", &format!("{n}-"));
+    folder.write("log.ndjson", tenth_refused(0));
+    let mut running = Running::start(&folder, &format!("{FOLLOW} --plugin {} --max-rejects 3/10", guest_arg("faulty")));
+    running.committed(10);
+    append(&folder, &(1..8).map(tenth_refused).collect::<String>());
+    running.committed(70);
+    append(&folder, &(8..12).map(refused).collect::<String>());
+    running.end().1.exits(3).says("more than 3 of 10 items in a row were rejected or dead-lettered, 12 of 84 in all");
+    assert_eq!(sql(&folder, "SELECT status, read FROM atlas_runs"), ["interrupted,84"]);
 }
 
 #[test]

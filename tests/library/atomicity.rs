@@ -247,6 +247,9 @@ fn a_run_stops_behind_the_batch_that_crosses_the_limit_of_refused_items() {
         (RejectLimit::Count(0), 1),
         (RejectLimit::Percent(9.9), 1),
         (RejectLimit::Percent(0.0), 1),
+        // The fifth within 50 items is item 49, the hundredth within 1000 the last of all.
+        (RejectLimit::Window { failed: 4, items: 50 }, 1),
+        (RejectLimit::Window { failed: 99, items: 1000 }, 20),
     ] {
         for (strategy, lanes) in [("sequential", 1), ("concurrent", 2)] {
             let folder = Folder::new();
@@ -266,7 +269,7 @@ fn a_run_stops_behind_the_batch_that_crosses_the_limit_of_refused_items() {
 
 #[test]
 fn a_run_within_its_limit_of_refused_items_ends_and_one_that_was_stopped_continues_with_a_higher_one() {
-    for limit in [RejectLimit::Count(100), RejectLimit::Percent(10.0)] {
+    for limit in [RejectLimit::Count(100), RejectLimit::Percent(10.0), RejectLimit::Window { failed: 6, items: 60 }] {
         let folder = Folder::new();
         let report = host(1).run(planned(tenth_refused(&folder, limit), "sequential", 50, 1)).expect("a run");
         assert_eq!((report.status, report.counts.rejected, report.counts.stored), (RunStatus::Partial, 100, 900));

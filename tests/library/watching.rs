@@ -317,7 +317,7 @@ fn a_strategy_that_plans_nothing_is_held_to_the_bounds() {
 #[test]
 fn settings_beyond_their_bounds_are_refused_by_name_and_nothing_is_created() {
     type Change = fn(&mut Job);
-    let cases: [(Change, &str); 7] = [
+    let cases: [(Change, &str); 8] = [
         (|job| job.attempts = 101, "attempts is 101, 1 to 100 are possible"),
         (
             |job| job.deadline = Duration::from_secs(3601),
@@ -332,6 +332,10 @@ fn settings_beyond_their_bounds_are_refused_by_name_and_nothing_is_created() {
         (
             |job| job.max_rejects = Some(RejectLimit::Percent(100.5)),
             "max rejects is 100.5 percent, 0 to 100 are possible",
+        ),
+        (
+            |job| job.max_rejects = Some(RejectLimit::Window { failed: 9, items: 9 }),
+            "max rejects is 9 of 9 items, fewer than all of up to 1000000 are possible",
         ),
         (
             |job| {

@@ -29,6 +29,8 @@ fn flags_that_are_unknown_or_out_of_range_are_refused_with_what_is_possible() {
         ("--max-line-bytes 0", "--max-line-bytes", "more than 0"),
         ("--max-rejects 101%", "--max-rejects", "between 0% and 100%"),
         ("--max-rejects some", "--max-rejects", "2%"),
+        ("--max-rejects 5/", "--max-rejects", "50/1000"),
+        ("--max-rejects 5/5", "--max-rejects", "fewer failed items than items"),
         ("--delimiter ab", "--delimiter", "hint: "),
         ("--delimiter ä", "--delimiter 'ä'", "hint: "),
         ("--on-existing merge", "--on-existing", "replace, ignore, reject"),

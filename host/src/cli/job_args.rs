@@ -133,7 +133,11 @@ pub struct JobArgs {
     #[arg(long, value_name = "N", default_value = "3", env = "ATLAS_ATTEMPTS", value_parser = clap::value_parser!(u32).range(1..=i64::from(limits::ATTEMPTS_LIMIT)), help_heading = "Batches")]
     pub attempts: u32,
     /// Stop after the batch in which more items than this have been rejected or dead-lettered
-    #[arg(long, value_name = "N|PERCENT%", env = "ATLAS_MAX_REJECTS", value_parser = units::reject_limit, help_heading = "Batches")]
+    ///
+    /// N counts over the whole run, PERCENT% is a share of all that was read up to the end of the batch. K/N is for runs that
+    /// go on and on: more than K of any N items that follow each other in the input, such as 50/1000. A run that is continued
+    /// goes on counting, in each of these ways.
+    #[arg(long, value_name = "N|PERCENT%|K/N", env = "ATLAS_MAX_REJECTS", value_parser = units::reject_limit, help_heading = "Batches")]
     pub max_rejects: Option<RejectLimit>,
     /// Seed the plugins' randomness
     #[arg(long, value_name = "N", env = "ATLAS_SEED", help_heading = "Batches")]

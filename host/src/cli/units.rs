@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::coordinator::RejectLimit;
+use crate::limits;
 use crate::strategy::Interval;
 
 /// `500ms`, `5s`, `2m`, `1h`.
@@ -67,17 +68,27 @@ pub fn share(text: &str) -> Result<f64, String> {
     }
 }
 
-/// `10` or `2.5%`.
+/// `10`, `2.5%` or `50/1000`.
 pub fn reject_limit(text: &str) -> Result<RejectLimit, String> {
-    match text.strip_suffix('%') {
-        Some(percent) => match percent.trim().parse::<f64>() {
+    match (text.strip_suffix('%'), text.split_once('/')) {
+        (Some(percent), _) => match percent.trim().parse::<f64>() {
             Ok(percent) if (0.0..=100.0).contains(&percent) => Ok(RejectLimit::Percent(percent)),
             _ => Err("a percentage lies between 0% and 100%".to_owned()),
         },
-        None => text
+        (None, Some((failed, items))) => match (failed.parse(), items.parse()) {
+            (Ok(failed), Ok(items)) if items <= limits::REJECT_WINDOW_MAX && failed < items => {
+                Ok(RejectLimit::Window { failed, items })
+            }
+            (Ok(_), Ok(_)) => Err(format!(
+                "write fewer failed items than items, and up to {} of these, such as 50/1000",
+                limits::REJECT_WINDOW_MAX
+            )),
+            _ => Err("write how many of how many items in a row, such as 50/1000".to_owned()),
+        },
+        (None, None) => text
             .parse()
             .map(RejectLimit::Count)
-            .map_err(|_| "write a number such as 10, or a share such as 2%".to_owned()),
+            .map_err(|_| "write a number such as 10, a share such as 2%, or 50/1000".to_owned()),
     }
 }
 
@@ -123,10 +134,12 @@ mod tests {
     }
 
     #[test]
-    fn limits_of_rejects_are_counts_or_shares() {
+    fn limits_of_rejects_are_counts_shares_or_parts_of_a_stretch() {
         assert_eq!(reject_limit("0"), Ok(RejectLimit::Count(0)));
         assert_eq!(reject_limit("2.5%"), Ok(RejectLimit::Percent(2.5)));
-        for wrong in ["-1", "101%", "%", "some"] {
+        assert_eq!(reject_limit("50/1000"), Ok(RejectLimit::Window { failed: 50, items: 1000 }));
+        assert_eq!(reject_limit("0/1"), Ok(RejectLimit::Window { failed: 0, items: 1 }));
+        for wrong in ["-1", "101%", "%", "some", "/", "5/", "/5", "5/5", "0/0", "1/2/3", "-1/5", "1/2%", "1/1000001"] {
             assert!(reject_limit(wrong).is_err(), "{wrong}");
         }
     }

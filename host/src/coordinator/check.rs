@@ -32,11 +32,7 @@ pub(super) fn job(job: &Job, memory_bytes: usize) -> Result<()> {
     job.swap.check()?;
     batch_time_max(job.batch_time_max)?;
     memory_budget(job.memory_budget)?;
-    if let Some(RejectLimit::Percent(percent)) = job.max_rejects
-        && !(0.0..=100.0).contains(&percent)
-    {
-        return refuse(format!("max rejects is {percent} percent, 0 to 100 are possible"));
-    }
+    max_rejects(job.max_rejects)?;
     let mut names: Vec<&Name> = job.validators.iter().chain(&job.operations).map(|slot| &slot.name).collect();
     names.sort();
     if let Some(pair) = names.windows(2).find(|pair| pair[0] == pair[1]) {
@@ -87,6 +83,20 @@ pub(super) fn batch_time_max(time: Option<Duration>) -> Result<()> {
 pub(super) fn memory_budget(bytes: Option<u64>) -> Result<()> {
     match bytes {
         Some(0) => refuse("memory budget is 0 bytes, more than 0 is possible".to_owned()),
+        _ => Ok(()),
+    }
+}
+
+/// Items that may be rejected or dead-lettered.
+fn max_rejects(limit: Option<RejectLimit>) -> Result<()> {
+    let most = limits::REJECT_WINDOW_MAX;
+    match limit {
+        Some(RejectLimit::Percent(percent)) if !(0.0..=100.0).contains(&percent) => {
+            refuse(format!("max rejects is {percent} percent, 0 to 100 are possible"))
+        }
+        Some(RejectLimit::Window { failed, items }) if items > most || failed >= items => {
+            refuse(format!("max rejects is {failed} of {items} items, fewer than all of up to {most} are possible"))
+        }
         _ => Ok(()),
     }
 }

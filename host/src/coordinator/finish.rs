@@ -9,7 +9,7 @@ use super::outcome::{REPORT_SCHEMA, RunFailure, RunReport};
 use super::run::{Ended, Finished};
 use super::tell::Teller;
 use super::tuning;
-use super::writer::{WriterService, recovery};
+use super::writer::{RejectLimit, WriterService, recovery};
 use crate::error::{Code, Error, Result};
 use crate::event::{ErrorReport, Event, RunEnded};
 use crate::model::{Counts, RunStatus};
@@ -44,7 +44,7 @@ pub(super) fn end(
         Ended::Complete if counts.failed() == 0 => (RunStatus::Succeeded, None),
         Ended::Complete => (RunStatus::Partial, None),
         Ended::Stopped => (RunStatus::Interrupted, None),
-        Ended::Crossed => (RunStatus::Interrupted, Some(crossed(&counts, job.atomic, context.resumable))),
+        Ended::Crossed => (RunStatus::Interrupted, Some(crossed(&counts, job, context.resumable))),
         Ended::Failed(error) => (RunStatus::Failed, Some(error)),
     };
     let failed = status == RunStatus::Failed;
@@ -180,13 +180,15 @@ fn error_report_of(error: &Option<Error>) -> Option<ErrorReport> {
     error.as_ref().map(ErrorReport::from)
 }
 
-fn crossed(counts: &Counts, atomic: Atomicity, resumable: bool) -> Error {
-    let message = format!(
-        "stopped by --max-rejects: {} of {} items were rejected or dead-lettered",
-        counts.failed(),
-        counts.read
-    );
-    Error::new(Code::BatchPartial, message).hint(match atomic {
+fn crossed(counts: &Counts, job: &Job, resumable: bool) -> Error {
+    let (failed, read) = (counts.failed(), counts.read);
+    let message = match job.max_rejects {
+        Some(RejectLimit::Window { failed: k, items }) => format!(
+            "stopped by --max-rejects {k}/{items}: more than {k} of {items} items in a row were rejected or dead-lettered, {failed} of {read} in all"
+        ),
+        _ => format!("stopped by --max-rejects: {failed} of {read} items were rejected or dead-lettered"),
+    };
+    Error::new(Code::BatchPartial, message).hint(match job.atomic {
         Atomicity::Batch if resumable => {
             "see `atlas-host dead-letters list`; the same command with a higher --max-rejects continues"
         }

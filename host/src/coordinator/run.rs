@@ -75,7 +75,7 @@ pub(super) struct RunParts<'a> {
     pub attempts: u32,
     /// All settings in force, as the row of the run has them.
     pub settings_json: String,
-    pub budget: Option<Budget>,
+    pub budget: Option<Arc<Budget>>,
     pub input_names: Arc<[String]>,
     pub dead_letters: Option<Arc<[i64]>>,
     pub observer: Option<Observer>,

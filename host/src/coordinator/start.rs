@@ -19,7 +19,7 @@ use super::serial::{Base, Committed, StoreView, Uncommitted};
 use super::shared::RunShared;
 use super::tell::{Open, Teller};
 use super::tuning;
-use super::writer::{Budget, WriterService};
+use super::writer::{Budget, RejectLimit, WriterService};
 use crate::error::{Code, Error, Result};
 use crate::event::{Event, RunStarted};
 use crate::model::{Digest, Name, RunNumber};
@@ -81,6 +81,7 @@ pub(super) fn run(host: &Host, mut job: Job) -> Result<RunReport, RunFailure> {
         || kept.as_ref().is_some_and(|kept| kept.reads_store)
         || probations.iter().any(Probation::falls_back_on_reads);
     let shared = Arc::new(shared(&job, reads_store, &handle, &writer, key)?);
+    let budget = job.max_rejects.map(|limit| budget(&job, limit, &handle)).transpose()?.map(Arc::new);
     let items_total = match &job.dead_letters {
         Some(ids) => Some(ids.len() as u64),
         None => cutter.source().total_items().map(|total| job.limit.map_or(total, |limit| total.min(limit))),
@@ -163,7 +164,7 @@ pub(super) fn run(host: &Host, mut job: Job) -> Result<RunReport, RunFailure> {
         batch_wait: job.batch_wait,
         attempts: job.attempts,
         settings_json: job.settings_json.clone(),
-        budget: job.max_rejects.map(|limit| Budget { limit, failed: handle.counts.failed(), read: handle.counts.read }),
+        budget,
         input_names: names,
         dead_letters: job.dead_letters.clone(),
         observer: job.observer.take(),
@@ -174,6 +175,19 @@ pub(super) fn run(host: &Host, mut job: Job) -> Result<RunReport, RunFailure> {
     };
     let finished = Run::new(parts, swapper).run();
     end(&job, &writer, &handle, context, finished)
+}
+
+/// What the run may lose, with what its earlier executions have lost.
+fn budget(job: &Job, limit: RejectLimit, handle: &RunHandle) -> Result<Budget> {
+    let store = job.store.as_ref().filter(|_| job.processor == ProcessorKind::Storage && handle.next > 0);
+    let newest = match (limit, store) {
+        (RejectLimit::Window { failed, items }, Some(store)) => {
+            let from = handle.next.saturating_sub(items);
+            Reader::open(store)?.newest_failures(handle.run, from, failed.saturating_add(1))?
+        }
+        _ => Vec::new(),
+    };
+    Ok(Budget::new(limit, handle.counts.failed(), handle.counts.read, newest))
 }
 
 /// What the machine itself tells, and the store where there is one.

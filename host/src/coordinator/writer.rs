@@ -4,6 +4,7 @@
 //! never precedes it. Invariant: a group that failed leaves nothing behind, and its run ends, unless the group is written
 //! once the store was opened anew (see `recovery`).
 
+mod budget;
 pub(super) mod recovery;
 
 use std::collections::{HashMap, VecDeque};
@@ -20,6 +21,8 @@ use crate::limits;
 use crate::model::{BatchNumber, Decision};
 use crate::processor::Processor;
 use crate::store::{BatchWrite, BuiltIndex, Receipt, RunHandle, WritePolicy};
+
+pub use budget::{Budget, RejectLimit};
 
 /// Something to be done with the processor, between two groups.
 type Task = Box<dyn FnOnce(&mut dyn Processor) + Send>;
@@ -42,39 +45,9 @@ pub(super) struct WriteRequest {
     pub handle: Arc<RunHandle>,
     pub policy: Arc<WritePolicy>,
     pub write: BatchWrite,
-    /// Failed items that the run may still have; crossing it ends the run after this batch.
-    pub budget: Option<Budget>,
+    /// What the run may lose, as it stood when this execution began: the first batch brings it.
+    pub budget: Option<Arc<Budget>>,
     pub reply: Sender<Written>,
-}
-
-/// `--max-rejects`, with what the run had when this execution of it began.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Budget {
-    /// How many failed items a run may have.
-    pub limit: RejectLimit,
-    /// Items failed before.
-    pub failed: u64,
-    /// Items read before.
-    pub read: u64,
-}
-
-/// How many items may be rejected or dead-lettered.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum RejectLimit {
-    /// So many.
-    Count(u64),
-    /// So many of a hundred read, judged at each batch border.
-    Percent(f64),
-}
-
-impl RejectLimit {
-    /// True if these counts are beyond it.
-    pub fn crossed(self, failed: u64, read: u64) -> bool {
-        match self {
-            RejectLimit::Count(limit) => failed > limit,
-            RejectLimit::Percent(percent) => failed as f64 * 100.0 > percent * read as f64,
-        }
-    }
 }
 
 /// What the writer tells a run.
@@ -244,12 +217,11 @@ struct Loop {
 }
 
 /// What the writer remembers of a run.
-#[derive(Default)]
 struct Tally {
     /// A group failed or crossed the limit: later batches are refused, since an earlier one is missing.
     closed: bool,
-    failed: u64,
-    read: u64,
+    /// What it may lose, with what it has lost up to the newest group.
+    budget: Option<Budget>,
 }
 
 impl Loop {
@@ -339,16 +311,15 @@ impl Loop {
                 None => break,
             }
         }
-        let tally = self.runs.entry(key).or_default();
+        let tally =
+            self.runs.entry(key).or_insert_with(|| Tally { closed: false, budget: budget.map(Arc::unwrap_or_clone) });
         let written = if tally.closed {
             Err(Error::new(Code::TransactionState, "an earlier batch of the run was not written"))
         } else {
-            let budget =
-                budget.map(|b| Budget { limit: b.limit, failed: b.failed + tally.failed, read: b.read + tally.read });
             let order = recovery::Order {
                 run: &handle,
                 policy: &policy,
-                budget,
+                budget: tally.budget.as_ref(),
                 group: &group,
                 // What an outer transaction holds would be lost with the connection.
                 may_reopen: self.holder.is_none(),
@@ -360,10 +331,7 @@ impl Loop {
         let answer = match written {
             Ok(mut done) => {
                 last = done.last.take();
-                for receipt in &done.receipts {
-                    tally.failed += receipt.counts.failed();
-                    tally.read += receipt.counts.read;
-                }
+                tally.budget = done.budget.take();
                 tally.closed = done.crossed || last.is_some();
                 Written::Committed(Group {
                     batches: group.into_iter().zip(done.receipts).collect(),

@@ -362,6 +362,17 @@ pub(super) fn newest(
     list(conn, &LetterFilter { ids, ..LetterFilter::default() }, 0, limit, usize::MAX)
 }
 
+/// Ordinals of the newest dead letters of a run, none below `from`, at most `limit`; ascending.
+pub(super) fn newest_ordinals(conn: &Connection, run: RunNumber, from: u64, limit: u64) -> Result<Vec<u64>> {
+    let sql = "SELECT ordinal FROM atlas_dead_letters WHERE run = ?1 AND ordinal >= ?2 ORDER BY ordinal DESC LIMIT ?3";
+    let mut ordinals: Vec<u64> = conn
+        .prepare_cached(sql)
+        .and_then(|mut s| s.query_map((int(run.0), int(from), int(limit)), |row| uint(row, 0))?.collect())
+        .or_fail(conn, "read dead letters")?;
+    ordinals.reverse();
+    Ok(ordinals)
+}
+
 /// What [`head`] reads, in its order. Of the original bytes only the number: SQLite knows it without a look at them.
 const COLUMNS: &str = "id, run, batch, ordinal, item_id, fate, phase, code, message, problems, slot, plugin, attempts, input, line,
     byte_offset, length(original), original_digest, total_bytes, created_ms, state, resolved_ms, resolved_run, resolved_ordinal, retry_of";

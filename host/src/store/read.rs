@@ -237,6 +237,11 @@ impl Reader {
         dead_letter::newest(&self.conn, filter, limit, bytes_max)
     }
 
+    /// Ordinals of the items of a run that failed last, none below `from`, at most `limit`; ascending.
+    pub fn newest_failures(&self, run: RunNumber, from: u64, limit: u64) -> Result<Vec<u64>> {
+        dead_letter::newest_ordinals(&self.conn, run, from, limit)
+    }
+
     /// How many dead letters match.
     pub fn dead_letter_count(&self, filter: &LetterFilter) -> Result<u64> {
         dead_letter::count(&self.conn, filter)

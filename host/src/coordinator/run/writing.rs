@@ -26,7 +26,7 @@ impl Run<'_> {
                 handle: Arc::clone(&self.parts.handle),
                 policy: Arc::clone(&self.parts.policy),
                 write,
-                budget: self.parts.budget,
+                budget: self.parts.budget.clone(),
                 reply: self.written.0.clone(),
             };
             if let Err(error) = self.parts.writer.write(request) {

@@ -21,7 +21,7 @@ pub(super) struct Order<'a> {
     pub run: &'a RunHandle,
     pub policy: &'a WritePolicy,
     /// What the run may still lose, counted up to this group.
-    pub budget: Option<Budget>,
+    pub budget: Option<&'a Budget>,
     pub group: &'a [BatchWrite],
     /// False inside a transaction that holds earlier groups.
     pub may_reopen: bool,
@@ -32,6 +32,8 @@ pub(super) struct Order<'a> {
 pub(super) struct Done {
     /// One for each batch that was written: all, or those up to the one that crossed the run's limit.
     pub receipts: Vec<Receipt>,
+    /// What the run may lose, counted up to here.
+    pub budget: Option<Budget>,
     pub crossed: bool,
     /// Time of all statements and the commit.
     pub duration: Duration,
@@ -148,14 +150,14 @@ fn write_group(processor: &mut dyn Processor, order: &Order<'_>) -> Result<Done,
     order.group.iter().try_for_each(BatchWrite::check).map_err(Failure::of)?;
     let begin = Instant::now();
     processor.begin().map_err(Failure::of)?;
-    let (receipts, crossed) = match apply_within(processor, order) {
+    let (receipts, budget, crossed) = match apply_within(processor, order) {
         Ok(applied) => applied,
         Err(error) => return Err(Failure::of(undone(processor, error))),
     };
     let commit_begin = Instant::now();
     let committed = processor.commit();
     let commit = commit_begin.elapsed();
-    let done = Done { receipts, crossed, duration: begin.elapsed(), commit, last: None };
+    let done = Done { receipts, budget, crossed, duration: begin.elapsed(), commit, last: None };
     if let Err(error) = committed {
         return Err(Failure { applied: Some(Box::new(done)), ..Failure::of(undone(processor, error)) });
     }
@@ -174,10 +176,11 @@ fn undone(processor: &mut dyn Processor, error: Error) -> Error {
     }
 }
 
-/// With a budget, batch by batch: the one that crosses it is the last of its group.
-fn apply_within(processor: &mut dyn Processor, order: &Order<'_>) -> Result<(Vec<Receipt>, bool)> {
-    let Some(mut budget) = order.budget else {
-        return Ok((processor.apply(order.run, order.group, order.policy)?, false));
+/// Gives the receipts, what the run may lose after them, and whether the last of them crossed that: with a budget batches are
+/// applied one by one, and the one that crosses it is the last of its group.
+fn apply_within(processor: &mut dyn Processor, order: &Order<'_>) -> Result<(Vec<Receipt>, Option<Budget>, bool)> {
+    let Some(mut budget) = order.budget.cloned() else {
+        return Ok((processor.apply(order.run, order.group, order.policy)?, None, false));
     };
     let mut receipts = Vec::with_capacity(order.group.len());
     for write in order.group {
@@ -185,14 +188,13 @@ fn apply_within(processor: &mut dyn Processor, order: &Order<'_>) -> Result<(Vec
             .apply(order.run, std::slice::from_ref(write), order.policy)?
             .pop()
             .expect("BUG: the processor gave no receipt for a batch");
-        budget.failed += receipt.counts.failed();
-        budget.read += receipt.counts.read;
+        let crossed = budget.spend(write, &receipt);
         receipts.push(receipt);
-        if budget.limit.crossed(budget.failed, budget.read) {
-            return Ok((receipts, true));
+        if crossed {
+            return Ok((receipts, Some(budget), true));
         }
     }
-    Ok((receipts, false))
+    Ok((receipts, Some(budget), false))
 }
 
 /// Mends a processor that would refuse everything. Where that fails, its own refusals say why.

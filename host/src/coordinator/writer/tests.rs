@@ -184,7 +184,7 @@ impl Bench {
     }
 
     /// Hands over batches of a run; the answers come in what is returned.
-    fn write(&self, key: u64, batches: impl IntoIterator<Item = BatchWrite>, budget: Option<Budget>) -> Told {
+    fn write(&self, key: u64, batches: impl IntoIterator<Item = BatchWrite>, budget: Option<&Arc<Budget>>) -> Told {
         let (reply, told) = bounded(100);
         for write in batches {
             let (handle, reply) = (Arc::new(handle()), reply.clone());
@@ -197,6 +197,7 @@ impl Bench {
                 remove_rejected: false,
                 over_newer: false,
             });
+            let budget = budget.cloned();
             self.service.write(WriteRequest { key, handle, policy, write, budget, reply }).expect("a writer");
         }
         Told(told)
@@ -351,24 +352,24 @@ fn a_task_that_panics_fails_its_asker_alone() {
 fn the_batch_that_crosses_the_limit_of_failed_items_is_the_last_that_is_written() {
     let bench = Bench::with_failures(&[], 2);
     // Two were failed before; with two more in each batch the second crosses.
-    let budget = Budget { limit: RejectLimit::Count(5), failed: 2, read: 10 };
-    let told = bench.together(|| bench.write(1, (0..4).map(|n| batch(n, 10)), Some(budget)));
+    let budget = Arc::new(Budget::new(RejectLimit::Count(5), 2, 10, Vec::new()));
+    let told = bench.together(|| bench.write(1, (0..4).map(|n| batch(n, 10)), Some(&budget)));
     assert_eq!(told.committed(), (vec![0, 1], true));
     assert_eq!(bench.calls.take(), ["begin", "apply 0", "apply 1", "commit", "took 0 1"]);
-    let (undone, error) = bench.write(1, [batch(4, 10)], Some(budget)).failed();
+    let (undone, error) = bench.write(1, [batch(4, 10)], Some(&budget)).failed();
     assert_eq!((undone, error.code()), (None, Code::TransactionState));
 }
 
 #[test]
 fn failed_items_of_earlier_groups_count_towards_the_limit() {
     let bench = Bench::with_failures(&[], 2);
-    let budget = Budget { limit: RejectLimit::Percent(15.0), failed: 0, read: 20 };
+    let budget = Arc::new(Budget::new(RejectLimit::Percent(15.0), 0, 20, Vec::new()));
     // 2 of 30, then 4 of 40, then 6 of 50, then 8 of 52.
     for (number, items) in [(0, 10), (1, 10), (2, 10)] {
-        let told = bench.write(1, [batch(number, items)], Some(budget));
+        let told = bench.write(1, [batch(number, items)], Some(&budget));
         assert_eq!(told.committed(), (vec![number], false));
     }
-    assert_eq!(bench.write(1, [batch(3, 2)], Some(budget)).committed(), (vec![3], true));
+    assert_eq!(bench.write(1, [batch(3, 2)], Some(&budget)).committed(), (vec![3], true));
 }
 
 #[test]
