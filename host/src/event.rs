@@ -160,7 +160,7 @@ pub enum Event {
         /// Such as `SLOW_BATCH_PROCESSING`.
         alert: String,
         batch: u64,
-        /// What was measured: milliseconds where the alert is about time, bytes where it is about sizes, transactions where they are rolled back, else 0..1.
+        /// What was measured: milliseconds where the alert is about time, bytes where it is about sizes, items where it is about how many were read, transactions where they are rolled back, else 0..1.
         value: f64,
         /// What it was compared with.
         threshold: f64,

@@ -245,6 +245,24 @@ pub const REPORT_FATES_MAX: usize = 10_000;
 pub const SLOW_ITEM: Duration = Duration::from_millis(100);
 /// Space that should be left where the store lies: what the write-ahead log takes until it is checkpointed. `--min-disk-free`.
 pub const DISK_FREE_BYTES_MIN: u64 = 256 << 20;
+/// Earlier runs of its kind that a run is compared with when it ends, at the most.
+pub const USUAL_RUNS_MAX: usize = 20;
+/// With fewer of them nothing is unusual; for the times between them it takes so many of these.
+pub const USUAL_RUNS_MIN: usize = 5;
+/// Runs of a store among which they are looked for, the newest first.
+pub const USUAL_LOOKED_AT_MAX: u64 = 500;
+/// Times their deviation that a run may lie from their median. The deviation is 1.4826 times the median of their distances from it.
+pub const USUAL_DEVIATIONS: u64 = 3;
+/// Percent of the median that a run may lie above it in any case, and as far below.
+pub const USUAL_PERCENT: u64 = 25;
+/// Items, read or failed, that it may lie from the median in any case.
+pub const USUAL_ITEMS: u64 = 5;
+/// Items of a hundred that may fail beyond the median in any case.
+pub const USUAL_ERRORS_PERCENT: u64 = 1;
+/// Runs that usually follow each other sooner than this come in bursts, and none of them is late.
+pub const USUAL_AGE_MIN: Duration = Duration::from_secs(60);
+/// Where times between runs may differ from their median by more than this factor, they have no schedule, and none is late.
+pub const USUAL_SCHEDULE_FACTOR: u64 = 2;
 /// Alerts that wait for the program of `--on-alert` at the most; further ones are not handed to it.
 pub const ALERT_COMMANDS_MAX: usize = 16;
 /// Longest time the program of `--on-alert` may take for one alert, and what the end of a run waits for it; then it is killed.

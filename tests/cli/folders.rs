@@ -101,6 +101,21 @@ fn a_signal_ends_the_process_at_once_while_its_plugins_are_loaded() {
 }
 
 #[test]
+fn a_file_that_holds_far_less_than_those_before_it_is_told_of_at_the_end_of_its_run() {
+    let folder = folder();
+    for n in 0..6 {
+        put(&folder, &format!("{n}.ndjson"), &numbered(50));
+    }
+    let mut running = Running::start(&folder, WATCH);
+    running.committed(300);
+    put(&folder, "few.ndjson", &numbered(5));
+    let alert = running.until(100, |event| event["alert"] == "UNUSUAL_VOLUME");
+    assert_eq!((&alert["run"], &alert["message"]), (&7.into(), &"read 5 items; the 6 runs before it read 50".into()));
+    running.signal(Signal::INT);
+    running.end().1.exits(130);
+}
+
+#[test]
 fn what_cannot_be_watched_is_refused() {
     let folder = folder();
     folder.write("in.ndjson", "{}\n");

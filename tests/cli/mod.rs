@@ -38,6 +38,7 @@ mod terminal;
 mod times;
 mod tuning;
 mod top;
+mod unusual;
 mod validating;
 mod whole_run;
 

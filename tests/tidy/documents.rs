@@ -68,6 +68,19 @@ fn the_tables_of_parts_are_documented() {
     assert_part(REFERENCE, "monitors", &table(["monitor", "what it does"], monitors));
 }
 
+#[test]
+fn every_alert_is_documented() {
+    let sources = host_sources();
+    let of_monitor = sources.iter().filter(|source| source.path.starts_with("host/src/monitor/"));
+    let lines = of_monitor.flat_map(|source| source.code.lines());
+    let names = lines.filter_map(|line| line.strip_prefix("pub const ")?.split_once(": &str = ")).map(|(name, _)| name);
+    let reference = read(REFERENCE);
+    let missing = |name: &&str| !reference.contains(&format!("| {} |", code(name)));
+    let (missing, documented): (Vec<&str>, Vec<&str>) = names.partition(missing);
+    none(&missing.into_iter().map(|name| format!("{REFERENCE} does not list the alert {name}")).collect::<Vec<_>>());
+    assert_eq!(documented.len(), 10, "{documented:?}");
+}
+
 /// Tables that programs publish and tests write: a page without its figures says nothing.
 #[test]
 fn no_part_that_is_written_by_a_program_is_empty() {

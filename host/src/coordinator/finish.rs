@@ -9,6 +9,7 @@ use super::outcome::{REPORT_SCHEMA, RunFailure, RunReport};
 use super::run::{Ended, Finished};
 use super::tell::Teller;
 use super::tuning;
+use super::usual::Kind;
 use super::writer::{RejectLimit, WriterService, recovery};
 use crate::error::{Code, Error, Result};
 use crate::event::{ErrorReport, Event, RunEnded};
@@ -24,6 +25,8 @@ pub(super) struct Context {
     pub holds: bool,
     /// The same command goes on with it.
     pub resumable: bool,
+    /// Which runs it is compared with when it has come to its end; none where it is compared with none.
+    pub kind: Option<Kind>,
 }
 
 /// Commits or undoes what the run holds, notes its end and tells it.
@@ -83,6 +86,11 @@ pub(super) fn end(
                 error = Some(second);
             }
         }
+    }
+    if status.finished()
+        && let Some(kind) = context.kind
+    {
+        kind.compare(writer, handle, &counts, &mut teller);
     }
     writer.forget(context.key);
     // Whole milliseconds, from which every rate of the run is computed.

@@ -29,6 +29,7 @@ mod start;
 mod swap;
 mod tell;
 mod tuning;
+mod usual;
 mod walk;
 mod work;
 mod writer;

@@ -173,6 +173,13 @@ pub(super) fn with_chain(settings: &[(String, String)], chain: &Chain) -> Vec<(S
     settings
 }
 
+/// What stands in the place of files: the name of what is read and has no size that could be known before. None for files,
+/// which may be others each time.
+pub(super) fn unsized_input(inputs_json: &str) -> Option<String> {
+    let inputs: Vec<InputIdentity> = serde_json::from_str(inputs_json).unwrap_or_default();
+    inputs.into_iter().next_back().filter(|input| input.size_bytes.is_none()).map(|input| input.path)
+}
+
 /// What fills a slot, as a setting.
 pub(super) fn of_slot(slot: &Slot) -> (String, String) {
     let digest = slot.digest().map_or_else(|| "native".to_owned(), |digest| digest.to_string());
@@ -182,6 +189,12 @@ pub(super) fn of_slot(slot: &Slot) -> (String, String) {
 /// How the setting of a slot is called.
 pub(super) fn setting(role: Role, slot: &Name) -> String {
     format!("{} {slot}", role.as_str())
+}
+
+/// True for the name of such a setting.
+pub(super) fn is_slot(setting: &str) -> bool {
+    let role = setting.split(' ').next();
+    [Role::Validator, Role::Operation].into_iter().any(|known| role == Some(known.as_str()))
 }
 
 fn csv(options: CsvOptions) -> String {

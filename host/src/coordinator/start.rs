@@ -19,6 +19,7 @@ use super::serial::{Base, Committed, StoreView, Uncommitted};
 use super::shared::RunShared;
 use super::tell::{Open, Teller};
 use super::tuning;
+use super::usual::Kind;
 use super::writer::{Budget, RejectLimit, WriterService};
 use crate::error::{Code, Error, Result};
 use crate::event::{Event, RunStarted};
@@ -116,7 +117,8 @@ pub(super) fn run(host: &Host, mut job: Job) -> Result<RunReport, RunFailure> {
     if job.dry_run {
         teller.stays_open(Open::DryRun);
     }
-    let mut context = Context { key, begun, resumed_at, holds: false, resumable };
+    let kind = Kind::of(&job, &identity);
+    let mut context = Context { key, begun, resumed_at, holds: false, resumable, kind };
     if job.atomic == Atomicity::Run && !job.dry_run {
         if let Err(error) = writer.hold(key, |processor| processor.begin()) {
             return end(&job, &writer, &handle, context, Finished::failed(error, teller, chain));

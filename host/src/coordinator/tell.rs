@@ -109,12 +109,17 @@ impl Teller {
         self.progress.observe(&envelope);
         self.summary.observe(&envelope);
         self.hub.emit_at(elapsed_us, envelope.event);
-        for event in follow {
-            if let Some(record) = AlertRecord::of(&event, elapsed_us) {
-                record.keep(&mut self.raised);
-            }
-            self.hub.emit(event);
+        for alert in follow {
+            self.alert(alert);
         }
+    }
+
+    /// Tells of an alert that was raised or cleared.
+    pub fn alert(&mut self, alert: Event) {
+        if let Some(record) = AlertRecord::of(&alert, self.elapsed_us()) {
+            record.keep(&mut self.raised);
+        }
+        self.hub.emit(alert);
     }
 
     /// Monotonic time since the run began.

@@ -20,6 +20,7 @@ mod recent;
 mod recommend;
 mod prometheus;
 mod summary;
+mod usual;
 #[cfg(test)]
 pub(crate) mod testing;
 pub(crate) mod words;
@@ -43,6 +44,8 @@ pub use prometheus::{Metrics, MetricsFile, MetricsServer, loopback};
 pub(crate) use recommend::attempts_of;
 pub use recommend::{Evidence, PastRun, Recommendation, Recommendations, recommend};
 pub use summary::{ProblemCount, RunSummary, Summary};
+pub(crate) use usual::{Ended, unusual};
+pub use usual::{UNUSUAL_AGE, UNUSUAL_ERROR_RATE, UNUSUAL_VOLUME};
 
 use std::io::Write;
 

@@ -11,7 +11,8 @@ pub(crate) use storage::StorageProcessor;
 use crate::error::{Code, Error, Result};
 use crate::model::{BatchNumber, IndexSpec, Name, RunNumber};
 use crate::store::{
-    BatchWrite, BuiltIndex, Lookup, Receipt, RunEnd, RunHandle, RunRow, RunStart, SwapRow, TuningRow, WritePolicy,
+    BatchWrite, BuiltIndex, EndedRun, Lookup, Receipt, RunEnd, RunHandle, RunRow, RunStart, SwapRow, TuningRow,
+    WritePolicy,
 };
 use crate::transaction::Transactional;
 
@@ -43,6 +44,18 @@ pub trait Processor: Send {
     fn learned(&mut self, chain: &str, collection: &Name, host: &str) -> Result<Option<TuningRow>> {
         let _ = (chain, collection, host);
         Ok(None)
+    }
+
+    /// Gives the runs into this collection that came to their end, but `besides`, the newest first, until `enough` says so; none
+    /// if this processor does not remember runs.
+    fn ended_runs(
+        &mut self,
+        collection: &Name,
+        besides: RunNumber,
+        enough: &mut dyn FnMut(EndedRun) -> bool,
+    ) -> Result<()> {
+        let _ = (collection, besides, enough);
+        Ok(())
     }
 
     /// Begins a run, or goes on with `resume`.

@@ -4,7 +4,7 @@ use super::Processor;
 use crate::error::{Code, Result};
 use crate::model::{BatchNumber, IndexSpec, Name, RunNumber};
 use crate::store::{
-    BatchWrite, BuiltIndex, Lookup, Receipt, RunEnd, RunHandle, RunRow, RunStart, Store, SwapRow, TuningRow,
+    BatchWrite, BuiltIndex, EndedRun, Lookup, Receipt, RunEnd, RunHandle, RunRow, RunStart, Store, SwapRow, TuningRow,
     WritePolicy, Writer,
 };
 use crate::transaction::Transactional;
@@ -44,6 +44,15 @@ impl Processor for StorageProcessor {
 
     fn learned(&mut self, chain: &str, collection: &Name, host: &str) -> Result<Option<TuningRow>> {
         self.writer.learned(chain, collection, host)
+    }
+
+    fn ended_runs(
+        &mut self,
+        collection: &Name,
+        besides: RunNumber,
+        enough: &mut dyn FnMut(EndedRun) -> bool,
+    ) -> Result<()> {
+        self.writer.ended_runs(collection, besides, enough)
     }
 
     fn begin_run(&mut self, start: &RunStart, resume: Option<RunNumber>) -> Result<RunHandle> {

@@ -9,6 +9,7 @@
 mod catalog;
 mod connection;
 mod dead_letter;
+mod ended;
 mod extract;
 mod face;
 mod failure;
@@ -31,6 +32,7 @@ mod writer;
 
 pub use connection::{Durability, StoreOptions, flaw_of_file_system, library_version};
 pub use dead_letter::{DeadLetter, LetterFilter, LetterState, RETRIED};
+pub use ended::EndedRun;
 pub(crate) use face::Store;
 pub use face::{
     BatchWrite, ChainWrite, IndexKey, Lookup, PlanRow, PluginRow, Receipt, Row, RunEnd, RunHandle, RunStart, SwapRow,

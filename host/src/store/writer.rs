@@ -309,7 +309,7 @@ impl Writer {
     }
 
     /// Errors: TRANSACTION_6006 if the connection is unusable.
-    fn check_usable(&self) -> Result<()> {
+    pub(super) fn check_usable(&self) -> Result<()> {
         let Some(why) = &self.broken else { return Ok(()) };
         let text = format!("store {} cannot be used until it is opened anew: {why}", self.path.display());
         Err(Error::new(Code::TransactionState, text))

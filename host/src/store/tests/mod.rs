@@ -1,5 +1,6 @@
 //! What the store promises, tried on real files. The fixtures are here; one file per subject beside this one.
 
+mod ended;
 mod failures;
 mod forgetting;
 mod giving_up;
