@@ -342,6 +342,9 @@ pub const WRITER_CACHE_KIB: u32 = 24 << 10;
 pub const INDEX_SORT_KIB: u32 = 8 << 10;
 /// Chunks per batch of which is kept which lane computed them when; a batch has about one per lane.
 pub const CHUNKS_KEPT_MAX: usize = 64;
+/// Stretches of dropped and of other items per batch of which is kept where they lie; in a thousand items they are more only
+/// where about every other one is dropped.
+pub const DROPPED_STRETCHES_KEPT_MAX: usize = 512;
 /// Batches per store whose metrics are kept; rows of the history and of items are never touched.
 pub const HISTORY_BATCHES_MAX: u64 = 1_000_000;
 /// Languages, and tools, that `inspect` shows of a component.

@@ -144,6 +144,59 @@ fn why_leads_to_record_batch_run_and_plugins_or_to_the_dead_letter() {
 }
 
 #[test]
+fn why_tells_what_became_of_a_record_by_its_place_in_the_input() {
+    let folder = with_store();
+    let told = |ordinal: u64| {
+        let told = words(&folder, &format!("why --run 1 --ordinal {ordinal} --output json")).exits(0).json();
+        assert_eq!((told["ordinal"].as_u64(), told["line"].as_u64()), (Some(ordinal), Some(ordinal + 1)), "{told}");
+        told["fate"].as_str().expect("a fate").to_owned()
+    };
+    let fates: Vec<String> = (0..8).map(told).collect();
+    assert_eq!(
+        fates,
+        ["stored", "rejected", "rejected", "dropped", "dead-lettered", "dead-lettered", "stored", "stored"]
+    );
+    let text = |ordinal| words(&folder, &format!("why --run 1 --ordinal {ordinal}")).exits(0).stdout;
+    let dropped = text("3");
+    assert!(dropped.lines().any(|line| line.starts_with("fate ") && line.contains("dropped by work (")), "{dropped}");
+    assert!(dropped.contains("line 4 of "), "{dropped}");
+    assert!(text("1").contains("FAULTY_REJECT") && text("4").contains("VALIDATION_4004"), "{}", text("4"));
+    let stored = text("6");
+    assert!(stored.contains("--into items --where 'batch = 1 AND ordinal = 6'"), "{stored}");
+    let found = folder.atlas(["query", "--where", "batch = 1 AND ordinal = 6", "--output", "ndjson"]).run().exits(0);
+    assert!(found.stdout.lines().count() == 1 && found.stdout.contains("\"g\""), "{}", found.stdout);
+    words(&folder, "why --run 1 --ordinal 8").exits(3).says("run 1 has accounted for 8 records").says("ordinal 8");
+    words(&folder, "why --run 9 --ordinal 0").exits(2).says("error[CONFIG_3001]: there is no run 9");
+    for line in ["why", "why --ordinal 0", "why --run 1", "why a --run 1 --ordinal 0"] {
+        words(&folder, line).exits(2);
+    }
+}
+
+#[test]
+fn places_of_dropped_items_are_kept_within_a_bound_and_what_is_beyond_is_told_as_that() {
+    let folder = Folder::new();
+    let fault = |n: usize| if n % 2 == 1 { ",\"fault\":\"drop\"" } else { "" };
+    let items: String = (0..1200).map(|n| format!("{{\"id\":\"i-{n:06}\"{}}}\n", fault(n))).collect();
+    folder.write("in.ndjson", items);
+    let fates = |size: usize, ordinals: [u64; 5]| {
+        let further = format!("--plugin {} --batch-size {size} --strategy sequential", guest_arg("faulty"));
+        words(&folder, &format!("run --input in.ndjson --id id --store {size}.db {further}")).exits(0);
+        ordinals.map(|ordinal| {
+            let line = format!("why --run 1 --ordinal {ordinal} --store {size}.db --output json");
+            words(&folder, &line).exits(0).json()["fate"].as_str().map(str::to_owned)
+        })
+    };
+    let (stored, dropped) = (Some("stored".to_owned()), Some("dropped".to_owned()));
+    // In many batches there are fewer stretches in each.
+    let all = [&stored, &dropped, &stored, &dropped, &dropped].map(Clone::clone);
+    assert_eq!(fates(100, [0, 99, 100, 555, 1199]), all);
+    let kept = atlas_host::limits::DROPPED_STRETCHES_KEPT_MAX as u64;
+    assert_eq!(fates(1200, [0, kept - 2, kept - 1, kept, 1199]), [stored.clone(), stored, dropped, None, None]);
+    let text = words(&folder, "why --run 1 --ordinal 1199 --store 1200.db").exits(0).stdout;
+    assert!(text.contains("stored or dropped: 600 of 1200 records of its batch were dropped"), "{text}");
+}
+
+#[test]
 fn why_names_the_line_of_a_record_or_between_which_lines_it_stood() {
     let folder = Folder::new();
     folder.write("one.ndjson", "{\"id\":\"a\"}\n{\"id\":\"b\"}\n");

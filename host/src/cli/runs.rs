@@ -209,7 +209,10 @@ fn show(args: &ShowArgs, printer: &mut Printer) -> Result<()> {
     Ok(())
 }
 
-fn found(reader: &Reader, wanted: Option<u64>) -> Result<RunRow> {
+/// The run of this number, or the newest.
+///
+/// Errors: CONFIG_3001 if there is no such run.
+pub fn found(reader: &Reader, wanted: Option<u64>) -> Result<RunRow> {
     let newest = reader.runs(1)?.pop();
     match wanted {
         None => newest.ok_or_else(|| {

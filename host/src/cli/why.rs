@@ -1,5 +1,8 @@
 //! `why`: where an item comes from, and why one is not there.
 
+mod place;
+mod unknown;
+
 use clap::Args;
 use serde_json::json;
 
@@ -21,18 +24,28 @@ const HELP: &str = "\
 Of a stored item: the record of the input that made it, with its line (of one that was a dead letter and tried again: \
 that letter, and the line it came of), the batch and run that wrote its body last, and \
 the plugins that worked on it, with their digests. Of an id among the dead letters: where it stood, which plugin refused \
-it in which phase, and what has become of it since. With `--output json` one line per id. The exit code is 3 if nothing \
-is known of an id.
+it in which phase, and what has become of it since. Items that were dropped leave no id behind, and rows that were deleted \
+none either: where nothing is known of an id, the runs are named in which that happened. Of a dropped item its place in the \
+input is kept, and with --run and --ordinal that tells what became of any record. With `--output json` one line per id. The \
+exit code is 3 if nothing is known of an id or a record.
 
-Example: atlas-host why task-17 --into tasks";
+Examples:
+  atlas-host why task-17 --into tasks
+  atlas-host why --run 3 --ordinal 41";
 
 /// Tell where items come from, or why they are not stored
 #[derive(Args, Debug)]
 #[command(after_long_help = HELP)]
 pub struct WhyArgs {
     /// Ids of the items
-    #[arg(value_name = "ID", required = true)]
+    #[arg(value_name = "ID", required_unless_present = "ordinal", conflicts_with = "ordinal")]
     pub ids: Vec<String>,
+    /// Tell of the record at this position in the input of a run instead, from 0
+    #[arg(long, value_name = "N", requires = "run")]
+    pub ordinal: Option<u64>,
+    /// Number of that run
+    #[arg(long, value_name = "RUN", requires = "ordinal")]
+    pub run: Option<u64>,
     /// Collection to look in
     #[arg(long, value_name = "COLLECTION", default_value = "items", value_parser = name)]
     pub into: Name,
@@ -42,9 +55,12 @@ pub struct WhyArgs {
     pub output: OutputArg,
 }
 
-/// Exit code 0, or 3 if nothing is known of an id.
+/// Exit code 0, or 3 if nothing is known of an id or a record.
 pub fn run(args: WhyArgs, printer: &mut Printer) -> Result<u8> {
     let reader = Reader::open(&args.store.store)?;
+    if let Some(ordinal) = args.ordinal {
+        return place::tell(&args, ordinal, &reader, printer);
+    }
     let mut unknown = false;
     for (i, id) in args.ids.iter().enumerate() {
         if printer.closed() {
@@ -64,6 +80,9 @@ pub fn run(args: WhyArgs, printer: &mut Printer) -> Result<u8> {
             }
             printer.line(&text(&args, id, stored.as_ref(), &letters, &reader))?;
         }
+    }
+    if unknown {
+        unknown::tell(&reader, &args.into)?;
     }
     Ok(if unknown { SOME_UNKNOWN } else { 0 })
 }
@@ -93,33 +112,40 @@ fn text(args: &WhyArgs, id: &str, stored: Option<&Provenance>, letters: &[DeadLe
             lines.push(("written by", "no run: something else wrote it".to_owned()));
         }
         Some(Provenance { origin: Some(origin), row }) => {
-            let (batch, run) = (&origin.batch, &origin.run);
             lines.push(("record", row.ordinal.map_or_else(String::new, |ordinal| record(origin, ordinal))));
-            if let Some(letter) = &origin.letter {
-                lines.push(("tried again", came_from(letter)));
-            }
-            lines.push((
-                "batch",
-                format!(
-                    "{} of run {}, {} of the input from ordinal {}, written {}",
-                    batch.number,
-                    batch.run,
-                    counted(batch.counts.read, "record"),
-                    batch.first_ordinal,
-                    time(batch.written_ms)
-                ),
-            ));
-            let status = runs::status(run, runs::held(reader.path()));
-            lines.push(("run", format!("{} ({}), began {}, {status}", run.run, run.uuid, time(run.started_ms))));
-            lines.push(("inputs", runs::inputs(run).join("\n")));
-            let plugins: Vec<String> = origin.plugins.iter().map(runs::plugin_line).collect();
-            lines.push(("plugins", if plugins.is_empty() { "none".to_owned() } else { plugins.join("\n") }));
+            lines.extend(about(origin, reader));
         }
     }
     for letter in letters {
         lines.push(("dead letter", told(letter)));
     }
     fields(&lines)
+}
+
+/// Which letter a record was, if it was one, its batch and run, and who worked on it.
+fn about(origin: &Origin, reader: &Reader) -> Vec<(&'static str, String)> {
+    let (batch, run) = (&origin.batch, &origin.run);
+    let mut lines = Vec::new();
+    if let Some(letter) = &origin.letter {
+        lines.push(("tried again", came_from(letter)));
+    }
+    lines.push((
+        "batch",
+        format!(
+            "{} of run {}, {} of the input from ordinal {}, written {}",
+            batch.number,
+            batch.run,
+            counted(batch.counts.read, "record"),
+            batch.first_ordinal,
+            time(batch.written_ms)
+        ),
+    ));
+    let status = runs::status(run, runs::held(reader.path()));
+    lines.push(("run", format!("{} ({}), began {}, {status}", run.run, run.uuid, time(run.started_ms))));
+    lines.push(("inputs", runs::inputs(run).join("\n")));
+    let plugins: Vec<String> = origin.plugins.iter().map(runs::plugin_line).collect();
+    lines.push(("plugins", if plugins.is_empty() { "none".to_owned() } else { plugins.join("\n") }));
+    lines
 }
 
 /// Where the record stood: exactly, where the lines of its batch follow each other one by one.
@@ -198,20 +224,30 @@ fn document(
         "id": id,
         "stored": stored.is_some(),
         "ordinal": ordinal,
-        "input": origin.and_then(|o| match &o.letter {
-            Some(letter) => Some(letter.input.clone()),
-            // A batch may span two inputs: then nobody knows which of them it was.
-            None if o.batch.first.input != o.batch.last.input => None,
-            None => runs::inputs(&o.run).get(o.batch.first.input as usize).cloned(),
-        }),
-        "line": origin.zip(ordinal).and_then(|(origin, ordinal)| match &origin.letter {
-            Some(letter) => Some(letter.line),
-            None => line(origin, ordinal),
-        }),
+        "input": origin.and_then(input_told),
+        "line": origin.zip(ordinal).and_then(|(origin, ordinal)| line_told(origin, ordinal)),
         "dead_letter": origin.and_then(|o| o.letter.as_ref()).map(|letter| letter.id),
         "batch": origin.map(|o| runs::BatchView::of(&o.batch)),
         "run": origin.map(|o| RunView::of(&o.run, runs::held(reader.path()))),
         "plugins": origin.map(|o| o.plugins.iter().map(PluginView::of).collect::<Vec<_>>()),
         "dead_letters": letters.iter().map(|letter| super::dead_letters::document(letter, false)).collect::<Vec<_>>(),
     })
+}
+
+/// The input that a record stood in, where that is known.
+fn input_told(origin: &Origin) -> Option<String> {
+    match &origin.letter {
+        Some(letter) => Some(letter.input.clone()),
+        // A batch may span two inputs: then nobody knows which of them it was.
+        None if origin.batch.first.input != origin.batch.last.input => None,
+        None => runs::inputs(&origin.run).get(origin.batch.first.input as usize).cloned(),
+    }
+}
+
+/// Its line there, where that is known.
+fn line_told(origin: &Origin, ordinal: u64) -> Option<u64> {
+    match &origin.letter {
+        Some(letter) => Some(letter.line),
+        None => line(origin, ordinal),
+    }
 }

@@ -306,6 +306,7 @@ pub mod tests {
             blank_lines: 0,
             input_digest: Digest::of(b""),
             written_ms: 0,
+            dropped: Vec::new(),
             chunks: (0..2)
                 .map(|lane| ChunkSpan {
                     lane,

@@ -270,9 +270,16 @@ pub(super) fn mark_retried(conn: &Connection, run: RunNumber, first: u64, ids: &
 
 /// The letter that record `ordinal` of a run tried again; none where the record was no letter.
 pub(super) fn tried_by(conn: &Connection, run: RunNumber, ordinal: u64) -> Result<Option<DeadLetter>> {
-    let sql =
-        format!("SELECT {COLUMNS}, original FROM atlas_dead_letters WHERE resolved_run = ?1 AND resolved_ordinal = ?2");
-    conn.prepare_cached(&sql)
+    of_record(conn, "resolved_run = ?1 AND resolved_ordinal = ?2", run, ordinal)
+}
+
+/// The letter that record `ordinal` of a run became; none where it was neither refused nor failed.
+pub(super) fn made_of(conn: &Connection, run: RunNumber, ordinal: u64) -> Result<Option<DeadLetter>> {
+    of_record(conn, "run = ?1 AND ordinal = ?2", run, ordinal)
+}
+
+fn of_record(conn: &Connection, condition: &str, run: RunNumber, ordinal: u64) -> Result<Option<DeadLetter>> {
+    conn.prepare_cached(&format!("SELECT {COLUMNS}, original FROM atlas_dead_letters WHERE {condition}"))
         .and_then(|mut s| s.query_row((int(run.0), int(ordinal)), letter).optional())
         .or_fail(conn, "read the dead letter of a record")
 }

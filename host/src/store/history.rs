@@ -6,7 +6,9 @@
 mod rows;
 
 pub use rows::{BatchRow, InputLine, RunRow};
-pub(super) use rows::{COUNTS, batch, batches, has_unclean, last_run_of_job, parsed, run, runs, writers_since};
+pub(super) use rows::{
+    COUNTS, batch, batches, has_unclean, last_run_of_job, parsed, run, runs, runs_without_trace, writers_since,
+};
 
 use rusqlite::{Connection, OptionalExtension, named_params};
 
@@ -173,7 +175,8 @@ pub(super) fn record_batch(
 ) -> Result<()> {
     let doing = "write the history";
     let next = write.batch.first_ordinal + write.batch.len() as u64;
-    let metrics = kept::text(metrics, &write.plugins, &write.chunks);
+    let dropped = if counts.dropped > 0 { kept::dropped(&write.decisions) } else { Vec::new() };
+    let metrics = kept::text(metrics, &write.plugins, &write.chunks, dropped);
     let place = |record: Option<&Record>| InputLine::from(record.map(|r| r.position).unwrap_or_default());
     let (first, last) = (place(write.batch.records.first()), place(write.batch.records.last()));
     let moved = conn

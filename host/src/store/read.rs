@@ -267,6 +267,40 @@ impl Reader {
         Ok(Some(Provenance { row, origin: Some(Origin { batch, run, plugins, letter }) }))
     }
 
+    /// Where a record of a run's input was worked on, with the dead letter that it became, if it became one. None if the run
+    /// has no such record, or has not come to it.
+    pub fn record(&self, run: RunNumber, ordinal: u64) -> Result<Option<(Origin, Option<DeadLetter>)>> {
+        let Some(run) = history::run(&self.conn, run)? else { return Ok(None) };
+        let Some(batch) = self.batch_with(&run, ordinal)? else { return Ok(None) };
+        let plugins = plugins::chain_at(&self.conn, run.run, batch.number)?;
+        let letter = dead_letter::tried_by(&self.conn, run.run, ordinal)?;
+        let became = dead_letter::made_of(&self.conn, run.run, ordinal)?;
+        Ok(Some((Origin { batch, run, plugins, letter }, became)))
+    }
+
+    /// The batch that a record was in: batches follow each other in the order of the input.
+    fn batch_with(&self, run: &RunRow, ordinal: u64) -> Result<Option<BatchRow>> {
+        let (mut from, mut to) = (0, run.batches);
+        while from < to {
+            let middle = from + (to - from) / 2;
+            let Some(batch) = history::batches(&self.conn, run.run, BatchNumber(middle), 1)?.pop() else { break };
+            if ordinal < batch.first_ordinal {
+                to = middle;
+            } else if ordinal - batch.first_ordinal >= batch.counts.read {
+                from = middle + 1;
+            } else {
+                return Ok(Some(batch));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The newest runs that dropped items on their way into this collection, or deleted rows that may have been its own; at
+    /// most `limit`.
+    pub fn runs_without_trace(&self, collection: &Name, limit: usize) -> Result<Vec<RunRow>> {
+        history::runs_without_trace(&self.conn, collection, limit)
+    }
+
     /// The chain of plugins that worked on a batch, by its row of the history; empty where there is no such row.
     pub fn chain_of(&self, batch: i64) -> Result<Vec<RunPlugin>> {
         match history::batch(&self.conn, batch)? {

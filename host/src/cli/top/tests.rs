@@ -140,6 +140,7 @@ fn snapshot(status: RunStatus) -> Snapshot {
             blank_lines: 0,
             input_digest: Digest::of(b""),
             written_ms: BEGIN_MS + (number as i64 + 1) * 100,
+            dropped: Vec::new(),
             chunks: Vec::new(),
             metrics: Some(BatchMetrics {
                 input_bytes: (number + 1) * 1000,

@@ -50,6 +50,7 @@ fn add(batches: &mut Vec<BatchRow>, many: u64, size: u64, lanes: u64, us: u64) {
             blank_lines: 0,
             input_digest: Digest::of(b""),
             written_ms: 0,
+            dropped: Vec::new(),
             chunks: Vec::new(),
             metrics: Some(BatchMetrics {
                 cut_us,

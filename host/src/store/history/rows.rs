@@ -90,6 +90,28 @@ pub struct BatchRow {
     pub plugins: Vec<PluginMetrics>,
     /// Which lane computed which part of it when; goes with the metrics.
     pub chunks: Vec<ChunkSpan>,
+    /// Lengths of the stretches of items that were not dropped and that were, in turns; the first of very many, and none where
+    /// nothing was dropped. Goes with the metrics.
+    pub dropped: Vec<u64>,
+}
+
+impl BatchRow {
+    /// True if the item with this ordinal, one of the batch, was dropped. None where that is not kept.
+    pub fn was_dropped(&self, ordinal: u64) -> Option<bool> {
+        let mut end = self.first_ordinal;
+        let stretch = self.dropped.iter().position(|items| {
+            end = end.saturating_add(*items);
+            ordinal < end
+        });
+        match stretch {
+            Some(number) => Some(!number.is_multiple_of(2)),
+            // Behind the last stretch nothing was dropped, if these are all.
+            None => {
+                let kept = self.dropped.iter().skip(1).step_by(2).fold(0_u64, |sum, items| sum.saturating_add(*items));
+                (kept == self.counts.dropped).then_some(false)
+            }
+        }
+    }
 }
 
 /// Both atlas_runs and atlas_batches have these columns, in the order of [`counts`].
@@ -185,6 +207,16 @@ fn run_row(row: &Row<'_>) -> rusqlite::Result<RunRow> {
     })
 }
 
+/// The newest runs that dropped items on their way into this collection, or deleted rows that may have been its own; at most
+/// `limit`.
+pub(in crate::store) fn runs_without_trace(conn: &Connection, collection: &Name, limit: usize) -> Result<Vec<RunRow>> {
+    // A run into another collection may have declared this one, and then it could delete its rows as well.
+    let which = "(collection = ?1 AND dropped + deleted > 0 OR deleted > 0 AND EXISTS (
+             SELECT 1 FROM json_each(identity) AS setting WHERE setting.value ->> 0 = 'collections'
+             AND instr(', ' || (setting.value ->> 1) || ', ', ', ' || ?1 || ', ') > 0)) ORDER BY id DESC LIMIT ?2";
+    runs_where(conn, which, (collection.as_str(), int(limit as u64)))
+}
+
 /// Batches of a run from number `from` on, in order, at most `limit`.
 pub(in crate::store) fn batches(
     conn: &Connection,
@@ -232,6 +264,7 @@ fn batch_row(row: &Row<'_>) -> rusqlite::Result<BatchRow> {
         written_ms: row.get(18)?,
         metrics: kept.as_ref().map(|kept| BatchMetrics { commit_us, ..kept.batch }),
         plugins: kept.as_ref().map_or_else(Vec::new, |kept| kept.plugins.clone()),
+        dropped: kept.as_ref().map_or_else(Vec::new, |kept| kept.dropped.clone()),
         chunks: kept.map_or_else(Vec::new, |kept| kept.chunks),
     })
 }

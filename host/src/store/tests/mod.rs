@@ -11,6 +11,7 @@ mod opening;
 mod reading;
 mod putting_off;
 mod recovering;
+mod records;
 mod scans;
 mod serial;
 mod transactions;
