@@ -2,7 +2,7 @@
 
 use super::{Input, options, strings, validated};
 use crate::generator::tasks::{Options, Profile};
-use crate::harness::guest_arg;
+use crate::harness::{Folder, guest_arg};
 
 const STRATEGIES: [&str; 3] = ["sequential", "concurrent", "adaptive"];
 const BATCH_SIZES: [&str; 4] = ["1", "7", "100", "1000"];
@@ -81,5 +81,20 @@ fn batch_size_decides_no_fate_where_the_store_refuses_or_ignores_what_validators
             let found = input.picture(&store, &["items"]);
             assert!(found == wanted, "{policy}, batches of {size}: {:?}", difference(&wanted, &found));
         }
+    }
+}
+
+/// Whether a task has children it cannot tell then, and does not say.
+#[test]
+fn a_validator_that_asks_for_an_index_that_is_not_declared_does_without_it_whatever_the_batch_size() {
+    let folder = Folder::new();
+    let leaf = |name| format!("{{\"path\":\"p/{name}\",\"name\":\"{name}\",\"parentPath\":\"p\"}}\n");
+    let leaves: String = ('a'..='h').map(leaf).collect();
+    folder.write("tasks.ndjson", format!("{{\"path\":\"p\",\"name\":\"root\",\"type\":\"MILESTONE\"}}\n{leaves}"));
+    let links = guest_arg("task-links");
+    for size in ["1", "3", "1000"] {
+        let store = format!("{size}.db");
+        let flags = ["run", "-q", "--input", "tasks.ndjson", "--id", "path", "--validator", &links];
+        folder.atlas(flags.iter().chain(&["--batch-size", size, "--store", &store])).run().exits(0);
     }
 }

@@ -202,10 +202,12 @@ impl Overlay {
         Ok((base.saturating_sub(hidden) + staged).min(limit))
     }
 
-    /// The overlay's own index, built when it is first searched.
+    /// The overlay's own index, built when it is first searched. Errors: the base has no such index.
     fn index(&mut self, view: &StoreView, collection: &Name, index: &Name) -> Result<&IndexOverlay> {
         let place = (collection.clone(), index.clone());
         if !self.indexes.contains_key(&place) {
+            // Asked before there is a row to ask for: rows that are staged later are looked up in every index that is kept here.
+            view.base.index_key(collection, index, "null")?;
             let mut overlay = IndexOverlay::default();
             for (id, body) in self.rows.get(collection).into_iter().flatten() {
                 overlay.hide(view, collection, index, id)?;
@@ -309,7 +311,8 @@ mod tests {
     use crate::coordinator::serial::Base;
     use crate::model::Ordinal;
 
-    /// Rows of one collection, whose bodies are their keys in every index. It counts what it is asked.
+    /// Rows of one collection, whose bodies are their keys in every index but `none`, which is not there. It counts what it is
+    /// asked.
     struct Rows {
         rows: BTreeMap<String, String>,
         /// Searches for more rows than these are over a bound.
@@ -344,9 +347,12 @@ mod tests {
             Ok(self.find(find, None, limit)?.len())
         }
 
-        fn index_key(&self, _: &Name, _: &Name, body: &str) -> Result<IndexKey> {
+        fn index_key(&self, _: &Name, index: &Name, body: &str) -> Result<IndexKey> {
             self.keys.fetch_add(1, Ordering::Relaxed);
-            Ok(IndexKey::Text(body.to_owned()))
+            match index.as_str() {
+                "none" => Err(Error::new(Code::IndexNotFound, "there is no such index")),
+                _ => Ok(IndexKey::Text(body.to_owned())),
+            }
         }
     }
 
@@ -416,6 +422,27 @@ mod tests {
             put(&mut overlay, &view, holder, &format!("{value} no more"));
             put(&mut overlay, &view, other, value);
             assert!(is_staged(&overlay, other), "{holder} has let {value} go");
+        }
+    }
+
+    /// What a plugin asks for in vain costs it an answer, and no later write anything.
+    #[test]
+    fn an_index_that_is_not_there_is_looked_for_by_whoever_asks_and_by_no_write_after_it() {
+        let (items, index, key) = (name("items"), name("none"), IndexKey::Null);
+        let find = Find { collection: &items, index: &index, key: &key };
+        for staged_before in [false, true] {
+            let view = view(&Rows::new([], usize::MAX), &[]);
+            let mut overlay = Overlay::default();
+            if staged_before {
+                put(&mut overlay, &view, "before", "{}");
+            }
+            for _ in 0..2 {
+                let found = overlay.find(&view, &find, None, 1).map(drop).expect_err("a search");
+                let counted = overlay.count(&view, &find, 1).map(drop).expect_err("a count");
+                assert_eq!((found.code(), counted.code()), (Code::IndexNotFound, Code::IndexNotFound));
+                put(&mut overlay, &view, "after", "{}");
+            }
+            assert!(is_staged(&overlay, "after"));
         }
     }
 
