@@ -136,6 +136,15 @@ fn with_stale_only_what_an_older_validator_judged_is_judged_again() {
 }
 
 #[test]
+fn what_a_component_did_as_an_operation_in_the_slot_is_no_verdict() {
+    let folder = Folder::new();
+    folder.write("in.ndjson", ITEMS);
+    words(&folder, &format!("run -q --input in.ndjson --id id --plugin rules={}", guest_arg("faulty"))).exits(0);
+    let ran = revalidate(&folder, "--stale").exits(3);
+    ran.says("5 items not judged so far of `items` checked: 3 passed, 1 rejected, 1 without a verdict");
+}
+
+#[test]
 fn what_revalidate_cannot_do_is_refused() {
     let folder = stored();
     words(&folder, "revalidate").exits(2).says("no validator is given").says("hint: ");

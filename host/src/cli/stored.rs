@@ -13,6 +13,7 @@ use crate::coordinator::Input;
 use crate::error::{Code, Error, Result};
 use crate::limits;
 use crate::model::{Digest, Name, Position, RunNumber};
+use crate::plugin::Role;
 use crate::source::{Next, Raw, Source, Standing};
 use crate::store::{Reader, Row};
 
@@ -119,8 +120,9 @@ impl Stored {
             Choice::All => true,
             Choice::NotJudgedBy(judges) => {
                 let chain = self.reader.chain_of(batch)?;
+                let validators = || chain.iter().filter(|used| used.role == Role::Validator.as_str());
                 let judged = |(slot, digest): &(Name, Digest)| {
-                    chain.iter().any(|used| used.slot == slot.as_str() && used.digest == Some(*digest))
+                    validators().any(|used| used.slot == slot.as_str() && used.digest == Some(*digest))
                 };
                 !judges.iter().all(judged)
             }
