@@ -278,6 +278,24 @@ fn an_item_without_an_id_gets_its_position_in_the_input_when_it_is_tried_again()
     words(&folder, "verify").exits(0);
 }
 
+/// The file may have another pointer by now, and its limit is one of runs.
+#[test]
+fn a_retry_has_the_id_pointer_of_its_run_and_no_limit_but_its_own() {
+    for (id, wanted) in [("--id key", ["k1", "k2", "zzz"]), ("", ["0", "1", "zzz"])] {
+        let folder = Folder::new();
+        let line = |key| format!("{{\"key\":\"{key}\",\"id\":\"zzz\",\"text\":\"more than forty bytes of it\"}}\n");
+        folder.write("in.ndjson", line("k1") + &line("k2"));
+        folder.write("there.ndjson", "{\"id\":\"zzz\"}\n");
+        words(&folder, &format!("run -q --input in.ndjson --max-line-bytes 40 {id}")).exits(3);
+        words(&folder, "run -q --input there.ndjson --id id").exits(0);
+        folder.write("atlas.toml", "id = \"id\"\nlimit = 1\n");
+        words(&folder, "dead-letters retry -q").exits(0);
+        assert_eq!(sql(&folder, "SELECT id FROM items ORDER BY id"), wanted);
+        let there = "SELECT count(*) FROM items WHERE id = 'zzz' AND body ->> '$.text' IS NULL";
+        assert_eq!(sql(&folder, there), ["1"], "nobody has taken its place");
+    }
+}
+
 #[test]
 fn a_row_of_a_table_that_could_not_be_read_is_no_item_and_takes_no_others_place() {
     let folder = Folder::new();

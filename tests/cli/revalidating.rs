@@ -145,6 +145,14 @@ fn what_a_component_did_as_an_operation_in_the_slot_is_no_verdict() {
 }
 
 #[test]
+fn all_items_are_judged_unless_a_flag_says_how_many() {
+    let folder = stored();
+    folder.write("atlas.toml", "limit = 1\n");
+    revalidate(&folder, "").exits(3).says("5 items of `items` checked");
+    revalidate(&folder, "--limit 1").exits(0).says("1 item of `items` checked");
+}
+
+#[test]
 fn what_revalidate_cannot_do_is_refused() {
     let folder = stored();
     words(&folder, "revalidate").exits(2).says("no validator is given").says("hint: ");

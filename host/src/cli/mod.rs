@@ -206,6 +206,13 @@ pub struct Layers {
     pub arguments: Vec<OsString>,
 }
 
+impl Layers {
+    /// True if a flag says so. The environment and the file are about runs, whatever verb reads them.
+    pub fn has_flag(&self, key: &str) -> bool {
+        self.origins.iter().any(|origin| origin.key == key && origin.origin == "flag")
+    }
+}
+
 /// Parses flags and environment, then once more with the values of the file where these give none.
 fn parsed(arguments: Vec<OsString>) -> Result<(Cli, Layers), Stop> {
     let mut command = command();

@@ -68,7 +68,7 @@ pub struct RetryArgs {
 /// Retries run by run; the exit code is the highest of the runs'.
 pub fn run(args: RetryArgs, layers: &Layers, talk: Talk, printer: &mut Printer) -> Result<u8> {
     // ATLAS_INPUT and the file are about runs, so that only a flag is a mistake.
-    if layers.origins.iter().any(|origin| origin.key == "input" && origin.origin == "flag") {
+    if layers.has_flag("input") {
         return Err(Error::new(Code::ConfigInvalid, "dead letters are the input; --input cannot be given"));
     }
     let store = args.job.store.store.clone();
@@ -193,8 +193,12 @@ fn retry_job(args: &RetryArgs, layers: &Layers, row: &RunRow, ids: Vec<i64>, sto
     {
         job.collections = names.split(", ").filter_map(Name::parse).collect();
     }
-    if job.id.is_none() {
+    // Also where the run had none.
+    if !asked(layers, "id") {
         job.id = setting(row, "id").filter(|text| text.starts_with('/')).and_then(Pointer::parse);
+    }
+    if !layers.has_flag("limit") {
+        job.limit = None;
     }
     let letters = Letters {
         reader: Reader::open(store)?,

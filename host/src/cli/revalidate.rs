@@ -52,7 +52,7 @@ pub fn run(args: RevalidateArgs, layers: &Layers, talk: Talk, printer: &mut Prin
     for (key, why) in [("input", "stored items are the input"), ("plugin", "stored items are judged, not transformed")]
     {
         // The environment and the file are about runs, so that only a flag is a mistake.
-        if layers.origins.iter().any(|origin| origin.key == key && origin.origin == "flag") {
+        if layers.has_flag(key) {
             return Err(Error::new(Code::ConfigInvalid, format!("{why}; --{key} cannot be given")));
         }
     }
@@ -101,6 +101,9 @@ fn job(args: &RevalidateArgs, layers: &Layers, talk: Talk) -> Result<(Job, crate
             .hint("name what the items are to be held against: --validator [SLOT=]FILE"));
     }
     job.operations.clear();
+    if !layers.has_flag("limit") {
+        job.limit = None;
+    }
     let judges = args.stale.then(|| judges(&job));
     job.input = stored::judged_anew(&args.job.store.store, &args.job.into, judges)?;
     // What passes stays as it is.
