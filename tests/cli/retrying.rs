@@ -168,6 +168,10 @@ fn plugins_of_the_file_are_for_runs_and_those_of_the_environment_count_as_given(
     words(&folder, "run -q --input in.ndjson").exits(3);
     copy("identity");
     words(&folder, "dead-letters retry -q").exits(3);
+    // Nor does it matter which version is pinned there.
+    let identity = words(&folder, "inspect work.wasm --output json").exits(0).json()["digest"].clone();
+    folder.write("atlas.toml", folder.read("atlas.toml") + &format!("digest = {identity}\n"));
+    words(&folder, "dead-letters retry -q").exits(3);
     assert_eq!(
         sql(&folder, "SELECT count(DISTINCT digest) FROM atlas_run_plugins"),
         ["1"],

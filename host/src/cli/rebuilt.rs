@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::history::last_chain;
 use super::job_args::JobArgs;
-use super::layers::{ConfigFile, Origin};
+use super::layers::{ConfigFile, Origin, PluginTable};
 use super::locations::Tags;
 use super::{Layers, Talk, plan};
 use crate::coordinator::{Filling, Host, Job, SlotSpec};
@@ -147,7 +147,8 @@ fn kept(used: &RunPlugin, layers: &Layers, host: &Host, reader: &Reader, row: &R
     })?;
     let mut spec = SlotSpec::new(name.as_str(), Filling::Component(Arc::clone(&plugin)));
     if let Some(table) = layers.file.plugins.get(&used.slot) {
-        plan::apply_table(&mut spec, table, &plugin)?;
+        // Which plugin is meant says the run, whatever version is pinned by now.
+        plan::apply_table(&mut spec, &PluginTable { digest: None, ..table.clone() }, &plugin)?;
     }
     Ok(spec)
 }
