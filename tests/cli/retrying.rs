@@ -343,6 +343,22 @@ fn settings_of_a_plugin_that_the_retry_was_not_given_are_told() {
 }
 
 #[test]
+fn grants_of_a_plugin_that_the_retry_was_not_given_are_told() {
+    let folder = Folder::new();
+    folder.write("in.ndjson", "{\"id\":\"x\",\"fault\":\"reject\"}\n");
+    let grants = "--grant-env work=LANGUAGE=en --grant-collection others";
+    let line = format!("run -q --input in.ndjson --id id --plugin work={} {grants}", guest_arg("faulty"));
+    words(&folder, &line).exits(3);
+    let ran = words(&folder, &format!("dead-letters retry {grants}")).exits(3);
+    assert!(!ran.stderr.contains("granted in run"), "{}", ran.stderr);
+    let lacks = |run, what| format!("Slot work lacks what it was granted in run {run}: {what}. Grant it");
+    let ran = words(&folder, "dead-letters retry --grant-env LANGUAGE=de").exits(3);
+    ran.says(&lacks(2, "collection:others"));
+    words(&folder, "dead-letters retry --grant-collection others").exits(3).says(&lacks(3, "env:LANGUAGE"));
+    words(&folder, "dead-letters retry").exits(3).says(&lacks(4, "collection:others"));
+}
+
+#[test]
 fn a_retry_may_write_where_its_run_might() {
     let folder = Folder::new();
     // What it depends on comes later.

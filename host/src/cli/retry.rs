@@ -223,7 +223,26 @@ fn warn_of_settings(job: &Job, row: &RunRow) {
                 row.run
             );
         }
+        let missing = missing_grants(spec, row);
+        if !missing.is_empty() {
+            tracing::warn!(
+                "Slot {} lacks what it was granted in run {}: {}. Grant it by flags or the file.",
+                spec.name,
+                row.run,
+                missing.join(", ")
+            );
+        }
     }
+}
+
+/// What the slot of this name was granted in the run, and is not now.
+fn missing_grants<'a>(spec: &SlotSpec, row: &'a RunRow) -> Vec<&'a str> {
+    let then = setting(row, &format!("grants of {}", spec.name)).unwrap_or_default();
+    let mut grants = spec.grants.clone();
+    grants.collections.push(row.collection.clone());
+    // In one text and apart again, as those of the run are.
+    let now = grants.describe().join(", ");
+    then.split(", ").filter(|grant| !grant.is_empty() && !now.split(", ").any(|now| now == *grant)).collect()
 }
 
 /// Letters by id, a page at a time, as (id, body).
