@@ -172,9 +172,14 @@ pub fn run_tried_again(inputs_json: &str) -> Option<RunNumber> {
     inputs.iter().find_map(run)
 }
 
+/// The format in which the run read an input of this name; none where nothing says so.
+pub fn format_of(row: &RunRow, input: &str) -> Option<Format> {
+    setting(row, "format").and_then(Format::parse).or_else(|| Format::of_path(Path::new(input)))
+}
+
 /// True where the letter's bytes are a row of CSV or TSV, which is no item without its header.
 fn is_of_table(row: &RunRow, letter: &DeadLetter) -> bool {
-    let format = setting(row, "format").and_then(Format::parse).or_else(|| Format::of_path(Path::new(&letter.input)));
+    let format = format_of(row, &letter.input);
     letter.phase == Phase::Decode && letter.item_id.is_none() && matches!(format, Some(Format::Csv | Format::Tsv))
 }
 

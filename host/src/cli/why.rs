@@ -9,10 +9,12 @@ use serde_json::json;
 use super::common::{OutputArg, StoreArg};
 use super::job_args::name;
 use super::print::{Printer, talk};
+use super::retry::format_of;
 use super::runs::{self, PluginView, RunView};
 use super::spec::{counted, fields, json_text, time};
 use crate::error::Result;
 use crate::model::Name;
+use crate::source::Format;
 use crate::store::{DeadLetter, LetterFilter, Origin, Provenance, Reader};
 
 /// Exit code where nothing is known of an id.
@@ -169,12 +171,16 @@ fn record(origin: &Origin, ordinal: u64) -> String {
     format!("ordinal {ordinal}, {place}")
 }
 
-/// The line of a record, where nothing but records stands between the first and the last line of its batch.
+/// The line of a record, where nothing but records stands between the first and the last line of its batch. Of an array
+/// several may stand on one line and none on the next, so that a lone one is all that is known of.
 fn line(origin: &Origin, ordinal: u64) -> Option<u64> {
     let (first, last) = (origin.batch.first, origin.batch.last);
     let records = origin.batch.counts.read;
+    let inputs = runs::inputs(&origin.run);
+    let format = inputs.get(first.input as usize).and_then(|input| format_of(&origin.run, input));
+    let shared = format == Some(Format::JsonArray) && records > 1;
     let dense = first.input == last.input && last.line.checked_sub(first.line) == records.checked_sub(1);
-    dense.then(|| first.line + (ordinal - origin.batch.first_ordinal))
+    (dense && !shared).then(|| first.line + (ordinal - origin.batch.first_ordinal))
 }
 
 /// Which letter a record was, and where its first record stood.
