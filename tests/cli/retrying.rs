@@ -67,6 +67,20 @@ fn what_fails_again_counts_on_and_leads_to_the_letter_and_the_line_before() {
     words(&folder, "verify").exits(0);
 }
 
+/// Also where a plugin reads the store, so that items are settled one after another.
+#[test]
+fn what_the_store_refuses_tells_the_attempts_that_it_took() {
+    let links = format!("--validator {} --index parent=/parentPath", guest_arg("task-links"));
+    for validator in ["", &links] {
+        let folder = Folder::new();
+        let task = |path, more| format!("{{\"path\":\"{path}\",\"name\":\"x\",\"type\":\"MILESTONE\"{more}}}\n");
+        folder.write("in.ndjson", task("p", "") + &task("q", ",\"fault\":\"retry(2)\""));
+        let flags = format!("--id path --unique name --plugin work={} {validator}", guest_arg("faulty"));
+        words(&folder, &format!("run -q --input in.ndjson {flags}")).exits(3);
+        assert_eq!(sql(&folder, "SELECT item_id, phase, attempts FROM atlas_dead_letters"), ["q,store,3"]);
+    }
+}
+
 #[test]
 fn what_a_retry_stored_leads_to_the_line_that_it_came_of_whatever_its_id() {
     let folder = with_letters("--batch-size 1");

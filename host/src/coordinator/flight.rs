@@ -38,6 +38,8 @@ pub(super) struct Flight {
     /// Chunks whose validators run as jobs of their own: verdicts so far.
     merging: HashMap<u32, Merging>,
     pub retries: u64,
+    /// The number of the last attempt of each record that had more than one, by index.
+    pub attempts: HashMap<usize, u32>,
     metrics: ChunkMetrics,
     read_us: u64,
     /// The reader stood idle before it.
@@ -102,6 +104,7 @@ impl Flight {
             unsettled,
             merging: HashMap::new(),
             retries: 0,
+            attempts: HashMap::new(),
             metrics: ChunkMetrics::default(),
             read_us: cut.read_time.as_micros() as u64,
             reader_wait_us: 0,
@@ -131,6 +134,7 @@ impl Flight {
         self.shadows = Arc::from([]);
         self.merging.clear();
         self.retries = 0;
+        self.attempts.clear();
         self.metrics = ChunkMetrics::default();
         self.chunks.clear();
         self.computed = None;
@@ -260,7 +264,7 @@ impl Flight {
                     if attempt >= attempts {
                         self.decide(*index, used_up(problem, attempt, slot));
                     } else {
-                        self.retries += 1;
+                        self.tries_again(*index, attempt + 1);
                         again.push(RetryItem { index: *index, problem, delay_ms });
                     }
                 }
@@ -268,6 +272,12 @@ impl Flight {
         }
         self.note_if_computed();
         again
+    }
+
+    /// Notes one more attempt of an item, and which one it is.
+    pub fn tries_again(&mut self, index: u32, attempt: u32) {
+        self.retries += 1;
+        self.attempts.insert(index as usize, attempt);
     }
 
     fn decide(&mut self, index: u32, decision: Decision) {

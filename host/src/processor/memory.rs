@@ -158,7 +158,7 @@ impl MemoryProcessor {
                 Some(refusal) => {
                     self.back_to(mark);
                     counts.count(refusal.fate);
-                    refused.push((index, refusal));
+                    refused.push((index, Refusal { attempts: write.attempts_of(index), ..refusal }));
                 }
                 None => {
                     counts.add(&effects.counts);

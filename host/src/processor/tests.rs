@@ -1,6 +1,6 @@
 //! What every processor of a run promises, tried on each of them: a new one is given to `each` and must pass.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
 
 use tempfile::TempDir;
@@ -114,6 +114,7 @@ fn batch(number: u64, first: u64, records: Vec<(Option<&str>, Decision)>) -> Bat
         chain: None,
         plugins: Vec::new(),
         retries: 1,
+        attempts: HashMap::new(),
         blank_lines: 0,
         input_names: vec!["in.ndjson".to_owned()].into(),
         input_digest: Digest::of(&first.to_le_bytes()),
@@ -226,6 +227,24 @@ fn each_decision_has_its_fate_and_refused_records_come_in_input_order() {
             processor.commit().expect("committed");
             assert_eq!(told(&receipts[0]), (books, wanted.clone()), "{} {on_existing:?}", processor.name());
         }
+    }
+}
+
+#[test]
+fn a_refused_record_has_had_as_many_attempts_as_its_item() {
+    for mut fresh in each() {
+        let processor = fresh.processor.as_mut();
+        let run = begun(processor);
+        let keep = || (Some("a"), Decision::Keep);
+        let elsewhere = (Some("b"), Decision::Emit(vec![put(Some("nowhere"), "b")]));
+        let mut write = batch(0, 0, vec![keep(), keep(), keep(), elsewhere]);
+        write.attempts = HashMap::from([(2, 3), (3, 2)]);
+        processor.begin().expect("a transaction");
+        let receipts = processor.apply(&run, &[write], &policy(OnExisting::Reject)).expect("applied");
+        processor.commit().expect("committed");
+        let found: Vec<(usize, u32)> =
+            receipts[0].refused.iter().map(|(at, refusal)| (*at, refusal.attempts)).collect();
+        assert_eq!(found, [(1, 1), (2, 3), (3, 2)], "{}", processor.name());
     }
 }
 

@@ -1,5 +1,6 @@
 //! What the store and the rest of the host exchange. No SQLite type appears here: a second store may stand behind the same face.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -263,6 +264,8 @@ pub struct BatchWrite {
     pub plugins: Vec<PluginMetrics>,
     /// Attempts beyond each item's first.
     pub retries: u64,
+    /// The number of the last attempt of each record that had more than one, by index.
+    pub attempts: HashMap<usize, u32>,
     /// Blank lines between this batch's records.
     pub blank_lines: u64,
     /// Inputs by the number that positions carry.
@@ -277,6 +280,11 @@ pub struct BatchWrite {
 }
 
 impl BatchWrite {
+    /// Attempts that the item at this index took.
+    pub fn attempts_of(&self, record: usize) -> u32 {
+        self.attempts.get(&record).copied().unwrap_or(1)
+    }
+
     /// Checks what needs no store, so that it can be asked before the write lock is taken.
     /// Errors: OPERATION_5003 where decisions do not fit the records: a defect of the host.
     pub fn check(&self) -> Result<()> {

@@ -148,7 +148,7 @@ impl<'a> Plan<'a> {
                 None => self.items.push(Planned { batch, record, steps: from..self.steps.len(), removed: false }),
                 Some(problem) => {
                     self.steps.truncate(from);
-                    tally.refuse(record, problem);
+                    tally.refuse(record, problem, write);
                 }
             }
         }
@@ -275,7 +275,7 @@ impl<'a> Plan<'a> {
             match outcome {
                 Ok(()) if item.removed => tally.counts.deleted += effects.counts.deleted,
                 Ok(()) => tally.store(&effects),
-                Err(Stop::Item(problem)) => tally.refuse(item.record, problem),
+                Err(Stop::Item(problem)) => tally.refuse(item.record, problem, &group[item.batch]),
                 Err(Stop::Group(error)) => {
                     let ordinal = group[item.batch].batch.ordinal(item.record);
                     return Err(Error::new(error.code(), format!("item {ordinal} cannot be written")).because(error));
@@ -300,10 +300,15 @@ impl Tally {
         self.bytes_out += effects.bytes_out;
     }
 
-    fn refuse(&mut self, record: usize, problem: Problem) {
+    fn refuse(&mut self, record: usize, problem: Problem, write: &BatchWrite) {
         self.counts.count(Fate::DeadLettered);
-        let refusal =
-            Refusal { fate: Fate::DeadLettered, phase: Phase::Store, problems: vec![problem], attempts: 1, slot: None };
+        let refusal = Refusal {
+            fate: Fate::DeadLettered,
+            phase: Phase::Store,
+            problems: vec![problem],
+            attempts: write.attempts_of(record),
+            slot: None,
+        };
         self.refused.push((record, refusal));
     }
 }

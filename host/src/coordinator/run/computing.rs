@@ -166,7 +166,7 @@ impl Run<'_> {
                 self.skip_first_pass = walked.rerun * 2 > indices.len();
                 let Some(flight) = self.flight_with(number, generation) else { return };
                 flight.add_metrics(&walked.metrics);
-                flight.retries += walked.retried.len() as u64;
+                walked.retried.iter().for_each(|again| flight.tries_again(again.index, again.attempt));
                 let batch = Arc::clone(&flight.batch);
                 let results = walked.decisions.into_iter().map(ItemResult::Decided).collect();
                 flight.settle(&indices, results, 1, 1);

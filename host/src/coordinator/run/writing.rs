@@ -43,6 +43,7 @@ impl Run<'_> {
         let chain = Arc::clone(&flight.chain);
         let chain_write = self.chain_write(&chain);
         let chunks = flight.take_chunks();
+        let attempts = std::mem::take(&mut flight.attempts);
         let computed_at = flight.computed_at();
         let (decisions, metrics, slots) = flight.finish();
         let plugins = chain.plugin_metrics(&slots);
@@ -64,6 +65,7 @@ impl Run<'_> {
             chain: chain_write,
             plugins,
             retries,
+            attempts,
             blank_lines,
             input_names: Arc::clone(&self.parts.input_names),
             input_digest,

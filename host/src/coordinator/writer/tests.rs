@@ -154,6 +154,7 @@ pub fn batch(number: u64, items: usize) -> BatchWrite {
         chain: None,
         plugins: Vec::new(),
         retries: 0,
+        attempts: HashMap::new(),
         blank_lines: 0,
         input_names: Arc::from([]),
         input_digest: Digest::of(b""),

@@ -1,5 +1,6 @@
 //! A group through the processor: all that belongs to it is there after its commit, and none of it after its rollback.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use tempfile::TempDir;
@@ -87,6 +88,7 @@ fn one_of_each(number: u64, first: u64) -> BatchWrite {
         chain: None,
         plugins: Vec::new(),
         retries: 0,
+        attempts: HashMap::new(),
         blank_lines: 0,
         input_names: vec!["in.ndjson".to_owned()].into(),
         input_digest: Digest::of(&first.to_le_bytes()),

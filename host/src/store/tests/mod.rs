@@ -18,6 +18,7 @@ mod transactions;
 mod verifying;
 mod writing;
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -158,6 +159,7 @@ pub(super) fn decided(number: u64, first: u64, items: &[(&str, &str)], decisions
         chain: None,
         plugins: Vec::new(),
         retries: 0,
+        attempts: HashMap::new(),
         blank_lines: 0,
         input_names: vec!["in.ndjson".to_owned()].into(),
         input_digest: Digest::of(&first.to_le_bytes()),
