@@ -251,6 +251,24 @@ fn a_letter_does_not_take_the_place_of_what_was_written_after_it() {
     }
 }
 
+/// What the store has not taken was never there, however many letters are tried at once.
+#[test]
+fn a_letter_that_gives_way_to_a_newer_row_is_seen_by_no_later_one() {
+    let (rules, probe) = (guest_arg("ticket-rules"), guest_arg("probe"));
+    for (further, seen) in [("", r#"{"new":1}"#), ("--over-newer", r#"["replaced"]"#)] {
+        let folder = Folder::new();
+        folder.write("in.ndjson", "\"replace\"\n\"get - 0\"\n");
+        folder.write("new.ndjson", "{\"new\":1}\n");
+        words(&folder, &format!("run -q --input in.ndjson --validator rules={rules}")).exits(3);
+        words(&folder, "run -q --input new.ndjson").exits(0);
+        let plugins = format!("--validator rules={probe} --plugin work={probe}");
+        words(&folder, &format!("dead-letters retry -q --run 1 {plugins} --batch-size 10 {further}")).exits(3);
+        let letters = words(&folder, "dead-letters list --output json").exits(0).json_lines();
+        let told = letters.last().expect("what the second one was told")["problems"][0]["details"].clone();
+        assert_eq!(told, serde_json::json!([["0", seen]]));
+    }
+}
+
 #[test]
 fn a_letter_that_was_tried_late_gives_way_to_one_that_is_newer_and_was_tried_before() {
     let folder = Folder::new();

@@ -2,6 +2,7 @@
 
 use super::component::Module;
 use super::{STRATEGIES, folder, items, run};
+use crate::harness::{Folder, guest_arg};
 
 /// Every item looks at 8 rows `k0` to `k7` and 4 values of the index `g` through `count`, `find` and `get`, writes what it
 /// saw into its own row, and puts or deletes one of the 8 rows. Now and then it names a collection that is not there.
@@ -121,4 +122,21 @@ fn a_plugin_that_wanders_through_the_store_sees_the_same_whatever_the_batch_size
             assert_eq!(fates(&found.letters), fates(&alone.letters), "{about}");
         }
     }
+}
+
+/// It alone can tell what it refuses.
+#[test]
+fn what_an_index_of_another_tool_refuses_is_seen_by_no_later_item() {
+    let folder = Folder::new();
+    folder.write("old.ndjson", "\"a\"\n\"keep\"\n");
+    folder.write("new.ndjson", "\"keep\"\n\"get - 0\"\n");
+    folder.atlas(["run", "-q", "--input", "old.ndjson"]).run().exits(0);
+    let store = rusqlite::Connection::open(folder.at("atlas.db")).expect("a store");
+    store.execute_batch("CREATE UNIQUE INDEX by_hand ON items (body)").expect("an index");
+    drop(store);
+    let probe = guest_arg("probe");
+    folder.atlas(["run", "-q", "--input", "new.ndjson", "--plugin", &probe, "--batch-size", "10"]).run().exits(3);
+    let letters = folder.atlas(["dead-letters", "list", "--output", "json"]).run().exits(0).json_lines();
+    assert_eq!((letters.len(), &letters[0]["code"]), (2, &"INDEX_7005".into()));
+    assert_eq!(letters[1]["problems"][0]["details"], serde_json::json!([["0", "\"a\""]]));
 }

@@ -17,7 +17,7 @@ use super::run::Around;
 use super::signals::Watch;
 use super::{Layers, Talk, plan, run as run_verb};
 use crate::coordinator::resume::of_config;
-use crate::coordinator::{Control, Input, Job};
+use crate::coordinator::{Control, Input, Job, SlotSpec};
 use crate::error::{Code, Error, Result};
 use crate::limits;
 use crate::model::{Name, OnExisting, Phase, Pointer, RunNumber};

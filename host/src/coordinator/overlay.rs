@@ -372,6 +372,7 @@ mod tests {
             remove_rejected: false,
             collections: [name("items")].into(),
             unique: unique.into(),
+            one_by_one: false,
         }
     }
 

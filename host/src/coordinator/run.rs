@@ -310,14 +310,20 @@ impl<'a> Run<'a> {
     fn ask_for_batches(&mut self) {
         while !self.stopping() && !self.recovering && !self.input_ended && self.room() && !self.held_by_candidates() {
             let plan = self.plan_next();
-            let request =
-                CutRequest { size: plan.batch_size, bytes: self.parts.batch_bytes, wait: Some(self.parts.batch_wait) };
+            let (bytes, wait) = (self.parts.batch_bytes, Some(self.parts.batch_wait));
+            let request = CutRequest { size: self.cut_size(plan), bytes, wait };
             self.requested.push_back(plan);
             if !self.parts.intake.ask(request) {
                 self.input_ended = true;
                 self.requested.pop_back();
             }
         }
+    }
+
+    /// Items of the next batch, which the plan does not decide alone.
+    fn cut_size(&self, plan: Plan) -> usize {
+        // Also where other bounds are told meanwhile.
+        if self.parts.shared.one_by_one() { 1 } else { plan.batch_size }
     }
 
     fn room(&self) -> bool {

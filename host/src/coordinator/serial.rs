@@ -43,6 +43,9 @@ pub(super) struct StoreView {
     pub collections: Arc<[Name]>,
     /// Unique indexes, as (collection, index): a put that meets one is refused by the store.
     pub unique: Arc<[(Name, Name)]>,
+    /// The store may refuse an item for a reason that it alone can tell: a row that is newer than a dead letter, or an index
+    /// that somebody has added. So a batch has one item, and nothing is staged for another.
+    pub one_by_one: bool,
 }
 
 /// Committed state, through read-only connections of the lanes' own.

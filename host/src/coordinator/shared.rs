@@ -21,3 +21,10 @@ pub(super) struct RunShared {
     /// Present where a plugin reads the store: then batches are computed one at a time.
     pub view: Option<StoreView>,
 }
+
+impl RunShared {
+    /// See [`StoreView::one_by_one`].
+    pub fn one_by_one(&self) -> bool {
+        self.view.as_ref().is_some_and(|view| view.one_by_one)
+    }
+}

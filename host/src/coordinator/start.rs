@@ -1,6 +1,7 @@
 //! Beginning a run: settings are checked, plugins started, the store made ready, an interrupted run continued.
 
 use std::collections::HashMap;
+use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
@@ -29,7 +30,7 @@ use crate::plugin::{Plugin, Role, Slot, SlotSettings};
 use crate::processor::{MemoryProcessor, ProcessorKind, StorageProcessor};
 use crate::source::{self, Cutter, Decoder, MissingId, Source};
 use crate::store::{Reader, RunHandle, RunStart, StoreOptions, WritePolicy, Writer};
-use crate::strategy::{self, Signals};
+use crate::strategy::{self, Interval, Signals};
 
 /// Runs a job: see [`Host::run`].
 pub(super) fn run(host: &Host, mut job: Job) -> Result<RunReport, RunFailure> {
@@ -82,6 +83,9 @@ pub(super) fn run(host: &Host, mut job: Job) -> Result<RunReport, RunFailure> {
         || kept.as_ref().is_some_and(|kept| kept.reads_store)
         || probations.iter().any(Probation::falls_back_on_reads);
     let shared = Arc::new(shared(&job, reads_store, &handle, &writer, key)?);
+    if shared.one_by_one() {
+        job.bounds.batch_size = Interval::fixed(NonZeroUsize::MIN);
+    }
     let budget = job.max_rejects.map(|limit| budget(&job, limit, &handle)).transpose()?.map(Arc::new);
     let items_total = match &job.dead_letters {
         Some(ids) => Some(ids.len() as u64),
@@ -423,9 +427,12 @@ fn view(job: &Job, path: &Path, writer: &Arc<WriterService>, key: u64) -> Result
         .filter(|index| index.unique)
         .map(|index| (index.collection.clone().unwrap_or_else(|| job.collection.clone()), index.name.clone()));
     let mut unique: Vec<(Name, Name)> = of_job.collect();
+    let mut one_by_one = job.dead_letters.is_some() && !job.over_newer;
     if path.exists() {
-        let rows = Reader::open(path)?.indexes(None)?;
+        let reader = Reader::open(path)?;
+        let rows = reader.indexes(None)?;
         unique.extend(rows.into_iter().filter(|row| row.unique).map(|row| (row.collection, row.name)));
+        one_by_one |= reader.has_rules_of_others(&declared(job))?;
     }
     unique.sort();
     unique.dedup();
@@ -442,6 +449,7 @@ fn view(job: &Job, path: &Path, writer: &Arc<WriterService>, key: u64) -> Result
         remove_rejected: job.remove_rejected,
         collections: declared(job),
         unique: unique.into(),
+        one_by_one,
     })
 }
 

@@ -352,6 +352,29 @@ pub(super) fn has_additions(conn: &Connection, collection: &Name, indexes: &[Ind
         .or_fail(conn, "read the schema")
 }
 
+/// True if somebody has added to a collection what may refuse a row though the host knows no reason to: a unique index, one of
+/// some rows or of an expression, a column, a check.
+pub(super) fn has_rules_of_others(conn: &Connection, collection: &Name, indexes: &[Index]) -> Result<bool> {
+    let sql = "SELECT t.sql, (SELECT count(*) FROM pragma_table_xinfo(?1)), EXISTS (
+             SELECT 1 FROM pragma_index_list(?1) AS l
+             WHERE l.origin = 'c' AND l.name NOT IN (SELECT value FROM json_each(?2)) AND (l.\"unique\" OR l.partial
+                 OR EXISTS (SELECT 1 FROM pragma_index_xinfo(l.name) WHERE cid = -2)))
+         FROM sqlite_schema AS t WHERE t.name = ?1 AND t.type = 'table'";
+    let declared: Vec<String> = indexes.iter().map(|index| index_name(collection, &index.name)).collect();
+    let declared = serde_json::Value::from(declared).to_string();
+    let (table, columns, others): (String, i64, bool) = conn
+        .prepare_cached(sql)
+        .and_then(|mut s| {
+            s.query_row((collection.as_str(), declared), |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+        })
+        .or_fail(conn, "read the schema")?;
+    // What is declared may be called so.
+    let columns_of_ours = indexes.iter().map(|i| column_and_index(collection, &i.name, &i.pointer, i.unique).0);
+    let rest = columns_of_ours.chain([quoted(collection)]).fold(table, |rest, ours| rest.replace(&ours, ""));
+    // Four columns are the collection's own.
+    Ok(others || columns != 4 + indexes.len() as i64 || rest.to_ascii_lowercase().contains("check"))
+}
+
 /// The SQL of the generated column and of the index on it.
 fn column_and_index(collection: &Name, name: &Name, pointer: &Pointer, unique: bool) -> (String, String) {
     let (table, column) = (quoted(collection), quoted(name));

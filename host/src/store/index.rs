@@ -195,6 +195,20 @@ impl Writer {
 }
 
 impl Reader {
+    /// True if somebody has added to one of these collections what may refuse a row though the host knows no reason to, such as
+    /// a unique index.
+    pub fn has_rules_of_others(&self, collections: &[Name]) -> Result<bool> {
+        let known = self.catalog.borrow();
+        for collection in collections {
+            if let Some(indexes) = known.indexes(collection)
+                && catalog::has_rules_of_others(&self.conn, collection, indexes)?
+            {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// The declared indexes of one collection, or of all, by collection and name.
     pub fn indexes(&self, collection: Option<&Name>) -> Result<Vec<IndexRow>> {
         let doing = "read the indexes";

@@ -427,3 +427,26 @@ fn a_page_of_rows_ends_where_their_bodies_come_to_its_bytes() {
     }
     assert_eq!(found, all);
 }
+
+/// Names of ours may look like theirs, and not all of theirs can refuse anything.
+#[test]
+fn what_others_have_added_to_a_collection_that_may_refuse_rows_is_found() {
+    let (items, checks) = (name("items"), name("checks"));
+    for (addition, may_refuse) in [
+        ("", false),
+        ("CREATE INDEX mine ON items (body, checked)", false),
+        ("CREATE UNIQUE INDEX mine ON items (body)", true),
+        ("CREATE INDEX mine ON items (abs(checked))", true),
+        ("CREATE INDEX mine ON items (id) WHERE abs(checked) > 1", true),
+        ("ALTER TABLE items ADD COLUMN mine ANY CHECK (mine IS NULL)", true),
+    ] {
+        let place = place();
+        let mut writer = place.writer();
+        let declared = [index("checked", false), index("u", true)];
+        writer.declare(std::slice::from_ref(&checks), &declared, &items).unwrap();
+        place.raw().execute_batch(addition).unwrap();
+        let reader = place.reader();
+        assert_eq!(reader.has_rules_of_others(std::slice::from_ref(&items)).unwrap(), may_refuse, "{addition}");
+        assert!(!reader.has_rules_of_others(&[checks.clone(), name("nowhere")]).unwrap(), "{addition}");
+    }
+}
