@@ -192,6 +192,21 @@ fn going_on_with_another_plugin_or_setting_is_refused_by_name() {
 }
 
 #[test]
+fn a_run_that_goes_on_without_plugins_has_nothing_more_from_those_that_it_had() {
+    let (folder, _) = stopped();
+    plain_run(&folder, "--accept-change").run().exits(3);
+    let plugins = |id: &str| {
+        let why = words(&folder, &format!("why {id} --output json")).exits(0).json();
+        why["plugins"].as_array().expect("a list").len()
+    };
+    assert_eq!((plugins("i-000000"), plugins("i-000099")), (1, 0));
+    // It ended with none, and with none its letters are tried again.
+    words(&folder, "dead-letters retry -q").exits(0);
+    assert_eq!(sql(&folder, "SELECT count(*) FROM items"), ["100"]);
+    words(&folder, "verify").exits(0);
+}
+
+#[test]
 fn again_begins_an_interrupted_run_anew() {
     let (folder, further) = stopped();
     let report = plain_run(&folder, &format!("{further} --again --output json")).run().exits(3).json();

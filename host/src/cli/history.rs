@@ -24,19 +24,12 @@ impl Chain {
     ///
     /// Errors: the store cannot be read.
     pub fn of_run(reader: &Reader, run: RunNumber) -> Result<Self> {
-        Ok(Self::of_plugins(&last_chain(reader.plugins(run)?)))
+        Ok(Self::of_plugins(&reader.last_chain(run)?))
     }
 
     fn of_plugins(plugins: &[RunPlugin]) -> Self {
         Self::of(plugins.iter().map(|used| (used.role.as_str(), used.digest, used.name.as_str())))
     }
-}
-
-/// A plugin may have been replaced between two executions of a run: the last chain is the one that counts.
-pub fn last_chain(mut plugins: Vec<RunPlugin>) -> Vec<RunPlugin> {
-    let last = plugins.iter().map(|used| used.from_batch).max();
-    plugins.retain(|used| Some(used.from_batch) == last);
-    plugins
 }
 
 /// Earlier runs of this chain into this collection, newest first, as far as recommendations look back.
@@ -51,7 +44,8 @@ pub fn past_runs(reader: &mut Reader, collection: &Name, chain: &Chain) -> Resul
         if run.collection != *collection {
             continue;
         }
-        let plugins = last_chain(reader.plugins(run.run)?);
+        // A plugin may have been replaced between two executions of a run: the last chain is the one that counts.
+        let plugins = reader.last_chain(run.run)?;
         if Chain::of_plugins(&plugins) == *chain {
             let since = plugins.first().map_or(0, |used| used.from_batch.0);
             found.push(past(reader, run, since)?);

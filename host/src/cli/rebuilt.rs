@@ -5,7 +5,6 @@
 
 use std::sync::Arc;
 
-use super::history::last_chain;
 use super::job_args::JobArgs;
 use super::layers::{ConfigFile, Origin, PluginTable};
 use super::locations::Tags;
@@ -109,7 +108,7 @@ pub fn fill(
     reader: &Reader,
     row: &RunRow,
 ) -> Result<()> {
-    let chain = last_chain(reader.plugins(row.run)?);
+    let chain = reader.last_chain(row.run)?;
     for (role, specs) in [(Role::Validator, &mut job.validators), (Role::Operation, &mut job.operations)] {
         let (given, slots) = (given.of(role), slots(&chain, role));
         if given.iter().any(|spec| !slots.contains(&spec.name.as_str())) {

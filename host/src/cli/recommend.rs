@@ -7,7 +7,7 @@ use clap::Args;
 use serde::Serialize;
 
 use super::common::{OutputArg, StoreArg};
-use super::history::{Chain, last_chain, past_runs};
+use super::history::{Chain, past_runs};
 use super::job_args::name;
 use super::plan::cores;
 use super::print::{Printer, table};
@@ -58,7 +58,7 @@ pub fn run(args: RecommendArgs, printer: &mut Printer) -> Result<u8> {
         None => (Vec::new(), Vec::new()),
         Some(run) => {
             let chain = Chain::of_run(&reader, run.run)?;
-            (past_runs(&mut reader, &run.collection, &chain)?, last_chain(reader.plugins(run.run)?))
+            (past_runs(&mut reader, &run.collection, &chain)?, reader.last_chain(run.run)?)
         }
     };
     let found = recommend(&history, cores());

@@ -9,7 +9,6 @@ use std::path::Path;
 use clap::Args;
 
 use super::dead_letters::{digits, phase, plugin};
-use super::history::last_chain;
 use super::job_args::JobArgs;
 use super::print::{self, Printer};
 use super::rebuilt::{asked, fill, given, setting};
@@ -95,7 +94,7 @@ pub fn run(args: RetryArgs, layers: &Layers, talk: Talk, printer: &mut Printer) 
     let is_meant = args.run.is_some() || !args.letters.is_empty();
     // Before the first run begins, so that all are tried or none.
     for (row, _) in &groups {
-        given.fits(row, &last_chain(reader.plugins(row.run)?), is_meant)?;
+        given.fits(row, &reader.last_chain(row.run)?, is_meant)?;
     }
     let control = Control::default();
     let watch = Watch::start(control.clone());

@@ -24,7 +24,8 @@ pub struct RunPlugin {
     pub from_batch: BatchNumber,
 }
 
-/// Keeps the plugins' bytes and notes the chain from batch `from` on. Must run inside a transaction.
+/// Keeps the plugins' bytes and notes the chain from batch `from` on; of an empty one after others, a row that says so. Must run
+/// inside a transaction.
 pub(super) fn add(
     conn: &Connection,
     run: RunNumber,
@@ -54,11 +55,29 @@ pub(super) fn add(
         )
         .or_fail(conn, doing)?;
     }
+    if plugins.is_empty() && from > BatchNumber(0) {
+        conn.execute(
+            "INSERT INTO atlas_run_plugins (run, position, slot, role, name, from_batch) VALUES (?1, 0, '', '', '', ?2)",
+            (int(run.0), int(from.0)),
+        )
+        .or_fail(conn, doing)?;
+    }
     Ok(())
 }
 
 /// Every plugin that a run used, by batch and place in the chain.
 pub(super) fn of_run(conn: &Connection, run: RunNumber) -> Result<Vec<RunPlugin>> {
+    let mut rows = rows(conn, run)?;
+    rows.retain(is_plugin);
+    Ok(rows)
+}
+
+/// False for the row of an empty chain.
+fn is_plugin(row: &RunPlugin) -> bool {
+    !row.slot.is_empty()
+}
+
+fn rows(conn: &Connection, run: RunNumber) -> Result<Vec<RunPlugin>> {
     conn.prepare_cached(
         "SELECT position, slot, role, name, digest, from_batch FROM atlas_run_plugins WHERE run = ?1 ORDER BY from_batch, position",
     )
@@ -100,10 +119,10 @@ pub(super) fn bytes(conn: &Connection, digest: &Digest) -> Result<Option<Vec<u8>
 
 /// The chain that worked on this batch.
 pub(super) fn chain_at(conn: &Connection, run: RunNumber, batch: BatchNumber) -> Result<Vec<RunPlugin>> {
-    let mut all = of_run(conn, run)?;
+    let mut all = rows(conn, run)?;
     all.retain(|p| p.from_batch <= batch);
     let newest = all.iter().map(|p| p.from_batch).max();
-    all.retain(|p| Some(p.from_batch) == newest);
+    all.retain(|p| Some(p.from_batch) == newest && is_plugin(p));
     Ok(all)
 }
 

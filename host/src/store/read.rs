@@ -184,6 +184,11 @@ impl Reader {
         plugins::of_run(&self.conn, run)
     }
 
+    /// The chain of plugins that a run had last.
+    pub fn last_chain(&self, run: RunNumber) -> Result<Vec<RunPlugin>> {
+        plugins::chain_at(&self.conn, run, BatchNumber(u64::MAX))
+    }
+
     /// The bytes of a plugin, if they were kept. Errors: STORAGE_2004 if they are other ones by now.
     pub fn plugin_bytes(&self, digest: &Digest) -> Result<Option<Vec<u8>>> {
         plugins::bytes(&self.conn, digest)

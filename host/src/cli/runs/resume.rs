@@ -8,7 +8,6 @@ use clap::builder::BoolishValueParser;
 use serde_json::{Map, Value};
 
 use super::found;
-use crate::cli::history::last_chain;
 use crate::cli::job_args::JobArgs;
 use crate::cli::print::{Printer, talk as tell};
 use crate::cli::run::{Around, fates, perform};
@@ -108,7 +107,7 @@ pub fn run(args: &ResumeArgs, layers: &Layers, talk: Talk, printer: &mut Printer
         Reads::Stored(collection) => stored::input(reader.path(), &collection)?,
     };
     let given = rebuilt::given(&args_of_job, (&layers, talk), &host)?;
-    given.fits(&row, &last_chain(reader.plugins(row.run)?), true)?;
+    given.fits(&row, &reader.last_chain(row.run)?, true)?;
     rebuilt::fill(&mut job, &given, (&args_of_job, &layers), &host, &reader, &row)?;
     let watch = Watch::start(job.control.clone());
     perform(&host, job, &args_of_job, (&layers, talk), &Around::alone(&watch), printer)

@@ -62,7 +62,8 @@ CREATE TABLE atlas_plugins (
     first_seen_ms INTEGER NOT NULL
 ) STRICT;
 
--- Which plugin filled which slot, from which batch on. A null digest is a closure of an embedding program.
+-- Which plugin filled which slot, from which batch on. A null digest is a closure of an embedding program. A slot without a
+-- name says that none was filled from there on.
 CREATE TABLE atlas_run_plugins (
     run        INTEGER NOT NULL REFERENCES atlas_runs (id),
     position   INTEGER NOT NULL,

@@ -334,6 +334,27 @@ fn a_changed_chain_is_noted_from_the_next_batch_on() {
 }
 
 #[test]
+fn a_chain_that_has_come_to_an_end_made_nothing_after_it() {
+    let place = place();
+    let (mut writer, run) = begun(&place, &[]);
+    commit(&mut writer, &run, &[kept(0, 0, &[("a", "1")])], &replacing());
+    let without = RunStart { plugins: Vec::new(), ..start("job") };
+    for (number, id) in [(1, "b"), (2, "c")] {
+        let run = writer.resume_run(run.run, &without).unwrap();
+        commit(&mut writer, &run, &[kept(number, number, &[(id, "1")])], &replacing());
+    }
+    assert_eq!(place.reader().last_chain(run.run).unwrap(), []);
+    let run = writer.resume_run(run.run, &start("job")).unwrap();
+    commit(&mut writer, &run, &[kept(3, 3, &[("d", "1")])], &replacing());
+    let reader = place.reader();
+    let made = |id| reader.why(&name("items"), id).unwrap().unwrap().origin.unwrap().plugins.len();
+    assert_eq!(["a", "b", "c", "d"].map(made), [1, 0, 0, 1]);
+    let noted: Vec<u64> = reader.plugins(run.run).unwrap().iter().map(|used| used.from_batch.0).collect();
+    assert_eq!(noted, [0, 3]);
+    assert_eq!(reader.verify(Level::Full).unwrap(), []);
+}
+
+#[test]
 fn a_transaction_over_its_time_bound_is_given_up() {
     let place = place();
     let (mut writer, run) = begun(&place, &[]);
