@@ -1,9 +1,12 @@
 //! Fates and rows do not depend on how the work is cut up, computed and grouped.
 
 use std::path::Path;
+use std::sync::{Arc, Mutex};
 
 use atlas_host::coordinator::{Host, Job, RunReport};
-use atlas_host::model::{Fate, IndexSpec, OnExisting, Phase, Pointer, Problem};
+use atlas_host::model::{Change, Fate, IndexSpec, Item, OnExisting, Outcome, Phase, Pointer, Problem};
+use atlas_host::plugin::Call;
+use atlas_host::processor::ProcessorKind;
 use atlas_host::store::{Durability, IndexKey, Lookup, Reader};
 use atlas_host::strategy::Interval;
 
@@ -251,5 +254,39 @@ fn an_index_has_an_entry_for_each_stored_item_and_none_for_any_other() {
             assert_eq!(found("mark", format!("m{n}")), wanted, "{strategy}: item {n}");
         }
         sound(&store);
+    }
+}
+
+#[test]
+fn of_two_changes_of_one_item_to_one_key_the_last_one_wins_whatever_becomes_of_rows_that_are_there() {
+    let put = |collection: Option<&str>, body: &str| Change::Put {
+        collection: collection.map(named),
+        id: "x".to_owned(),
+        body: body.to_owned(),
+    };
+    let changes = [put(None, "1"), put(Some(demand::SIDE), "2"), put(Some("items"), "3")];
+    for on_existing in [OnExisting::Replace, OnExisting::Ignore, OnExisting::Reject] {
+        for processor in [ProcessorKind::Storage, ProcessorKind::Memory] {
+            let folder = Folder::new();
+            let store = folder.at("out.db");
+            let emitted = changes.to_vec();
+            let job = Job::of_items(["{}".to_owned()], &store, "items").expect("a job");
+            let mut job = job.operation(move |_: &Call, _: Item<'_>| Outcome::Emit(emitted.clone()));
+            let passed_on: Arc<Mutex<Vec<String>>> = Arc::default();
+            let seen = Arc::clone(&passed_on);
+            job.output = Some(Box::new(move |collection, id, body| {
+                seen.lock().expect("no panic").push(format!("{collection} {id} {body}"));
+                Ok(())
+            }));
+            (job.collections, job.on_existing, job.processor) = (vec![named(demand::SIDE)], on_existing, processor);
+            let counts = host(1).run(job).expect("a run").counts;
+            let about = format!("{on_existing:?} {processor:?}");
+            assert_eq!((counts.stored, counts.inserted, counts.ignored + counts.replaced), (1, 2, 0), "{about}");
+            if processor == ProcessorKind::Storage {
+                assert_eq!(rows(&store, "items"), [("x".to_owned(), "3".to_owned())], "{about}");
+            } else {
+                assert_eq!(*passed_on.lock().expect("no panic"), ["side x 2", "items x 3"], "{about}");
+            }
+        }
     }
 }

@@ -183,6 +183,11 @@ impl<'a> ChunkWork<'a> {
                 }
             }
         }
+        for result in &mut results {
+            if let ItemResult::Decided(Decision::Emit(changes)) = result {
+                judge::last_puts(changes, &chunk.run.target);
+            }
+        }
         self.metrics.operate_ns += begin.elapsed().as_nanos() as u64;
         results
     }

@@ -1,8 +1,10 @@
 //! What a plugin returned for one item, held against the bounds. Pure.
 
+use std::collections::HashSet;
+
 use crate::error::Code;
 use crate::limits;
-use crate::model::{Change, Decision, Item, Outcome, Position, Problem};
+use crate::model::{Change, Decision, Item, Name, Outcome, Position, Problem};
 use crate::source::{Decoder, Raw};
 
 /// Turns an outcome into a decision.
@@ -57,6 +59,28 @@ fn emit(changes: Vec<Change>) -> Result<Decision, Problem> {
         }
     }
     Ok(Decision::Emit(changes))
+}
+
+/// Of two puts of one item under one key the last one wins, also where a row that is there would stay or refuse it: the first
+/// is left out, unless a delete stands between them.
+pub(super) fn last_puts(changes: &mut Vec<Change>, target: &Name) {
+    let stays: Vec<bool> = {
+        let mut put_later = HashSet::new();
+        let stays = changes.iter().rev().map(|change| {
+            let (collection, id) = change.key();
+            let key = (collection.unwrap_or(target), id);
+            match change {
+                Change::Put { .. } => put_later.insert(key),
+                Change::Delete { .. } => {
+                    put_later.remove(&key);
+                    true
+                }
+            }
+        });
+        stays.collect()
+    };
+    let mut stays = stays.into_iter().rev();
+    changes.retain(|_| stays.next().unwrap_or(true));
 }
 
 /// The id that an item's own body carries, if any.
@@ -134,6 +158,38 @@ mod tests {
         assert_eq!(decide(Outcome::Emit(many), item(), &decoder()).expect_err("refused").code, "GUEST_10005");
         assert_eq!(decide(Outcome::Emit(vec![put("")]), item(), &decoder()).expect_err("refused").code, "GUEST_10005");
         assert_eq!(decide(Outcome::Emit(vec![]), item(), &decoder()), Ok(Decision::Drop));
+    }
+
+    #[test]
+    fn of_puts_under_one_key_the_last_one_stays_unless_a_delete_stands_between() {
+        let put = |collection: Option<&str>, id: &str, body: &str| Change::Put {
+            collection: collection.map(|name| Name::parse(name).unwrap()),
+            id: id.into(),
+            body: body.into(),
+        };
+        let delete = |id: &str| Change::Delete { collection: None, id: id.into() };
+        let mut changes = vec![
+            put(None, "a", "1"),
+            put(Some("items"), "a", "2"),
+            put(Some("others"), "a", "3"),
+            delete("a"),
+            put(None, "b", "4"),
+            delete("b"),
+            put(None, "a", "5"),
+            put(None, "a", "6"),
+            delete("c"),
+        ];
+        last_puts(&mut changes, &Name::parse("items").unwrap());
+        let wanted = [
+            put(Some("items"), "a", "2"),
+            put(Some("others"), "a", "3"),
+            delete("a"),
+            put(None, "b", "4"),
+            delete("b"),
+            put(None, "a", "6"),
+            delete("c"),
+        ];
+        assert_eq!(changes, wanted);
     }
 
     #[test]
