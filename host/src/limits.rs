@@ -40,6 +40,9 @@ pub const INPUT_BYTES_IN_FLIGHT_MAX: usize = 40 << 20;
 /// The same with what plugins answered. Beyond it what lanes are at is finished, and the next batch
 /// is computed when the writer has done its part.
 pub const BYTES_IN_FLIGHT_MAX: usize = 96 << 20;
+/// Bytes of answers of one plugin at which a chunk ends: items that have no answer by then come with a further one. Answers of a
+/// whole batch are to stay below it as well: it is cut smaller than planned, by what the items of the newest one came to.
+pub const ANSWER_BYTES_MAX: usize = 32 << 20;
 /// Bytes of bodies at which a page of stored rows or of dead letters ends that a command reads as its input.
 pub const PAGE_BYTES_MAX: usize = 16 << 20;
 /// Items that share one SQLite transaction, at the most (group commit). In a large store with random keys each group writes
@@ -367,3 +370,4 @@ pub const TOOL_PIPE_GRACE: Duration = Duration::from_secs(2);
 const _: () = assert!(BATCH_SIZE_MIN <= BATCH_SIZE_MAX && BATCH_SIZE_MAX <= BATCH_SIZE_LIMIT);
 const _: () = assert!(OUTPUT_ITEM_BYTES_MAX <= OUTPUT_CALL_BYTES_MAX);
 const _: () = assert!(CHUNK_BYTES_MAX <= OUTPUT_CALL_BYTES_MAX);
+const _: () = assert!(OUTPUT_CALL_BYTES_MAX <= ANSWER_BYTES_MAX / 2);

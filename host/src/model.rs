@@ -169,7 +169,8 @@ impl Problem {
         Self { code: code.as_str().to_owned(), message: message.into(), pointer: String::new(), details: Vec::new() }
     }
 
-    fn held_bytes(&self) -> usize {
+    /// Bytes of all that it says.
+    pub fn held_bytes(&self) -> usize {
         let details = self.details.iter().map(|(name, text)| size_of::<(String, String)>() + name.len() + text.len());
         size_of::<Self>() + self.code.len() + self.message.len() + self.pointer.len() + details.sum::<usize>()
     }
@@ -182,6 +183,16 @@ pub enum Verdict {
     Accept,
     /// Permanent refusal.
     Reject(Vec<Problem>),
+}
+
+impl Verdict {
+    /// Bytes of its problems.
+    pub fn held_bytes(&self) -> usize {
+        match self {
+            Self::Accept => 0,
+            Self::Reject(problems) => problems.iter().map(Problem::held_bytes).sum(),
+        }
+    }
 }
 
 /// One change to the store. `collection` none means the run's own.
@@ -226,6 +237,18 @@ pub enum Outcome {
     Reject(Problem),
     /// Transient: try again, after this many milliseconds at least.
     Retry(Problem, Option<u32>),
+}
+
+impl Outcome {
+    /// Bytes of what it answers; as of the [`Decision`] that becomes of it.
+    pub fn held_bytes(&self) -> usize {
+        match self {
+            Self::Replace(body) => body.len(),
+            Self::Emit(changes) => changes.iter().map(Change::held_bytes).sum(),
+            Self::Reject(problem) | Self::Retry(problem, _) => problem.held_bytes(),
+            Self::Keep | Self::Drop => 0,
+        }
+    }
 }
 
 /// How far an item came.

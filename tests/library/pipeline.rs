@@ -9,6 +9,7 @@ use atlas_host::event::{Envelope, Event};
 use atlas_host::model::{Item, Outcome, Plan};
 use atlas_host::monitor::Monitor;
 use atlas_host::plugin::Call;
+use atlas_host::processor::ProcessorKind;
 use atlas_host::strategy::{Planned, Signals, Strategy};
 
 use super::{events, events_of, host, items, planned, recorded, rows, sound};
@@ -127,4 +128,22 @@ fn as_many_batches_are_under_way_as_the_plan_says_and_no_more() {
         assert_eq!(most_under_way(&events), depth as u64);
         assert_eq!(committed(&events), (0..40).collect::<Vec<_>>(), "depth {depth}");
     }
+}
+
+/// A million bytes for each item, of which a batch is to have 33 at the most.
+#[test]
+fn a_batch_is_cut_smaller_where_the_one_before_was_answered_with_much() {
+    let text = "x".repeat(1_000_000);
+    let long = move |_: &Call, item: Item<'_>| Outcome::Replace(format!(r#"{{"id":"{}","text":"{text}"}}"#, item.id));
+    let job = Job::of_items(items(0, 130), "unused.db", "items").and_then(|job| job.id("id")).expect("a job");
+    let (mut job, recording) = recorded(planned(job.operation(long), "sequential", 64, 1));
+    job.processor = ProcessorKind::Memory;
+    assert_eq!(host(1).run(job).expect("a run").counts.stored, 130);
+    let events = events_of(&recording);
+    events::check(&events, 1);
+    let started = events.iter().filter_map(|e| match &e.event {
+        Event::BatchStarted { items, .. } => Some(*items),
+        _ => None,
+    });
+    assert_eq!(started.collect::<Vec<_>>(), [64, 33, 33]);
 }

@@ -1,8 +1,11 @@
 //! Several operations in a row. What they make of an input is compared with a model that takes one item at a time.
 
+use std::sync::{Arc, Mutex};
+
 use atlas_host::coordinator::Job;
 use atlas_host::model::{Change, Fate, Item, Outcome, Phase, Problem, Verdict};
 use atlas_host::plugin::Call;
+use atlas_host::processor::ProcessorKind;
 use serde_json::{Value, json};
 
 use crate::harness::{Folder, guest_arg};
@@ -244,6 +247,38 @@ fn a_chunk_is_one_call_per_stage_however_many_pieces_it_has() {
     let calls: Vec<(String, u64, u64)> =
         plugins.expect("a batch").into_iter().map(|used| (used.slot, used.calls, used.items)).collect();
     assert_eq!(calls, [("operation".to_owned(), 1, 100), ("operation2".to_owned(), 1, 200)]);
+}
+
+/// The second stage is given two items in a call and makes 15 MB of each, so that four of them come to the bound of a chunk.
+#[test]
+fn items_whose_answers_find_no_room_begin_anew_in_a_further_chunk() {
+    let items = (0..6).map(|n| format!("{{\"id\":\"{n}\"}}"));
+    let asked: Arc<Mutex<[Vec<u64>; 2]>> = Arc::default();
+    let put_out: Arc<Mutex<Vec<String>>> = Arc::default();
+    let (first, second, out) = (Arc::clone(&asked), Arc::clone(&asked), Arc::clone(&put_out));
+    let longer = move |_: &Call, item: Item<'_>| {
+        first.lock().expect("no panic")[0].push(item.ordinal.0);
+        Outcome::Replace(json!({ "id": item.id, "text": "x".repeat(700_000) }).to_string())
+    };
+    let many = move |_: &Call, item: Item<'_>| {
+        second.lock().expect("no panic")[1].push(item.ordinal.0);
+        let body = format!("{:?}", "x".repeat(1_000_000));
+        Outcome::Emit((0..15).map(|n| put(format!("{}/{n}", item.id), body.clone())).collect())
+    };
+    let job = Job::of_items(items, "unused.db", "items").and_then(|job| job.id("id")).expect("a job");
+    let (mut job, recording) = recorded(planned(job.operation(longer).operation(many), "sequential", 6, 1));
+    job.processor = ProcessorKind::Memory;
+    job.output = Some(Box::new(move |_, id, _| {
+        out.lock().expect("no panic").push(id.to_owned());
+        Ok(())
+    }));
+    let counts = host(1).run(job).expect("a run").counts;
+    events::check(&events_of(&recording), 1);
+    assert_eq!((counts.stored, counts.inserted, counts.retries), (6, 90, 0));
+    let wanted = [vec![0, 1, 2, 3, 4, 5, 4, 5], vec![0, 1, 2, 3, 4, 5]];
+    assert_eq!(*asked.lock().expect("no panic"), wanted, "none was answered twice");
+    let in_order: Vec<String> = (0..90).map(|n| format!("{}/{}", n / 15, n % 15)).collect();
+    assert_eq!(*put_out.lock().expect("no panic"), in_order);
 }
 
 #[test]

@@ -19,7 +19,8 @@ use crate::source::Decoder;
 /// Where one item stands after a chunk was computed.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum ItemResult {
-    /// All validators asked so far accept it.
+    /// All validators asked so far accept it. After the operations: none of them has answered, since those of the chunk have come
+    /// to the bound on their bytes.
     Accepted,
     /// Its decision.
     Decided(Decision),
@@ -122,16 +123,19 @@ pub(super) struct ChunkWork<'a> {
     pub runtime: &'a CallRuntime,
     pub lookup: Option<Box<dyn Lookup>>,
     pub metrics: ChunkMetrics,
+    /// What the plugin that is asked has answered so far.
+    pub answer_bytes: usize,
     /// Set where a slot had no room for a sandbox. Then the results are none: the run ends.
     pub no_room: Option<Error>,
 }
 
 impl<'a> ChunkWork<'a> {
     pub fn new(chunk: &'a Chunk, runtime: &'a CallRuntime, lookup: Option<Box<dyn Lookup>>) -> Self {
-        Self { chunk, runtime, lookup, metrics: ChunkMetrics::default(), no_room: None }
+        Self { chunk, runtime, lookup, metrics: ChunkMetrics::default(), answer_bytes: 0, no_room: None }
     }
 
-    /// All validators one after another, then the operations. One result per item, same order.
+    /// All validators one after another, then the operations. One result per item, same order; none of the last items where
+    /// there was no room for verdicts.
     pub fn compute(&mut self) -> Vec<ItemResult> {
         let count = self.chunk.chain.validators.len();
         let judged: Vec<Vec<Judged>> = (0..count).map(|number| self.validate(number)).collect();
@@ -139,19 +143,21 @@ impl<'a> ChunkWork<'a> {
         self.operate(merged)
     }
 
-    /// One validator over the whole chunk.
+    /// One validator over the whole chunk, as far as its verdicts find room.
     pub fn validate(&mut self, number: usize) -> Vec<Judged> {
         let begin = Instant::now();
         let chunk = self.chunk;
         let slot = &chunk.chain.validators[number];
         let items: Vec<Item<'_>> = (0..chunk.indices.len()).map(|place| self.item(place)).collect();
-        let judged = self.halve(number, &items, |work, call, items, fresh| {
+        self.answer_bytes = 0;
+        let judged = self.halve(number, &items, Verdict::held_bytes, |work, call, items, fresh| {
             let (result, lookup) = slot.validate(work.runtime, call, items, work.lookup.take(), fresh);
             work.lookup = lookup;
             result
         });
         self.metrics.validate_ns += begin.elapsed().as_nanos() as u64;
-        self.beside(number, &items, || merge(std::slice::from_ref(slot), vec![judged.clone()], items.len(), 1));
+        let items = &items[..judged.len()];
+        self.beside(number, items, || merge(std::slice::from_ref(slot), vec![judged.clone()], items.len(), 1));
         judged
     }
 
@@ -169,12 +175,14 @@ impl<'a> ChunkWork<'a> {
             }
             [slot] => {
                 let items: Vec<Item<'_>> = accepted.iter().map(|place| self.item(*place)).collect();
+                self.answer_bytes = 0;
                 let outcomes = self.apply(0, &items);
+                let asked = outcomes.len();
                 for ((place, item), outcome) in accepted.iter().zip(&items).zip(outcomes) {
                     results[*place] = self.settle(slot, *item, outcome);
                 }
-                let number = chunk.chain.validators.len();
-                self.beside(number, &items, || accepted.iter().map(|place| results[*place].clone()).collect());
+                let old = || accepted[..asked].iter().map(|place| results[*place].clone()).collect();
+                self.beside(chunk.chain.validators.len(), &items[..asked], old);
             }
             _ => {
                 let items: Vec<Item<'_>> = accepted.iter().map(|place| self.item(*place)).collect();
@@ -192,11 +200,12 @@ impl<'a> ChunkWork<'a> {
         results
     }
 
-    /// One operation over these items.
+    /// One operation over these items, as far as its answers find room.
     pub fn apply(&mut self, stage: usize, items: &[Item<'_>]) -> Vec<Result<Result<Outcome, String>, Fault>> {
         let slot = &self.chunk.chain.operations[stage];
         let number = self.chunk.chain.validators.len() + stage;
-        let outcomes = self.halve(number, items, |work, call, items, fresh| {
+        let bytes = |outcome: &Result<Outcome, String>| outcome.as_ref().map_or(0, Outcome::held_bytes);
+        let outcomes = self.halve(number, items, bytes, |work, call, items, fresh| {
             let (result, lookup) = slot.apply(work.runtime, call, items, work.lookup.take(), fresh);
             work.lookup = lookup;
             result
@@ -247,11 +256,13 @@ impl<'a> ChunkWork<'a> {
     /// Calls for all items at once; after a fault for each half, until the poison items stand alone.
     ///
     /// A part gets a share of the deadline by its length, a lone item the whole. k poison items among n cost at most
-    /// k·(2·log2 n + 2) further calls. One result per item, same order.
+    /// k·(2·log2 n + 2) further calls. One result per item, same order; none of the last items where the answers to those before
+    /// have come to their bound.
     fn halve<T>(
         &mut self,
         slot: usize,
         items: &[Item<'_>],
+        bytes: impl Fn(&T) -> usize,
         mut ask: impl FnMut(&mut Self, &Call, &[Item<'_>], bool) -> Result<Vec<T>, Fault>,
     ) -> Vec<Result<T, Fault>> {
         let call = self.call(slot);
@@ -268,9 +279,15 @@ impl<'a> ChunkWork<'a> {
                 results.resize_with(whole, left);
                 break;
             }
+            if self.answer_bytes > limits::ANSWER_BYTES_MAX {
+                break;
+            }
             let call = Call { deadline: share(call.deadline, part.len(), whole), ..call.clone() };
             match self.timed(slot, &call, part, halved && part.len() == 1, &mut ask) {
-                Ok(list) => results.extend(list.into_iter().map(Ok)),
+                Ok(list) => {
+                    self.answer_bytes += list.iter().map(&bytes).sum::<usize>();
+                    results.extend(list.into_iter().map(Ok));
+                }
                 // No item is to blame, and a part of them would need as much room.
                 Err(fault) if fault.no_room => {
                     let full = self.chunk.chain.slots().nth(slot).expect("BUG: a call of no slot");
@@ -352,9 +369,10 @@ fn share(deadline: Duration, part: usize, whole: usize) -> Duration {
     deadline.mul_f64(part as f64 / whole as f64).max(limits::DEADLINE_SHARE_MIN.min(deadline))
 }
 
-/// Verdicts of all validators into one result per item. An item that one validator refuses is rejected with the problems of
-/// all; an item without a verdict is never accepted.
+/// Verdicts of all validators into one result per item, up to the first one that some of them was not asked about. An item that
+/// one validator refuses is rejected with the problems of all; an item without a verdict is never accepted.
 pub(super) fn merge(slots: &[Arc<Slot>], judged: Vec<Vec<Judged>>, items: usize, attempt: u32) -> Vec<ItemResult> {
+    let items = judged.iter().map(Vec::len).fold(items, usize::min);
     let mut results = vec![ItemResult::Accepted; items];
     for (slot, list) in slots.iter().zip(judged) {
         for (result, verdict) in results.iter_mut().zip(list) {
@@ -413,78 +431,4 @@ pub(super) fn refusal(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::model::Ordinal;
-    use crate::source::MissingId;
-
-    /// A chunk of no items, for a chain of one operation that keeps what it is given.
-    fn chunk() -> Chunk {
-        let keep = |_: &Call, _: Item<'_>| Outcome::Keep;
-        let slot = Slot::of_operation(Name::parse("work").unwrap(), Arc::new(keep));
-        let run = RunShared {
-            uuid: "run".into(),
-            deadline: limits::DEADLINE,
-            now_ms: 0,
-            seed: 0,
-            target: Name::parse("items").unwrap(),
-            body_decoder: Decoder::new(None, MissingId::Ordinal),
-            view: None,
-        };
-        let chain = Chain::new(Vec::new(), vec![Arc::new(slot)]);
-        Chunk {
-            run: Arc::new(run),
-            logs: chain.slots().map(|_| Arc::default()).collect(),
-            chain: Arc::new(chain),
-            number: 0,
-            batch: Arc::new(Batch::default()),
-            indices: Vec::new(),
-            attempt: 1,
-            shadows: Arc::from([]),
-            over: Arc::default(),
-        }
-    }
-
-    /// What halving eight items comes to if calls with the last one fail like this, the calls it took, and the error of the run.
-    fn halved(fault: &Fault) -> (Vec<Result<u64, Fault>>, Vec<usize>, Option<Error>) {
-        let (chunk, runtime) = (chunk(), CallRuntime::new().unwrap());
-        let mut work = ChunkWork::new(&chunk, &runtime, None);
-        let items: Vec<Item<'_>> = (0..8).map(|n| Item { ordinal: Ordinal(n), id: "a", body: "{}" }).collect();
-        let mut calls = Vec::new();
-        let results = work.halve(0, &items, |_, _, items, _| {
-            calls.push(items.len());
-            match items.iter().any(|item| item.ordinal == Ordinal(7)) {
-                true => Err(fault.clone()),
-                false => Ok(items.iter().map(|item| item.ordinal.0).collect()),
-            }
-        });
-        (results, calls, work.no_room)
-    }
-
-    #[test]
-    fn a_fault_costs_its_item_and_no_room_costs_none_but_ends_the_run() {
-        let trap = Fault::new(Code::GuestTrap, "unreachable");
-        let (results, calls, error) = halved(&trap);
-        let wanted: Vec<Result<u64, Fault>> = (0..7).map(Ok).chain([Err(trap)]).collect();
-        assert_eq!((results, calls, error.is_none()), (wanted, vec![8, 4, 4, 2, 2, 1, 1], true));
-
-        let (results, calls, error) = halved(&Fault::no_room("all are in use"));
-        let error = error.expect("the run ends");
-        assert_eq!((results.len(), calls, error.code()), (8, vec![8], Code::GuestStart));
-        assert!(error.to_string().contains("slot work") && error.hint_text().contains("--lanes"), "{error}");
-    }
-
-    #[test]
-    fn a_lone_item_gets_one_more_chance_in_a_fresh_sandbox() {
-        let (chunk, runtime) = (chunk(), CallRuntime::new().unwrap());
-        let item = [Item { ordinal: Ordinal(0), id: "a", body: "{}" }];
-        for (code, wanted) in [(Code::GuestTrap, vec![false, true]), (Code::GuestDeadline, vec![false])] {
-            let mut fresh = Vec::new();
-            let results = ChunkWork::new(&chunk, &runtime, None).halve(0, &item, |_, _, _, as_new| {
-                fresh.push(as_new);
-                Err::<Vec<()>, Fault>(Fault::new(code, "again"))
-            });
-            assert_eq!((results.len(), fresh), (1, wanted), "{code}");
-        }
-    }
-}
+mod tests;

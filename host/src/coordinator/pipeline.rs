@@ -2,7 +2,8 @@
 //!
 //! An item is on its way as *pieces*: at first itself, after an `emit` one for each put into the run's own collection.
 //! Other changes wait between them, so that all come out in the order in which they were asked for. All or nothing: an item
-//! of which a piece is refused is refused as a whole, by the stage that refused it.
+//! of which a piece is refused is refused as a whole, by the stage that refused it. Where the answers of a stage come to their
+//! bound, the items that it was not asked about begin anew in a further chunk.
 
 use super::chunk::{ChunkWork, ItemResult, refusal};
 use crate::error::Code;
@@ -23,6 +24,8 @@ enum Way {
     Open(Vec<Part>),
     /// Refused, or to be tried again from the first stage on.
     Settled(ItemResult),
+    /// There was no room for it.
+    Left,
 }
 
 /// All operations of the chain over these source items. One result per item, same order.
@@ -38,6 +41,7 @@ pub(super) fn operate(work: &mut ChunkWork<'_>, items: &[Item<'_>]) -> Vec<ItemR
 /// One operation over all pieces, in as few calls as the bounds of a chunk allow.
 fn stage(work: &mut ChunkWork<'_>, number: usize, slot: &Slot, items: &[Item<'_>], ways: &mut [Way]) {
     let mut results = Vec::new();
+    work.answer_bytes = 0;
     {
         let pieces: Vec<Item<'_>> = items.iter().zip(ways.iter()).flat_map(|(item, way)| pieces(*item, way)).collect();
         for call in calls(&pieces) {
@@ -45,22 +49,17 @@ fn stage(work: &mut ChunkWork<'_>, number: usize, slot: &Slot, items: &[Item<'_>
             results.extend(call.iter().zip(outcomes).map(|(piece, outcome)| work.settle(slot, *piece, outcome)));
         }
         let place = work.chunk.chain.validators.len() + number;
-        work.beside(place, &pieces, || results.clone());
+        work.beside(place, &pieces[..results.len()], || results.clone());
     }
     let mut results = results.into_iter();
     let (target, attempt) = (&work.chunk.run.target, work.chunk.attempt);
+    let refuse = |why: String| {
+        let problem = vec![Problem::of_host(Code::GuestOutput, why)];
+        refusal(Fate::DeadLettered, Phase::Operate, problem, attempt, Some(slot.name()))
+    };
     for way in ways {
         let Way::Open(parts) = way else { continue };
-        *way = match next(std::mem::take(parts), &mut results, target) {
-            Err(result) => Way::Settled(result),
-            Ok(parts) => match within_bounds(&parts) {
-                Ok(()) => Way::Open(parts),
-                Err(why) => {
-                    let problem = vec![Problem::of_host(Code::GuestOutput, why)];
-                    Way::Settled(refusal(Fate::DeadLettered, Phase::Operate, problem, attempt, Some(slot.name())))
-                }
-            },
-        };
+        *way = next(std::mem::take(parts), &mut results, target, refuse);
     }
 }
 
@@ -93,21 +92,29 @@ fn calls<'a, 'b>(mut pieces: &'b [Item<'a>]) -> impl Iterator<Item = &'b [Item<'
     })
 }
 
-/// The parts after a stage, whose results are taken for each piece in order. An `Err` settles the whole item: what refuses
-/// it outweighs what wants another attempt, and of equals the first counts.
+/// What an item has become after a stage, whose results are taken for each piece in order. What refuses a piece settles the
+/// whole item and outweighs what wants another attempt; of equals the first counts. Too much of one item is refused as soon as
+/// it is too much for any chunk, so that of the items that a chunk begins with one at the least is not left.
 fn next(
     parts: Vec<Part>,
     results: &mut impl Iterator<Item = ItemResult>,
     target: &Name,
-) -> Result<Vec<Part>, ItemResult> {
+    refuse: impl Fn(String) -> ItemResult,
+) -> Way {
     let mut after = Vec::with_capacity(parts.len());
     let mut stop: Option<ItemResult> = None;
+    let (mut answered, mut left) = (0, false);
     for part in parts {
         let Part::Piece { id, body } = part else {
             after.push(part);
             continue;
         };
-        let result = results.next().expect("BUG: a stage gave fewer results than it had pieces");
+        let Some(result) = results.next() else {
+            left = true;
+            break;
+        };
+        answered += answer_bytes(&result);
+        let refused = matches!(stop, Some(ItemResult::Decided(_)));
         match result {
             ItemResult::Accepted | ItemResult::Decided(Decision::Keep) => after.push(Part::Piece { id, body }),
             ItemResult::Decided(Decision::Replace(new)) => after.push(Part::Piece { id, body: Some(new) }),
@@ -115,18 +122,34 @@ fn next(
             ItemResult::Decided(Decision::Emit(changes)) => {
                 after.extend(changes.into_iter().map(|change| emitted(change, target)));
             }
-            refused @ ItemResult::Decided(Decision::Refuse(_)) => match &stop {
-                Some(ItemResult::Decided(_)) => {}
-                _ => stop = Some(refused),
-            },
+            ItemResult::Decided(Decision::Refuse(_)) if refused => {}
+            no @ ItemResult::Decided(Decision::Refuse(_)) => stop = Some(no),
             again @ ItemResult::Retry { .. } => {
                 stop.get_or_insert(again);
             }
         }
+        if answered > limits::ANSWER_BYTES_MAX && !matches!(stop, Some(ItemResult::Decided(_))) {
+            let (much, most) = (limits::ANSWER_BYTES_MAX, limits::OUTPUT_CALL_BYTES_MAX);
+            stop = Some(refuse(format!("made more than {much} bytes of one item, the bound is {most}")));
+        }
     }
     match stop {
-        Some(result) => Err(result),
-        None => Ok(after),
+        Some(refused @ ItemResult::Decided(_)) => Way::Settled(refused),
+        _ if left => Way::Left,
+        Some(again) => Way::Settled(again),
+        None => match within_bounds(&after) {
+            Ok(()) => Way::Open(after),
+            Err(why) => Way::Settled(refuse(why)),
+        },
+    }
+}
+
+/// As the bound of a chunk counts them.
+fn answer_bytes(result: &ItemResult) -> usize {
+    match result {
+        ItemResult::Accepted => 0,
+        ItemResult::Decided(decision) => decision.held_bytes(),
+        ItemResult::Retry { problem, .. } => problem.held_bytes(),
     }
 }
 
@@ -165,6 +188,7 @@ fn bytes(part: &Part) -> usize {
 fn settled(way: Way) -> ItemResult {
     let mut parts = match way {
         Way::Settled(result) => return result,
+        Way::Left => return ItemResult::Accepted,
         Way::Open(parts) => parts,
     };
     if let [Part::Piece { id: None, body }] = parts.as_mut_slice() {

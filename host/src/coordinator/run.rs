@@ -7,6 +7,7 @@ mod carried;
 mod computing;
 mod proving;
 mod resumed;
+mod room;
 mod steps;
 mod swapping;
 mod told;
@@ -37,7 +38,7 @@ use crate::limits;
 use crate::model::{BatchNumber, Plan};
 use crate::monitor::Sensor;
 use crate::store::{PlanRow, RunHandle, WritePolicy};
-use crate::strategy::{Learned, Signals, Strategy, told_share, window};
+use crate::strategy::{Learned, Signals, Strategy, told_share};
 
 pub use carried::Carried;
 pub(super) use resumed::probations;
@@ -165,6 +166,8 @@ pub(super) struct Run<'a> {
     next_ordinal: u64,
     /// Bytes that an item of the newest batch holds, on average.
     item_bytes: Option<usize>,
+    /// The same of what plugins have answered for an item of the newest batch that they are done with.
+    answer_item_bytes: Option<usize>,
     work: VecDeque<LaneWork>,
     waiting: BinaryHeap<Reverse<Waiting>>,
     /// The lanes of the plan are for the batches that it cuts, not for those before.
@@ -209,6 +212,7 @@ impl<'a> Run<'a> {
             next_number: parts.handle.next_batch,
             next_ordinal: parts.handle.next,
             item_bytes: None,
+            answer_item_bytes: None,
             work: VecDeque::new(),
             waiting: BinaryHeap::new(),
             trial: false,
@@ -318,43 +322,6 @@ impl<'a> Run<'a> {
                 self.requested.pop_back();
             }
         }
-    }
-
-    /// Items of the next batch, which the plan does not decide alone.
-    fn cut_size(&self, plan: Plan) -> usize {
-        // Also where other bounds are told meanwhile.
-        if self.parts.shared.one_by_one() { 1 } else { plan.batch_size }
-    }
-
-    fn room(&self) -> bool {
-        let batches = self.requested.len() + self.flights.len() + self.sent.len();
-        if batches == 0 {
-            return true;
-        }
-        let most = window(self.plan, self.starved()).min(limits::BATCHES_IN_FLIGHT_MAX);
-        let items: usize = self.requested.iter().map(|plan| plan.batch_size).sum::<usize>()
-            + self.flights.iter().map(|flight| flight.batch.len()).sum::<usize>()
-            + self.sent.iter().map(|sent| sent.items).sum::<usize>();
-        batches < most
-            && (batches < 2 || items + self.plan.batch_size <= limits::ITEMS_IN_FLIGHT_MAX)
-            && self.input_bytes() < limits::INPUT_BYTES_IN_FLIGHT_MAX
-            && self.held_bytes() < limits::BYTES_IN_FLIGHT_MAX
-    }
-
-    /// Bytes of the input and of answers that batches under way hold.
-    fn held_bytes(&self) -> usize {
-        self.flights.iter().map(Flight::held_bytes).sum::<usize>()
-            + self.sent.iter().map(|sent| sent.bytes).sum::<usize>()
-    }
-
-    /// Those of the input alone, also of batches asked for, if their items are like those of the newest one. Before there is
-    /// any they are as large as may be.
-    fn input_bytes(&self) -> usize {
-        let most = self.parts.batch_bytes;
-        let asked = |plan: &Plan| self.item_bytes.map_or(most, |bytes| plan.batch_size.saturating_mul(bytes).min(most));
-        self.requested.iter().map(asked).sum::<usize>()
-            + self.flights.iter().map(|flight| flight.input_held_bytes).sum::<usize>()
-            + self.sent.iter().map(|sent| sent.input_bytes).sum::<usize>()
     }
 
     /// A lane has nothing to do and nothing is on its way to it, while the oldest batch is being computed.

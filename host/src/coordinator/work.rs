@@ -55,6 +55,8 @@ pub(super) enum Done {
         indices: Vec<u32>,
         attempt: u32,
         results: Vec<ItemResult>,
+        /// Items of the chunk for which there was no room.
+        left: Vec<u32>,
         metrics: ChunkMetrics,
     },
     Judged {
@@ -148,12 +150,17 @@ fn computed(results: Vec<ItemResult>, work: ChunkWork<'_>) -> Done {
     if let Some(error) = no_room {
         return Done::Failed { error };
     }
-    Done::Computed {
-        number: BatchNumber(chunk.number),
-        generation: chunk.chain.generation,
-        indices: chunk.indices.clone(),
-        attempt: chunk.attempt,
-        results,
-        metrics,
+    let mut of_items = results.into_iter();
+    let (mut indices, mut results, mut left) = (Vec::with_capacity(chunk.indices.len()), Vec::new(), Vec::new());
+    for index in &chunk.indices {
+        match of_items.next() {
+            None | Some(ItemResult::Accepted) => left.push(*index),
+            Some(result) => {
+                indices.push(*index);
+                results.push(result);
+            }
+        }
     }
+    let (number, generation) = (BatchNumber(chunk.number), chunk.chain.generation);
+    Done::Computed { number, generation, indices, attempt: chunk.attempt, results, left, metrics }
 }

@@ -67,6 +67,15 @@ impl Run<'_> {
         }
     }
 
+    /// What found no room in a chunk comes next, before later batches: as many items at a time as found room.
+    fn go_on_with(&mut self, number: BatchNumber, left: &[u32], attempt: u32, at_a_time: usize) {
+        let later = std::mem::take(&mut self.work);
+        for indices in left.chunks(at_a_time.max(1)) {
+            self.queue_chunk(number, indices.to_vec(), attempt, false);
+        }
+        self.work.extend(later);
+    }
+
     pub(super) fn begin_walk(&mut self, at: usize) {
         let flight = &mut self.flights[at];
         let (number, indices) = (flight.number, flight.items());
@@ -131,12 +140,13 @@ impl Run<'_> {
             self.note_span(&done, span);
         }
         match done {
-            Done::Computed { number, generation, indices, attempt, results, metrics } => {
+            Done::Computed { number, generation, indices, attempt, results, left, metrics } => {
                 let attempts = self.parts.attempts;
                 let Some(flight) = self.flight_with(number, generation) else { return };
                 flight.add_metrics(&metrics);
                 let again = flight.settle(&indices, results, attempt, attempts);
                 self.retry_later(number, again, attempt);
+                self.go_on_with(number, &left, attempt, indices.len());
             }
             Done::Judged { number, generation, first, validator, judged, metrics } => {
                 let Some(flight) = self.flight_with(number, generation) else { return };

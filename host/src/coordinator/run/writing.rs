@@ -19,6 +19,7 @@ impl Run<'_> {
             let flight = self.flights.pop_front().expect("BUG: the front was just there");
             self.shadows_done(&flight);
             let (bytes, input_bytes) = (flight.held_bytes(), flight.input_held_bytes);
+            self.answer_item_bytes = Some((bytes - input_bytes) / flight.batch.len());
             let write = self.batch_write(flight);
             self.sent.push_back(Sent { number: write.number, items: write.batch.len(), bytes, input_bytes });
             let request = WriteRequest {

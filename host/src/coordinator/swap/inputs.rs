@@ -116,9 +116,7 @@ pub fn through(
             let source = offset + at;
             let one = |id: &str, body: String| Input { source, ordinal: item.ordinal, id: id.to_owned(), body };
             match result {
-                ItemResult::Accepted | ItemResult::Decided(Decision::Keep) => {
-                    all.push(one(&item.id, item.body.clone()))
-                }
+                ItemResult::Decided(Decision::Keep) => all.push(one(&item.id, item.body.clone())),
                 ItemResult::Decided(Decision::Replace(body)) => all.push(one(&item.id, body)),
                 ItemResult::Decided(Decision::Emit(changes)) => {
                     for change in changes {
@@ -129,7 +127,8 @@ pub fn through(
                         }
                     }
                 }
-                ItemResult::Decided(_) | ItemResult::Retry { .. } => {}
+                // One without an answer found no room in the chunk.
+                ItemResult::Accepted | ItemResult::Decided(_) | ItemResult::Retry { .. } => {}
             }
         }
     }
