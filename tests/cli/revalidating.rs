@@ -1,5 +1,9 @@
 //! `revalidate`, and stored items as input.
 
+use std::process::Child;
+
+use rustix::fs::{CWD, Mode, mkfifoat};
+
 use super::alert_command::program;
 use super::{Redact, golden, sql, words};
 use crate::harness::{Folder, Ran, guest_arg};
@@ -214,4 +218,28 @@ fn flags_about_reading_and_storing_are_told_to_do_nothing() {
     let line = format!("revalidate -q --validator rules={}", guest_arg("faulty"));
     let ran = folder.atlas(line.split(' ')).env("ATLAS_FORMAT", "csv").env("ATLAS_ID", "key").run().exits(3);
     assert_eq!(ran.stderr, "");
+}
+
+/// True if the process has a file of this name open.
+fn has_open(child: &Child, name: &str) -> bool {
+    let open = std::fs::read_dir(format!("/proc/{}/fd", child.id()));
+    open.is_ok_and(|open| open.flatten().any(|one| std::fs::read_link(one.path()).is_ok_and(|to| to.ends_with(name))))
+}
+
+/// What was written before a run has the store for itself is what it reads, and not undone by it.
+#[test]
+fn stored_items_are_read_as_they_are_once_nobody_else_can_write() {
+    let folder = stored();
+    folder.write("newer.ndjson", "{\"id\":\"a\",\"n\":100}\n");
+    // To open it waits for somebody who reads, so that another run comes before this one.
+    mkfifoat(CWD, folder.at("events"), Mode::RUSR | Mode::WUSR).expect("a pipe");
+    let mut child = folder.atlas(["run", "-q", "--from", "items", "--into", "items", "--events", "events"]).start();
+    while !has_open(&child, "atlas.db") {
+        assert!(child.try_wait().expect("a process").is_none(), "it has ended");
+        std::thread::yield_now();
+    }
+    words(&folder, "run -q --input newer.ndjson --id id").exits(0);
+    assert!(std::fs::read_to_string(folder.at("events")).expect("its events").contains("run-ended"));
+    Ran::from(child.wait_with_output().expect("it ends")).exits(0);
+    assert_eq!(sql(&folder, "SELECT n FROM items WHERE id = 'a'"), ["100"]);
 }
