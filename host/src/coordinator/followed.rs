@@ -15,7 +15,7 @@ use crate::error::{Code, Error, Result};
 use crate::model::{Digest, Name, RunNumber, RunStatus};
 use crate::plugin::{Plugin, Role, Slot};
 use crate::processor::ProcessorKind;
-use crate::store::{Reader, RunRow, SwapRow};
+use crate::store::{ACCEPTED, Reader, RunRow, SwapRow};
 
 /// What fills the slots in place of what the files hold.
 pub(super) struct Followed {
@@ -124,7 +124,7 @@ fn had(run: &RunRow, role: Role, slot: &Name) -> Option<Digest> {
 /// True if the file holds what it held when the run last looked, and that was refused, put back or replaced. `steps` are those
 /// of its slot, oldest first.
 fn is_judged(steps: &[SwapRow], holds: Digest) -> bool {
-    let by_file = |step: &SwapRow| step.source == SwapSource::Watch.as_str();
+    let by_file = |step: &SwapRow| [SwapSource::Watch.as_str(), ACCEPTED].contains(&step.source.as_str());
     let asked = steps.iter().rposition(|step| by_file(step) && step.step == "requested");
     // What was asked for in an earlier run of a process that stays up has other steps in this one.
     let (held, since) = match asked.or_else(|| steps.iter().position(by_file)) {
@@ -200,5 +200,7 @@ mod tests {
         let both = [replaced, then_by_command].concat();
         assert!(judged(&both, "v2"), "a command has replaced what the file still holds");
         assert!(!judged(&both, "v1"));
+        let accepted = [(ACCEPTED, "took-effect", "v1", "v2")];
+        assert!(!judged(&accepted, "v1"), "the file held v2 when that was accepted");
     }
 }

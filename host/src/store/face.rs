@@ -140,7 +140,7 @@ pub struct SwapRow {
     pub slot: String,
     /// As events say it, without `swap-`.
     pub step: String,
-    /// `watch`, `command`, `rollback` or `library`.
+    /// `watch`, `command`, `rollback` or `library`; `accept-change` where a run was continued with another plugin.
     pub source: String,
     /// File that the candidate came from.
     pub name: String,

@@ -12,8 +12,9 @@ pub(super) use rows::{
 
 use rusqlite::{Connection, OptionalExtension, named_params};
 
-use super::face::{BatchWrite, ChainWrite, RunEnd, RunHandle, RunStart};
+use super::face::{BatchWrite, ChainWrite, PluginRow, RunEnd, RunHandle, RunStart, SwapRow};
 use super::failure::{OrFail, int, uint};
+use super::plugins::RunPlugin;
 use super::{kept, plugins, swaps, tuning};
 use crate::error::{Code, Error, Result};
 use crate::limits;
@@ -68,21 +69,43 @@ pub(super) fn resume_run(conn: &Connection, run: RunNumber, start: &RunStart) ->
     )
     .or_fail(conn, doing)?;
     let handle = handle(conn, run)?;
-    let now: Vec<_> = plugins::chain_at(conn, run, handle.next_batch)?
-        .into_iter()
-        .map(|p| (p.slot, p.role, p.name, p.digest))
-        .collect();
-    let wanted: Vec<_> =
-        start.plugins.iter().map(|p| (p.slot.clone(), p.role.clone(), p.name.clone(), p.digest)).collect();
-    if now != wanted {
+    let now = plugins::chain_at(conn, run, handle.next_batch)?;
+    let same = |now: &RunPlugin, p: &PluginRow| {
+        (&now.slot, &now.role, &now.name, now.digest) == (&p.slot, &p.role, &p.name, p.digest)
+    };
+    if now.len() != start.plugins.len() || !now.iter().zip(&start.plugins).all(|(now, p)| same(now, p)) {
         conn.execute(
             "DELETE FROM atlas_run_plugins WHERE run = ?1 AND from_batch = ?2",
             (int(run.0), int(handle.next_batch.0)),
         )
         .or_fail(conn, doing)?;
         plugins::add(conn, run, &start.plugins, handle.next_batch, start.started_ms)?;
+        swaps::add(conn, run, &accepted(&now, start, handle.next_batch))?;
     }
     Ok(handle)
+}
+
+/// Plugins that the run goes on with in the place of others: nothing but `--accept-change` lets it.
+fn accepted(now: &[RunPlugin], start: &RunStart, batch: BatchNumber) -> Vec<SwapRow> {
+    let step = |plugin: &PluginRow| {
+        let before = now.iter().find(|before| before.slot == plugin.slot).and_then(|before| before.digest);
+        let new_digest = plugin.digest.filter(|digest| Some(*digest) != before)?;
+        Some(SwapRow {
+            slot: plugin.slot.clone(),
+            step: "took-effect".to_owned(),
+            source: swaps::ACCEPTED.to_owned(),
+            name: plugin.name.clone(),
+            old_digest: before,
+            new_digest,
+            batch: Some(batch),
+            at_ms: start.started_ms,
+            ok: true,
+            code: None,
+            reason: "accepted with --accept-change".to_owned(),
+            figures_json: None,
+        })
+    };
+    start.plugins.iter().filter_map(step).collect()
 }
 
 /// Notes how a run ended. Must run inside a transaction. Errors: TRANSACTION_6007 if another owner has it by now.

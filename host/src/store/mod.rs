@@ -43,6 +43,7 @@ pub use index::{BuiltIndex, IndexRow};
 pub use plugins::{KeptPlugin, RunPlugin};
 pub use read::{Origin, Provenance, Reader};
 pub use sql::{SqlDone, SqlValue};
+pub(crate) use swaps::ACCEPTED;
 pub use swaps::SwapEntry;
 pub use verify::{Finding, Level};
 pub(crate) use writer::Writer;

@@ -8,6 +8,9 @@ use super::history::parsed;
 use crate::error::Result;
 use crate::model::{BatchNumber, Digest, Name, RunNumber};
 
+/// The source of a plugin that a run was continued with in the place of another one. It has nothing to prove.
+pub const ACCEPTED: &str = "accept-change";
+
 /// A step, with the run in which it was taken.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SwapEntry {

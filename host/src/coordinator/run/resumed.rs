@@ -14,7 +14,7 @@ use crate::error::{Code, Error, Result};
 use crate::event::SwapFigures;
 use crate::model::{Digest, RunNumber};
 use crate::plugin::Slot;
-use crate::store::{Reader, SwapRow};
+use crate::store::{ACCEPTED, Reader, SwapRow};
 
 /// An exchange that was not settled.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -105,6 +105,7 @@ fn unsettled(rows: &[SwapRow]) -> Option<Unsettled> {
     let mut tried: Option<(Digest, SwapFigures)> = None;
     for row in rows {
         match row.step.as_str() {
+            "took-effect" if row.source == ACCEPTED => open = None,
             "tried" => tried = figures(row).map(|figures| (row.new_digest, figures)),
             "took-effect" => {
                 let of_trial = tried.take().filter(|(digest, _)| *digest == row.new_digest);
