@@ -8,6 +8,7 @@ use atlas_host::plugin::Call;
 use atlas_host::processor::ProcessorKind;
 use serde_json::{Value, json};
 
+use super::{Live, nothing_is_mixed, stamp};
 use crate::harness::{Folder, guest_arg};
 use crate::library::random::Random;
 use crate::library::{events, events_of, host, letters, named, planned, recorded, rows, sound};
@@ -279,6 +280,33 @@ fn items_whose_answers_find_no_room_begin_anew_in_a_further_chunk() {
     assert_eq!(*asked.lock().expect("no panic"), wanted, "none was answered twice");
     let in_order: Vec<String> = (0..90).map(|n| format!("{}/{}", n / 15, n % 15)).collect();
     assert_eq!(*put_out.lock().expect("no panic"), in_order);
+}
+
+#[test]
+fn a_plugin_whose_outputs_a_later_stage_does_not_bear_is_put_back() {
+    for (answer, reason) in
+        [("reject", "plugins after it reject 10 of 10 items"), ("panic", "plugins after it fail on 10 of 10 items")]
+    {
+        let folder = Folder::new();
+        let host = host(1);
+        let (mut live, job) = Live::job(&host, &folder, stamp("v1"));
+        let job = job.operation(move |_: &Call, item: Item<'_>| match (item.body.contains("\"v2\""), answer) {
+            (false, _) => Outcome::Keep,
+            (true, "reject") => Outcome::Reject(problem("NO")),
+            (true, _) => panic!("asked to"),
+        });
+        live.through(&host, job, |live| {
+            live.batches(5);
+            live.swap(stamp("v2"));
+            live.until(&["tried"]);
+            let (_, back) = live.feed_until(&["put-back", "settled"]);
+            assert!(back.reason.contains(reason), "{answer}: {}", back.reason);
+            assert_eq!(back.batch, Some(5), "{answer}");
+            live.batches(2);
+        });
+        // No item is lost to it.
+        assert_eq!(nothing_is_mixed(&folder.at("out.db"), &live.recording, live.sent, &["v1", "v2"]), ["v1"]);
+    }
 }
 
 #[test]

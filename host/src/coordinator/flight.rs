@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::chain::Chain;
 use super::chunk::{ChunkMetrics, ItemResult, Judged, SlotMetrics};
 use super::lanes::Span;
-use super::swap::probation::SlotBatch;
+use super::swap::probation::{Later, SlotBatch};
 use super::swap::shadow::Shadow;
 use crate::limits;
 use crate::model::{
@@ -147,7 +147,7 @@ impl Flight {
         self.input_held_bytes + self.answer_bytes
     }
 
-    /// What each slot of its chain did, and how many items it refused.
+    /// What each slot of its chain did, how many items it refused, and how many of those that it let pass others refused.
     pub fn slot_batches(&self) -> Vec<SlotBatch> {
         let names: Vec<&Name> = self.chain.slots().map(|slot| slot.name()).collect();
         let did = |place: usize| self.metrics.slots.get(place).cloned().unwrap_or_default();
@@ -158,15 +158,20 @@ impl Flight {
             drops: did.drops,
             time_ns: did.time_ns,
             asked: did.items,
+            later: Some(Later::default()),
             ..SlotBatch::default()
         };
         let mut all: Vec<SlotBatch> = (0..names.len()).map(|place| of(did(place))).collect();
         for decision in &self.decisions {
             let Some(Decision::Refuse(refusal)) = decision else { continue };
             let Some(place) = names.iter().position(|name| refusal.slot.as_ref() == Some(*name)) else { continue };
-            match refusal.fate {
-                Fate::Rejected => all[place].rejects += 1,
-                _ => all[place].faults += 1,
+            let rejected = refusal.fate == Fate::Rejected;
+            let count = if rejected { &mut all[place].rejects } else { &mut all[place].faults };
+            *count += 1;
+            // Validators are given the items as they are, whatever stands before them.
+            let before = if place < self.chain.validators.len() { 0 } else { place };
+            for later in all[..before].iter_mut().filter_map(|slot| slot.later.as_mut()) {
+                *(if rejected { &mut later.rejects } else { &mut later.faults }) += 1;
             }
         }
         all

@@ -54,6 +54,14 @@ pub struct SwapFigures {
     pub drops_old: u64,
     /// Items that the new one dropped.
     pub drops_new: u64,
+    /// In a probation: items of the old one on which the operations after it failed.
+    pub later_faults_old: Option<u64>,
+    /// The same of the new one.
+    pub later_faults_new: Option<u64>,
+    /// In a probation: items of the old one that the operations after it rejected.
+    pub later_rejects_old: Option<u64>,
+    /// The same of the new one.
+    pub later_rejects_new: Option<u64>,
     /// Time per item of the old one, in nanoseconds.
     pub item_ns_old: u64,
     /// Time per item of the new one, in nanoseconds.

@@ -88,8 +88,9 @@ impl Run<'_> {
         let settings = self.parts.swapping.settings;
         let did = chain.slots().cloned().zip(flight.slot_batches());
         let did: Vec<_> = did.filter(|(_, did)| did.tells()).collect();
-        // All are judged before anything is noted: a batch that is computed again is seen again.
-        for (slot, did) in &did {
+        // All are judged before anything is noted: a batch that is computed again is seen again. The last ones first, since what
+        // fails by itself is held against nobody before it.
+        for (slot, did) in did.iter().rev() {
             if let Some((at, refused, figures)) = fails(&self.swapper.probations, slot, did, settings) {
                 self.put_back(at, number, refused, figures);
                 return false;

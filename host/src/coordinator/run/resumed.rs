@@ -9,7 +9,7 @@ use super::steps::Meta;
 use super::swapping::{Probation, Swapping};
 use crate::coordinator::chain::Chain;
 use crate::coordinator::swap::SwapSource;
-use crate::coordinator::swap::probation::SlotBatch;
+use crate::coordinator::swap::probation::{Later, SlotBatch};
 use crate::error::{Code, Error, Result};
 use crate::event::SwapFigures;
 use crate::model::{Digest, RunNumber};
@@ -22,7 +22,7 @@ struct Unsettled {
     took_effect: SwapRow,
     /// Digest of what comes back.
     fallback: Digest,
-    /// What the trial has measured of both.
+    /// What is known of the one before: by its batches of late, else by the trial.
     figures: SwapFigures,
 }
 
@@ -69,13 +69,15 @@ fn again(store: &Path, run: RunNumber, slot: &Arc<Slot>, swapping: &Swapping) ->
     let plugin = loader.load_bytes(bytes.into(), &format!("the plugin before in slot {}", slot.name()))?;
     let fallback = Slot::of_component(slot.name().clone(), slot.role(), &plugin, filling.clone())?;
     let SwapFigures { items_old: items, faults_old, rejects_old, drops_old, item_ns_old, .. } = unsettled.figures;
-    let trial = SlotBatch {
+    let later = unsettled.figures.later_faults_old.zip(unsettled.figures.later_rejects_old);
+    let known = SlotBatch {
         items,
         faults: faults_old,
         rejects: rejects_old,
         drops: drops_old,
         time_ns: item_ns_old * items,
         asked: items,
+        later: later.map(|(faults, rejects)| Later { faults, rejects }),
     };
     let row = unsettled.took_effect;
     tracing::info!("Slot {} goes on with {} on probation.", slot.name(), row.name);
@@ -88,7 +90,7 @@ fn again(store: &Path, run: RunNumber, slot: &Arc<Slot>, swapping: &Swapping) ->
         came: Instant::now(),
         tickets: Vec::new(),
     };
-    let base = if items > 0 { vec![trial] } else { Vec::new() };
+    let base = if items > 0 { vec![known] } else { Vec::new() };
     Ok(Some(Probation {
         meta,
         slot: Arc::clone(slot),
@@ -114,7 +116,7 @@ fn unsettled(rows: &[SwapRow]) -> Option<Unsettled> {
                 let (fallback, known) = match before {
                     Some(before) => before,
                     None => {
-                        let known = of_trial.map(|(_, figures)| figures).or_else(|| figures(row));
+                        let known = figures(row).or(of_trial.map(|(_, figures)| figures));
                         (row.old_digest?, known.unwrap_or_default())
                     }
                 };
@@ -189,9 +191,15 @@ mod tests {
         let late = [row("put-back", "v1", "v2", after(1))];
         assert_eq!(open(&[begun.to_vec(), newer.to_vec(), late.to_vec()].concat()), v3, "that was the one before");
         // A run that goes on with what another one has begun knows it from its own steps.
-        assert_eq!(
-            open(&[row("took-effect", "v1", "v2", Some(SwapFigures { items_old: 50, ..Default::default() }))]),
-            v2
-        );
+        let of_late = row("took-effect", "v1", "v2", Some(SwapFigures { items_old: 320, ..Default::default() }));
+        let known = Some((digest("v2"), digest("v1"), 320));
+        assert_eq!(open(std::slice::from_ref(&of_late)), known);
+        assert_eq!(open(&[begun[..2].to_vec(), vec![of_late]].concat()), known, "more than a trial knows");
+        let accepted = SwapRow { source: ACCEPTED.to_owned(), ..row("took-effect", "v2", "v3", None) };
+        assert_eq!(with(accepted), None, "whoever accepts it has judged it");
+        // One that was to take its place comes back before it was settled, and has nothing to prove.
+        let back = [row("skipped", "v1", "v2", None), row("took-effect", "v2", "v1", None)];
+        let proven = SwapRow { batch: Some(BatchNumber(9)), ..row("settled", "v2", "v1", None) };
+        assert_eq!(open(&[begun.to_vec(), back.to_vec(), vec![proven]].concat()), None);
     }
 }

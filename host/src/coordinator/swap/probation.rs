@@ -21,6 +21,15 @@ pub(in crate::coordinator) struct SlotBatch {
     pub time_ns: u64,
     /// Items given to these: fewer where others had refused some, more where it was given pieces.
     pub asked: u64,
+    /// What became of its outputs; none where that was not seen, as in a trial.
+    pub later: Option<Later>,
+}
+
+/// Items that the operations after a slot did not let pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(in crate::coordinator) struct Later {
+    pub faults: u64,
+    pub rejects: u64,
 }
 
 impl SlotBatch {
@@ -55,6 +64,10 @@ pub(in crate::coordinator) fn judge<'a>(
         rejects_new: is.rejects,
         drops_old: was.drops,
         drops_new: is.drops,
+        later_faults_old: was.later.map(|later| later.faults),
+        later_faults_new: is.later.map(|later| later.faults),
+        later_rejects_old: was.later.map(|later| later.rejects),
+        later_rejects_new: is.later.map(|later| later.rejects),
         item_ns_old: median_ns(old.clone()),
         item_ns_new: median_ns(new.iter()),
         ..SwapFigures::default()
@@ -92,6 +105,19 @@ fn within(figures: &SwapFigures, (was, is): (&SlotBatch, &SlotBatch), difference
             is.asked, was.asked
         ));
     }
+    let (Some(was), Some(is)) = (was.later, is.later) else { return Ok(()) };
+    if is.faults >= limits::SWAP_FAULTS_MIN && more(is.faults, was.faults, limits::SWAP_FAULTS_PERCENT) {
+        return put_back(format!(
+            "plugins after it fail on {} of {items} items, with the old one they failed on {} of {items_old}",
+            is.faults, was.faults
+        ));
+    }
+    if is.rejects >= limits::SWAP_REJECTS_MIN && more(is.rejects, was.rejects, difference_percent) {
+        return put_back(format!(
+            "plugins after it reject {} of {items} items, with the old one they rejected {} of {items_old} (--swap-difference)",
+            is.rejects, was.rejects
+        ));
+    }
     Ok(())
 }
 
@@ -115,13 +141,18 @@ fn in_time<'a>(
 }
 
 fn sum<'a>(batches: impl Iterator<Item = &'a SlotBatch>) -> SlotBatch {
-    batches.fold(SlotBatch::default(), |all, batch| SlotBatch {
+    let none = SlotBatch { later: Some(Later::default()), ..SlotBatch::default() };
+    batches.fold(none, |all, batch| SlotBatch {
         items: all.items + batch.items,
         faults: all.faults + batch.faults,
         rejects: all.rejects + batch.rejects,
         drops: all.drops + batch.drops,
         time_ns: all.time_ns + batch.time_ns,
         asked: all.asked + batch.asked,
+        later: all
+            .later
+            .zip(batch.later)
+            .map(|(all, later)| Later { faults: all.faults + later.faults, rejects: all.rejects + later.rejects }),
     })
 }
 
@@ -141,7 +172,8 @@ fn at_share_ns<'a>(batches: impl Iterator<Item = &'a SlotBatch>, share: usize) -
 mod tests {
     use super::*;
 
-    const USUAL: SlotBatch = SlotBatch { items: 100, faults: 1, rejects: 10, drops: 5, time_ns: 500_000, asked: 100 };
+    const USUAL: SlotBatch =
+        SlotBatch { items: 100, faults: 1, rejects: 10, drops: 5, time_ns: 500_000, asked: 100, later: None };
 
     fn put_back(new: &[SlotBatch]) -> Option<String> {
         judge([USUAL; 32].iter(), new, SwapSettings::default()).1.err().map(|refused| refused.reason)
@@ -207,6 +239,22 @@ mod tests {
         let few = |time_ns| SlotBatch { items: 5, asked: 5, time_ns, ..SlotBatch::default() };
         let small = judge([few(7_500); 32].iter(), &[few(75_000); 8], SwapSettings::default()).1;
         assert!(small.is_ok(), "40 items in 0.6 ms: one wait for a processor takes longer");
+    }
+
+    #[test]
+    fn what_plugins_after_it_refuse_counts_against_it_where_it_is_known_of_both() {
+        let with = |faults, rejects| SlotBatch { later: Some(Later { faults, rejects }), ..USUAL };
+        let judged = |old: SlotBatch, new: &[SlotBatch]| {
+            judge([old; 32].iter(), new, SwapSettings::default()).1.err().map(|refused| refused.reason)
+        };
+        assert_eq!(judged(with(1, 0), &[with(2, 0)]), None, "two are no more than chance");
+        assert_eq!(
+            judged(with(1, 0), &[with(3, 0)]).as_deref(),
+            Some("plugins after it fail on 3 of 100 items, with the old one they failed on 32 of 3200")
+        );
+        assert_eq!(judged(with(0, 10), &[with(0, 35)]), None);
+        assert!(judged(with(0, 10), &[with(0, 36)]).is_some_and(|why| why.contains("reject 36 of 100 items")));
+        assert_eq!(judged(USUAL, &[with(50, 50)]), None, "of the old one only its trial is known");
     }
 
     #[test]
