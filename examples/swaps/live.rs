@@ -88,13 +88,15 @@ pub fn job(host: &Host, component: &Component, tickets: &Tickets, store: &Path, 
     job.bounds = Bounds { batch_size: only(batch)?, lanes: only(2)?, start: None };
     job.durability = Durability::Normal;
     let control = job.control.clone();
-    Ok((job, Events { events, control, seen: Vec::new() }))
+    Ok((job, Events { events, control, newest: String::new(), seen: Vec::new() }))
 }
 
 /// What a run tells.
 pub struct Events {
     events: Receiver<Envelope>,
     control: Control,
+    /// Digest of the candidate that came last.
+    newest: String,
     /// Events of batches and of the run since they were last taken.
     seen: Vec<Envelope>,
 }
@@ -112,8 +114,13 @@ impl Events {
         loop {
             let envelope = self.events.recv().context("the run has ended")?;
             let at = envelope.elapsed_us;
+            if let Some(("requested", step)) = step(&envelope.event) {
+                self.newest.clone_from(&step.new_digest);
+            }
             match step(&envelope.event) {
                 Some((name, step)) if wanted.contains(&name) => return Ok((at, name, step.clone())),
+                // The one before, whose place it has taken.
+                Some(("skipped", step)) if step.new_digest != self.newest => {}
                 Some((name @ ("refused" | "put-back" | "skipped"), step)) => bail!("{name}: {}", step.reason),
                 Some(_) => {}
                 None => self.seen.push(envelope),

@@ -211,7 +211,7 @@ pub enum Event {
     SwapTried(Box<SwapStep>),
     /// The candidate was run beside the old one on live batches, without storing (`--shadow`).
     SwapShadowed(Box<SwapStep>),
-    /// The candidate works on this batch and those after it. It is on probation.
+    /// The candidate works on this batch and those after it. It is on probation, unless it was in force before.
     SwapTookEffect(Box<SwapStep>),
     /// Its probation is over: it stays.
     SwapSettled(Box<SwapStep>),
@@ -219,7 +219,8 @@ pub enum Event {
     SwapRefused(Box<SwapStep>),
     /// It failed its probation: the old one works on this batch and those after it.
     SwapPutBack(Box<SwapStep>),
-    /// Nothing was done: the same plugin is in force already, a newer candidate came, or the run ended before.
+    /// It is not in effect: a newer one came before its probation was over, or the run ended before it took effect; or the same
+    /// plugin is in force already.
     SwapSkipped(Box<SwapStep>),
     /// How far the run is. Never goes backwards.
     Progressed {

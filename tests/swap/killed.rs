@@ -150,6 +150,69 @@ fn a_plugin_that_proves_itself_after_a_kill_is_settled() {
 }
 
 #[test]
+fn a_plugin_that_no_batch_was_cut_with_is_nothing_to_go_back_to_after_a_kill() {
+    let folder = Folder::new();
+    folder.write("work.wasm", stamp("v1"));
+    folder.write("v2.wasm", stamp("v2"));
+    folder.write("v3.wasm", stamp("v3 trap@100"));
+    folder.write("in.ndjson", "");
+    let mut following = Following::start(&folder, 0);
+    following.batches(5);
+    let sent = std::thread::scope(|scope| {
+        let second = scope.spawn(|| words(&folder, "plugins swap work v2.wasm --wait 5m"));
+        following.until("tried");
+        let third = scope.spawn(|| words(&folder, "plugins swap work v3.wasm --wait 5m"));
+        following.until("tried");
+        let replaced = second.join().expect("no panic").exits(4);
+        assert!(replaced.stdout.contains("the plugin is not in effect: a newer candidate came"), "{}", replaced.stdout);
+        following.batches(1);
+        let sent = following.kill();
+        // It is in the store, so that the same command goes on with it.
+        third.join().expect("no panic").exits(0);
+        sent
+    });
+    assert_eq!(versions(&folder, sent), ["v1", "v3"]);
+    let mut following = Following::start(&folder, sent);
+    following.grow(70);
+    following.until("put-back");
+    following.reaches_the_end();
+    let steps = following.batches(1);
+    assert_eq!(steps, [Value::Null; 0]);
+    let sent = following.end();
+    assert_eq!(versions(&folder, sent), ["v1", "v3", "v1"]);
+    assert!(words(&folder, "dead-letters list --output json").exits(0).stdout.is_empty(), "no item is lost to it");
+    let history = words(&folder, "plugins history --output json").exits(0).json_lines();
+    assert!(history.iter().all(|row| row["source"] == "command"), "the file is as it was: {history:?}");
+}
+
+#[test]
+fn a_plugin_that_a_continued_run_accepts_is_in_the_history_and_has_nothing_to_prove() {
+    let folder = Folder::new();
+    folder.write("work.wasm", stamp("v1"));
+    folder.write("in.ndjson", "");
+    let mut following = Following::start(&folder, 0);
+    following.batches(3);
+    let sent = following.kill();
+    folder.write("work.wasm", stamp("v2"));
+    let running = Running::start(&folder, &format!("{FOLLOW} --accept-change"));
+    let mut following = Following { folder: &folder, running, sent };
+    following.batches(1);
+    let sent = following.end();
+    let mut following = Following::start(&folder, sent);
+    let steps = following.batches(9);
+    assert_eq!(steps, [Value::Null; 0]);
+    let sent = following.end();
+    assert_eq!(versions(&folder, sent), ["v1", "v2"]);
+    let history = words(&folder, "plugins history --output json").exits(0).json_lines();
+    let digest = |version: &str| atlas_host::model::Digest::of(&stamp(version)).to_string();
+    let members = ["step", "source", "old_digest", "new_digest", "reason"];
+    let rows: Vec<[&str; 5]> =
+        history.iter().map(|row| members.map(|member| row[member].as_str().unwrap_or(""))).collect();
+    let (v1, v2) = (digest("v1"), digest("v2"));
+    assert_eq!(rows, [["took-effect", "accept-change", v1.as_str(), v2.as_str(), "accepted with --accept-change"]]);
+}
+
+#[test]
 fn a_candidate_that_comes_before_the_first_items_is_tried_with_them() {
     let folder = Folder::new();
     folder.write("work.wasm", stamp("v1"));

@@ -6,6 +6,7 @@ mod effects;
 mod handing_on;
 mod killed;
 mod pipelines;
+mod replaced;
 mod soak;
 mod stopping;
 mod watching;

@@ -5,6 +5,7 @@
 
 mod carried;
 mod computing;
+mod effect;
 mod proving;
 mod resumed;
 mod room;
@@ -103,7 +104,7 @@ pub(super) struct Finished {
     pub trailing_blank_lines: u64,
     /// What the strategy found to be good.
     pub learned: Option<Learned>,
-    /// The plugins in force at the end.
+    /// The plugins of its newest batch; those that it began with, where there was none.
     pub chain: Arc<Chain>,
 }
 
@@ -153,6 +154,8 @@ pub(super) struct Run<'a> {
     parts: RunParts<'a>,
     /// What the next batch that is cut will work with.
     chain: Arc<Chain>,
+    /// What the newest batch works with.
+    worked: Arc<Chain>,
     swapper: Swapper,
     plan: Plan,
     /// Plans of the cuts asked for and not yet received, oldest first.
@@ -203,6 +206,7 @@ impl<'a> Run<'a> {
         let now = Instant::now();
         Self {
             chain: Arc::clone(&parts.chain),
+            worked: Arc::clone(&parts.chain),
             swapper,
             plan: Plan { batch_size: 1, lanes: 1, batches_in_flight: 1 },
             requested: VecDeque::new(),
@@ -265,7 +269,7 @@ impl<'a> Run<'a> {
                     trailing_blank_lines: self.trailing_blank_lines,
                     learned: self.parts.strategy.learned(),
                     teller: self.parts.teller,
-                    chain: self.chain,
+                    chain: self.worked,
                 };
             }
             self.wait();

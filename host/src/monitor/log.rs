@@ -69,7 +69,7 @@ impl Monitor for Log {
                 let what = match &envelope.event {
                     Event::SwapTookEffect(_) => "A new plugin took effect.",
                     Event::SwapSettled(_) => "A new plugin stays.",
-                    _ => "No plugin is exchanged.",
+                    _ => "A new plugin is passed over.",
                 };
                 tracing::info!(run, slot, name, batch = step.batch, reason, "{what}");
             }

@@ -11,6 +11,9 @@ use crate::event::{Event, SwapFigures, SwapStep};
 use crate::model::{BatchNumber, Digest, Name, now_ms};
 use crate::store::SwapRow;
 
+/// Why a candidate is skipped that would change nothing.
+pub(super) const IN_FORCE: &str = "the same plugin is in force already";
+
 /// A candidate as it is told.
 #[derive(Clone)]
 pub(super) struct Meta {

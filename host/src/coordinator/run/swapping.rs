@@ -1,5 +1,5 @@
-//! The run's side of exchanging plugins: which candidates there are, and when the chain is exchanged. How a candidate does on
-//! live batches, before it takes effect and after, is `proving`.
+//! The run's side of exchanging plugins: which candidates there are. How a candidate does on live batches, before it takes
+//! effect and after, is `proving`; how it takes effect is `effect`.
 //!
 //! Invariants: the chain changes between two cuts alone; each step is told once, and kept with the batch that it is about.
 
@@ -14,20 +14,23 @@ use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 
 use super::Run;
 use super::carried::Kept;
-use super::steps::{Meta, Step, Words};
+use super::steps::{IN_FORCE, Meta, Step, Words};
 use crate::coordinator::chain::Chain;
 use crate::coordinator::inbox::Ticket;
-use crate::coordinator::resume;
 use crate::coordinator::swap::prepare::{self, Letters, News, Order, What};
 use crate::coordinator::swap::probation::{self, SlotBatch};
 use crate::coordinator::swap::shadow::Shadow;
 use crate::coordinator::swap::watch::{WatchedFile, Watcher};
 use crate::coordinator::swap::{Refused, SwapRequest, SwapSettings, Wish};
 use crate::error::{Code, Result};
+use crate::event::SwapFigures;
 use crate::limits;
-use crate::model::{Batch, BatchNumber, Digest, Name, RecordKind};
+use crate::model::{Batch, Digest, Name, RecordKind};
 use crate::plugin::{PluginLoader, Slot, SlotSettings};
-use crate::store::{ChainWrite, SwapRow};
+use crate::store::SwapRow;
+
+/// Why a candidate is skipped that the end of its run leaves behind.
+const ENDED: &str = "the run ended before it took effect";
 
 /// How the slots of a run can be filled anew.
 pub(in crate::coordinator) struct Swapping {
@@ -68,11 +71,15 @@ pub(in crate::coordinator) struct Probation {
 }
 
 impl Probation {
+    /// What is known of the old one; none where no batch tells of it.
+    pub(super) fn known(&self, settings: SwapSettings) -> Option<SwapFigures> {
+        (!self.base.is_empty()).then(|| probation::judge(self.base.iter(), &[], settings).0)
+    }
+
     /// Where another run goes on with it.
     fn goes_on(&self, settings: SwapSettings) -> SwapRow {
-        let (figures, _) = probation::judge(self.base.iter(), &[], settings);
         let meta = Meta { old_digest: self.fallback.digest(), ..self.meta.clone() };
-        let words = Words { figures: Some(figures), ..Words::of("its probation goes on") };
+        let words = Words { figures: self.known(settings), ..Words::of("its probation goes on") };
         meta.row(Step::TookEffect, &words)
     }
 }
@@ -127,9 +134,9 @@ impl Swapper {
         let Some(Kept { mut swapper, .. }) = kept else { return Self::new(swapping, chain) };
         swapper.noted = Arc::clone(chain);
         // Kept for this run as well: it may be killed, and the same command looks at its steps alone.
-        let told =
-            swapper.probations.iter().filter(|probation| !swapper.taken.iter().any(|meta| meta.is(&probation.meta)));
-        let rows: Vec<_> = told.map(|probation| (chain.generation, probation.goes_on(swapping.settings))).collect();
+        let told = |one: &&Probation| !swapper.taken.iter().any(|meta| meta.is(&one.meta));
+        let on = swapper.probations.iter().filter(told);
+        let rows: Vec<_> = on.map(|probation| (chain.generation, probation.goes_on(swapping.settings))).collect();
         swapper.rows.extend(rows);
         Ok(swapper)
     }
@@ -205,6 +212,16 @@ impl Swapper {
         self.candidates.iter_mut().find(|candidate| candidate.number == number)
     }
 
+    /// Lets whoever asks for a plugin that no batch was cut with yet hear whether one is. False if there is no such plugin.
+    fn joins_untold(&mut self, meta: &Meta) -> bool {
+        if !self.taken.iter().any(|taken| taken.is(meta)) {
+            return false;
+        }
+        let metas = self.taken.iter_mut().chain(self.probations.iter_mut().map(|probation| &mut probation.meta));
+        metas.filter(|one| one.is(meta)).for_each(|one| one.tickets.extend(meta.tickets.iter().cloned()));
+        true
+    }
+
     /// The same candidate as this one, if it came before and waits or is being prepared.
     fn under_way(&mut self, meta: &Meta) -> Option<&mut Meta> {
         let queued = self.queued.iter_mut().map(|(_, meta)| meta);
@@ -255,8 +272,11 @@ impl Run<'_> {
             let number = older.number;
             self.give_up(number, newer());
         }
+        if self.swapper.joins_untold(&meta) {
+            return;
+        }
         if meta.old_digest == Some(meta.new_digest) {
-            self.tell_swap(Step::Skipped, &meta, Words::of("the same plugin is in force already"));
+            self.tell_swap(Step::Skipped, &meta, Words::of(IN_FORCE));
             return;
         }
         self.swapper.queued.push((wish, meta));
@@ -382,92 +402,28 @@ impl Run<'_> {
         }
     }
 
-    /// From the next cut on.
-    pub(super) fn take_effect(&mut self, meta: Meta, slot: Arc<Slot>) {
-        let old = self.chain.find(&meta.slot).map(|(_, slot)| Arc::clone(slot));
-        let old = old.expect("BUG: the slot of a candidate is gone");
-        // Since it came, what was in force may have been put back.
-        let meta = Meta { old_digest: old.digest(), ..meta };
-        if old.digest() == slot.digest() {
-            self.tell_swap(Step::Skipped, &meta, Words::of("the same plugin is in force already"));
-            return;
-        }
-        let before = self.swapper.probations.iter().position(|probation| probation.meta.slot == meta.slot);
-        let (fallback, base) = match before.map(|at| self.swapper.probations.swap_remove(at)) {
-            // What has not proved itself is nothing to fall back on.
-            Some(probation) => {
-                let untold = self.swapper.taken.iter().position(|taken| taken.is(&probation.meta));
-                match untold {
-                    Some(at) => {
-                        self.swapper.taken.remove(at);
-                        self.tell_swap(Step::Skipped, &probation.meta, Words::of("a newer candidate came"));
-                    }
-                    None => {
-                        let words = Words::of("a newer plugin took its place before its probation was over");
-                        self.tell_swap(Step::Settled, &probation.meta, words);
-                    }
-                }
-                let (fallback, base) = (Arc::clone(&probation.fallback), probation.base.clone());
-                self.swapper.superseded.push(probation);
-                (fallback, base)
-            }
-            None => (old, self.swapper.history.get(&meta.slot).cloned().unwrap_or_default()),
-        };
-        self.chain = Arc::new(self.chain.with(&slot));
-        self.swapper.taken.push(meta.clone());
-        self.swapper.probations.push(Probation { meta, slot, fallback, base, seen: Vec::new() });
-    }
-
-    /// A batch is cut with the chain in force: what took effect with it is told.
-    pub(super) fn chain_cut(&mut self, number: BatchNumber) {
-        let generation = Some(self.chain.generation);
-        for meta in std::mem::take(&mut self.swapper.taken) {
-            let reason = format!("from batch {number} on");
-            self.tell_swap(Step::TookEffect, &meta, Words { batch: Some(number), generation, ..Words::of(reason) });
-        }
-    }
-
-    /// What the store has to know of the chain with this batch, if anything is new.
-    pub(super) fn chain_write(&mut self, chain: &Arc<Chain>) -> Option<Box<ChainWrite>> {
-        let swapper = &mut self.swapper;
-        let due = |(generation, _): &(u64, SwapRow)| *generation <= chain.generation;
-        let (swaps, later): (Vec<_>, Vec<_>) = std::mem::take(&mut swapper.rows).into_iter().partition(due);
-        swapper.rows = later;
-        let changed = swapper.noted.digests != chain.digests;
-        if swaps.is_empty() && !changed {
-            return None;
-        }
-        let mut write = ChainWrite { swaps: swaps.into_iter().map(|(_, row)| row).collect(), ..ChainWrite::default() };
-        if changed {
-            swapper.noted = Arc::clone(chain);
-            write.plugins = chain.plugin_rows();
-            write.identity = resume::with_chain(&self.parts.swapping.identity, chain);
-        }
-        Some(Box::new(write))
-    }
-
     /// The run is over: whatever is on its way is given up, and its threads end.
     pub(super) fn end_swaps(&mut self) {
         self.swapper.watcher = None;
-        let ended = || Words::of("the run ended before it took effect");
         for (_, meta) in std::mem::take(&mut self.swapper.queued) {
-            self.tell_swap(Step::Skipped, &meta, ended());
+            self.tell_swap(Step::Skipped, &meta, Words::of(ENDED));
         }
         while let Some(candidate) = self.swapper.candidates.first() {
             let number = candidate.number;
-            self.give_up(number, ended());
+            self.give_up(number, Words::of(ENDED));
         }
         let untold = std::mem::take(&mut self.swapper.taken);
-        for probation in std::mem::take(&mut self.swapper.probations) {
-            if untold.iter().any(|meta| meta.is(&probation.meta)) {
-                self.tell_swap(Step::Skipped, &probation.meta, ended());
-            } else {
-                let settings = self.parts.swapping.settings;
-                let (figures, _) = probation::judge(probation.base.iter(), &probation.seen, settings);
-                let reason = format!("the run ended after {} batches of its probation", figures.batches);
-                let words = Words { figures: Some(figures), ..Words::of(reason) };
-                self.tell_swap(Step::Settled, &probation.meta, words);
-            }
+        for meta in &untold {
+            self.tell_swap(Step::Skipped, meta, Words::of(ENDED));
+        }
+        let mut probations = std::mem::take(&mut self.swapper.probations);
+        probations.retain(|probation| !untold.iter().any(|meta| meta.is(&probation.meta)));
+        for probation in probations {
+            let settings = self.parts.swapping.settings;
+            let (figures, _) = probation::judge(probation.base.iter(), &probation.seen, settings);
+            let reason = format!("the run ended after {} batches of its probation", figures.batches);
+            let words = Words { figures: Some(figures), ..Words::of(reason) };
+            self.tell_swap(Step::Settled, &probation.meta, words);
         }
         for (_, _, thread) in std::mem::take(&mut self.swapper.threads) {
             let _ = thread.join();
