@@ -245,6 +245,8 @@ fn a_shadow_sees_live_batches_and_stores_nothing() {
         let (_, shadowed) = live.feed_until(&["shadowed"]);
         let figures = shadowed.figures.expect("figures");
         assert_eq!((figures.batches, figures.items, figures.bodies_differing), (3, 30, 0));
+        live.batches(1);
+        assert!(kept(&store).contains(&("shadowed".to_owned(), true)), "whatever comes next");
         let (_, took) = live.feed_until(&["took-effect"]);
         assert_eq!(took.new_digest, Digest::of(&twin).to_string());
     });

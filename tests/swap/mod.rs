@@ -5,6 +5,7 @@ mod commands;
 mod effects;
 mod handing_on;
 mod killed;
+mod locked;
 mod pipelines;
 mod replaced;
 mod soak;

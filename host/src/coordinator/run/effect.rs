@@ -9,6 +9,7 @@ use super::steps::{IN_FORCE, Meta, Step, Words};
 use super::swapping::Probation;
 use crate::coordinator::chain::Chain;
 use crate::coordinator::resume;
+use crate::coordinator::serial::guard;
 use crate::model::BatchNumber;
 use crate::plugin::Slot;
 use crate::store::{ChainWrite, SwapRow};
@@ -82,7 +83,8 @@ impl Run<'_> {
         let due = |(generation, _): &(u64, SwapRow)| *generation <= chain.generation;
         let (due, later): (Vec<_>, Vec<_>) = std::mem::take(&mut swapper.rows).into_iter().partition(due);
         swapper.rows = later;
-        let swaps: Vec<_> = due.into_iter().map(|(_, row)| row).collect();
+        let mut swaps = std::mem::take(&mut *guard(&swapper.unkept));
+        swaps.extend(due.into_iter().map(|(_, row)| row));
         let changed = swapper.noted.digests != chain.digests;
         if swaps.is_empty() && !changed {
             return None;

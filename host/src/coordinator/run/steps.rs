@@ -5,11 +5,14 @@ use std::time::Instant;
 
 use super::Run;
 use crate::coordinator::inbox::{SwapAnswer, Ticket};
+use crate::coordinator::serial::guard;
 use crate::coordinator::swap::Refused;
-use crate::error::Code;
+use crate::error::{Code, Result};
 use crate::event::{Event, SwapFigures, SwapStep};
+use crate::limits;
 use crate::model::{BatchNumber, Digest, Name, now_ms};
-use crate::store::SwapRow;
+use crate::processor::Processor;
+use crate::store::{RunHandle, SwapRow};
 
 /// Why a candidate is skipped that would change nothing.
 pub(super) const IN_FORCE: &str = "the same plugin is in force already";
@@ -148,23 +151,41 @@ impl Run<'_> {
             None => {
                 self.swapper.loose.push(row);
                 // Steps on the way wait for the one that ends the preparation: one transaction is enough.
-                if step.ends() || step == Step::Tried {
+                if step.ends() || matches!(step, Step::Tried | Step::Shadowed) {
                     self.keep_loose();
                 }
             }
         }
     }
 
+    /// Keeps what belongs to no batch. What the store does not take, since another process holds it, goes with what comes next.
     pub(super) fn keep_loose(&mut self) {
-        let rows = std::mem::take(&mut self.swapper.loose);
+        let mut rows = std::mem::take(&mut *guard(&self.swapper.unkept));
+        rows.append(&mut self.swapper.loose);
         if rows.is_empty() {
             return;
         }
-        let handle = Arc::clone(&self.parts.handle);
+        let (handle, unkept) = (Arc::clone(&self.parts.handle), Arc::clone(&self.swapper.unkept));
         self.parts.writer.leave(self.parts.key, move |processor| {
-            if let Err(error) = processor.note_swaps(&handle, &rows) {
-                tracing::warn!(code = error.code().as_str(), "Steps of a swap cannot be kept: {error}.");
+            let Err(error) = note(processor, &handle, &rows) else { return };
+            tracing::warn!(code = error.code().as_str(), "Steps of a swap cannot be kept: {error}.");
+            if error.code() == Code::StorageLocked {
+                let mut unkept = guard(&unkept);
+                unkept.extend(rows);
+                let over = unkept.len().saturating_sub(limits::SWAP_STEPS_UNKEPT_MAX);
+                unkept.drain(..over);
             }
         });
+    }
+}
+
+/// Keeps these steps. As a group does, they wait some times for another process that has the lock.
+fn note(processor: &mut dyn Processor, run: &RunHandle, rows: &[SwapRow]) -> Result<()> {
+    let mut locked = 0;
+    loop {
+        match processor.note_swaps(run, rows) {
+            Err(error) if error.code() == Code::StorageLocked && locked < limits::LOCKED_RETRIES_MAX => locked += 1,
+            result => return result,
+        }
     }
 }

@@ -5,8 +5,8 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
@@ -106,6 +106,8 @@ pub(in crate::coordinator) struct Swapper {
     pub(super) rows: Vec<(u64, SwapRow)>,
     /// Steps that belong to no batch, not yet kept.
     pub(super) loose: Vec<SwapRow>,
+    /// Those of the run that the store did not take, since another process held it.
+    pub(super) unkept: Arc<Mutex<Vec<SwapRow>>>,
     /// The chain as the store knows it.
     pub(super) noted: Arc<Chain>,
     /// Committed batches of late that have items, and how many, oldest first.
@@ -132,7 +134,7 @@ impl Swapper {
     /// Errors: OPERATION_5003 where files are to be followed and the system gives no thread.
     pub fn begin(swapping: &mut Swapping, chain: &Arc<Chain>, kept: Option<Kept>) -> Result<Self> {
         let Some(Kept { mut swapper, .. }) = kept else { return Self::new(swapping, chain) };
-        swapper.noted = Arc::clone(chain);
+        (swapper.noted, swapper.unkept) = (Arc::clone(chain), Arc::default());
         // Kept for this run as well: it may be killed, and the same command looks at its steps alone.
         let told = |one: &&Probation| !swapper.taken.iter().any(|meta| meta.is(&one.meta));
         let on = swapper.probations.iter().filter(told);
@@ -171,6 +173,7 @@ impl Swapper {
             history: HashMap::new(),
             rows: Vec::new(),
             loose: Vec::new(),
+            unkept: Arc::default(),
             noted: Arc::clone(chain),
             recent: VecDeque::new(),
             recent_items: 0,
@@ -260,6 +263,7 @@ impl Run<'_> {
         if let Some(under_way) = self.swapper.under_way(&meta) {
             // The same one is being prepared: whoever has asked hears how it goes on.
             under_way.tickets.append(&mut meta.tickets);
+            self.keep_loose();
             return;
         }
         // The newest wins.
@@ -273,6 +277,7 @@ impl Run<'_> {
             self.give_up(number, newer());
         }
         if self.swapper.joins_untold(&meta) {
+            self.keep_loose();
             return;
         }
         if meta.old_digest == Some(meta.new_digest) {
@@ -281,6 +286,10 @@ impl Run<'_> {
         }
         self.swapper.queued.push((wish, meta));
         self.start_queued();
+        if !self.swapper.queued.is_empty() {
+            // It may wait for long.
+            self.keep_loose();
+        }
     }
 
     fn admitted(&self, request: &SwapRequest, slot: Option<&Arc<Slot>>, digest: Digest) -> Result<(), Refused> {
