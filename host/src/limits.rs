@@ -227,6 +227,8 @@ pub const SWAP_FAULTS_MIN: u64 = 3;
 pub const SWAP_REJECTS_MIN: u64 = 10;
 /// Batches of a plugin on probation from which on its time per item counts.
 pub const SWAP_TIME_BATCHES_MIN: usize = 4;
+/// A run that was told to end waits so long for candidates whose call does not return; these end with their deadline.
+pub const SWAP_END_WAIT: Duration = Duration::from_secs(5);
 /// Steps of swaps that wait for a store which another process holds. Of more the oldest go.
 pub const SWAP_STEPS_UNKEPT_MAX: usize = 1000;
 /// A run that follows another one in a process that stays up waits so long for candidates that came between them.

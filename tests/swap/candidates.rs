@@ -1,8 +1,11 @@
 //! Candidates that fail before any batch sees them.
 
 use atlas_host::coordinator::{Filling, Job, SlotSpec};
+use rustix::process::Signal;
 
 use super::{Live, kept, noted, nothing_is_mixed, stamp};
+use crate::cli::sharing::Running;
+use crate::cli::words;
 use crate::harness::{Folder, guest};
 use crate::library::host;
 
@@ -71,6 +74,34 @@ fn a_candidate_that_stalls_costs_the_run_no_batch() {
         live.batches(2);
     });
     nothing_is_mixed(&store, &live.recording, live.sent, &["v1"]);
+}
+
+#[test]
+fn a_candidate_that_does_not_return_does_not_hold_up_the_end_of_the_run() {
+    let folder = Folder::new();
+    folder.write("v1.wasm", stamp("v1"));
+    folder.write("v2.wasm", stamp("v2 spin"));
+    let items: String = (0..20).map(|n| format!("{{\"id\":\"{n:08}\",\"n\":{n}}}\n")).collect();
+    let mut running = Running::fed(&folder, &items, "--plugin work=v1.wasm --deadline 120s");
+    running.committed(20);
+    let (events, ran, asked) = std::thread::scope(|scope| {
+        let asked = scope.spawn(|| words(&folder, "plugins swap work v2.wasm --wait 5m"));
+        running.until(240, |event| event["event"] == "swap-probed");
+        // So that it is at its first items.
+        running.sampled(2);
+        running.signal(Signal::INT);
+        let (events, ran) = running.end();
+        (events, ran, asked.join().expect("no panic"))
+    });
+    ran.exits(130);
+    let ended = events.iter().find(|event| event["event"] == "run-ended").expect("the run has ended");
+    assert!(ended["duration_ms"].as_u64().is_some_and(|ms| ms < 120_000), "it has waited for the deadline: {ended}");
+    let asked = asked.exits(4);
+    assert!(
+        asked.stdout.contains("the plugin is not in effect: the run ended before it took effect"),
+        "{}",
+        asked.stdout
+    );
 }
 
 #[test]

@@ -280,6 +280,7 @@ impl<'a> Run<'a> {
     fn begin_stop(&mut self) {
         if self.stop_begun.is_none() {
             self.stop_begun = Some(Instant::now());
+            self.end_candidates();
         }
     }
 

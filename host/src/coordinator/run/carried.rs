@@ -132,12 +132,7 @@ impl Run<'_> {
 
     fn begin_candidates_anew(&mut self) {
         let swapper = &mut self.swapper;
-        for candidate in &swapper.candidates {
-            candidate.stop.store(true, std::sync::atomic::Ordering::Relaxed);
-        }
-        for (_, _, thread) in swapper.threads.drain(..) {
-            let _ = thread.join();
-        }
+        swapper.end_threads(Instant::now());
         let again: Vec<(_, Meta)> = swapper.candidates.drain(..).map(|one| (one.wish, one.meta)).collect();
         swapper.queued.extend(again);
     }

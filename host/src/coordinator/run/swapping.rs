@@ -119,12 +119,7 @@ pub(in crate::coordinator) struct Swapper {
 
 impl Drop for Swapper {
     fn drop(&mut self) {
-        for candidate in &self.candidates {
-            candidate.stop.store(true, Ordering::Relaxed);
-        }
-        for (_, _, thread) in self.threads.drain(..) {
-            let _ = thread.join();
-        }
+        self.end_threads(Instant::now());
     }
 }
 
@@ -231,6 +226,31 @@ impl Swapper {
         queued.chain(self.candidates.iter_mut().map(|one| &mut one.meta)).find(|one| one.is(meta))
     }
 
+    /// Has the threads of all candidates end, and waits for those that were to end since then. One whose call does not return
+    /// is left to end with its deadline.
+    pub(super) fn end_threads(&mut self, since: Instant) {
+        for candidate in &self.candidates {
+            candidate.stop.store(true, Ordering::Relaxed);
+        }
+        let until = since + limits::SWAP_END_WAIT;
+        while !self.threads.is_empty()
+            && let Ok(news) = self.news.1.recv_deadline(until)
+        {
+            if let What::Gone = news.what {
+                self.join(news.number);
+            }
+        }
+        self.threads.clear();
+    }
+
+    /// A thread has said its last word; a panic was caught in it.
+    fn join(&mut self, number: u64) {
+        if let Some(at) = self.threads.iter().position(|(of, ..)| *of == number) {
+            let (_, _, thread) = self.threads.swap_remove(at);
+            let _ = thread.join();
+        }
+    }
+
     pub(super) fn take(&mut self, number: u64) -> Option<Candidate> {
         let at = self.candidates.iter().position(|candidate| candidate.number == number)?;
         Some(self.candidates.swap_remove(at))
@@ -256,6 +276,10 @@ impl Run<'_> {
             true => format!("{} bytes; it is tried with the first items that are committed", request.bytes.len()),
         };
         self.tell_swap(Step::Requested, &meta, Words::of(came));
+        if self.stop_begun.is_some() {
+            self.tell_swap(Step::Skipped, &meta, Words::of(ENDED));
+            return;
+        }
         if let Err(refused) = self.admitted(request, slot.as_ref(), meta.new_digest) {
             self.tell_swap(Step::Refused, &meta, Words::refused(refused, None));
             return;
@@ -372,11 +396,7 @@ impl Run<'_> {
         let known = self.swapper.candidate(number).map(|candidate| candidate.meta.clone());
         match (news.what, known) {
             (What::Gone, _) => {
-                if let Some(at) = self.swapper.threads.iter().position(|(of, ..)| *of == number) {
-                    let (_, _, thread) = self.swapper.threads.swap_remove(at);
-                    // It has said its last word; a panic was caught in it.
-                    let _ = thread.join();
-                }
+                self.swapper.join(number);
                 self.start_queued();
             }
             // Given up meanwhile.
@@ -411,8 +431,8 @@ impl Run<'_> {
         }
     }
 
-    /// The run is over: whatever is on its way is given up, and its threads end.
-    pub(super) fn end_swaps(&mut self) {
+    /// Whatever is on its way can take effect no more.
+    pub(super) fn end_candidates(&mut self) {
         self.swapper.watcher = None;
         for (_, meta) in std::mem::take(&mut self.swapper.queued) {
             self.tell_swap(Step::Skipped, &meta, Words::of(ENDED));
@@ -421,6 +441,11 @@ impl Run<'_> {
             let number = candidate.number;
             self.give_up(number, Words::of(ENDED));
         }
+    }
+
+    /// The run is over: whatever is on its way is given up, and its threads end.
+    pub(super) fn end_swaps(&mut self) {
+        self.end_candidates();
         let untold = std::mem::take(&mut self.swapper.taken);
         for meta in &untold {
             self.tell_swap(Step::Skipped, meta, Words::of(ENDED));
@@ -434,9 +459,7 @@ impl Run<'_> {
             let words = Words { figures: Some(figures), ..Words::of(reason) };
             self.tell_swap(Step::Settled, &probation.meta, words);
         }
-        for (_, _, thread) in std::mem::take(&mut self.swapper.threads) {
-            let _ = thread.join();
-        }
+        self.swapper.end_threads(self.stop_begun.unwrap_or_else(Instant::now));
         let rows = std::mem::take(&mut self.swapper.rows).into_iter().map(|(_, row)| row);
         self.swapper.loose.extend(rows);
         self.keep_loose();
