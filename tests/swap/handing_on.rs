@@ -80,6 +80,17 @@ fn names(steps: &[Value]) -> Vec<&str> {
     steps.iter().map(|step| step["event"].as_str().unwrap_or("").trim_start_matches("swap-")).collect()
 }
 
+/// Waits until a command lies in the inbox of a process.
+fn until_asked(folder: &Folder) {
+    let has_command = |entry: &std::fs::DirEntry| {
+        std::fs::read_dir(entry.path())
+            .is_ok_and(|files| files.flatten().any(|file| file.path().extension().is_some_and(|end| end == "command")))
+    };
+    while std::fs::read_dir(folder.at("atlas.db.inbox")).is_ok_and(|all| !all.flatten().any(|one| has_command(&one))) {
+        std::thread::yield_now();
+    }
+}
+
 const WELL: [&str; 5] = ["requested", "compiled", "probed", "tried", "took-effect"];
 
 #[test]
@@ -159,15 +170,7 @@ fn a_plugin_that_came_by_command_stays_over_the_files_and_may_come_between_two()
     // Nobody is at work just now: the next run obeys.
     let ran = std::thread::scope(|scope| {
         let command = scope.spawn(|| words(&folder, "plugins swap work v2.wasm --wait 5m"));
-        while std::fs::read_dir(folder.at("atlas.db.inbox")).is_ok_and(|all| {
-            !all.flatten().any(|entry| {
-                std::fs::read_dir(entry.path()).is_ok_and(|files| {
-                    files.flatten().any(|file| file.path().extension().is_some_and(|end| end == "command"))
-                })
-            })
-        }) {
-            std::thread::yield_now();
-        }
+        until_asked(&folder);
         let steps = waiting.file(90);
         assert_eq!(names(&steps), [&WELL[..], &["settled"]].concat());
         command.join().expect("no panic")
@@ -179,4 +182,32 @@ fn a_plugin_that_came_by_command_stays_over_the_files_and_may_come_between_two()
     assert_eq!(versions, [["v1"], ["v2"], ["v2"], ["v2"]], "the file still holds v1, and nobody has touched it");
     waiting.end();
     words(&folder, "plugins swap work v2.wasm").exits(2).says("no run of this store is at work");
+}
+
+#[test]
+fn a_file_that_goes_on_with_the_plugin_that_it_had_takes_it_back_for_no_other_file() {
+    let folder = Folder::new();
+    std::fs::create_dir(folder.at("in")).expect("a folder");
+    folder.write("work.wasm", stamp("v1 reject@5000000"));
+    let rejected: String = (0..40).map(|n| format!("{{\"id\":\"r{n}\",\"n\":{}}}\n", 5_000_000 + n)).collect();
+    folder.write("in/old.ndjson", rejected);
+    let first = WATCH.replace("--watch-input in", "--input in/old.ndjson --max-rejects 15");
+    words(&folder, &first).exits(3);
+    let (inside, outside) = (folder.at("in/old.ndjson"), folder.at("old.ndjson"));
+    std::fs::rename(&inside, &outside).expect("it is there");
+    let mut waiting = Waiting { folder: &folder, running: Running::start(&folder, WATCH), files: 0 };
+    waiting.file(50);
+    folder.write("work.wasm", stamp("v2"));
+    assert_eq!(names(&waiting.file(30)), WELL);
+    // The file that was interrupted goes on with what it had.
+    std::fs::rename(&outside, &inside).expect("it is there");
+    assert_eq!(names(&waiting.ended()), [""; 0]);
+    assert_eq!(names(&waiting.file(60)), ["settled"], "after 8 batches of two runs");
+    let versions: Vec<Vec<String>> = (0..3).map(|file| waiting.versions(file)).collect();
+    assert_eq!(versions, [["v1"], ["v2"], ["v2"]]);
+    waiting.end();
+    let letters = words(&folder, "dead-letters list --run 1 --output json --limit 0").exits(0).json_lines();
+    assert_eq!(letters.len(), 40);
+    let history = words(&folder, "plugins history --output json").exits(0).json_lines();
+    assert!(history.iter().all(|row| row["run"] != 1), "nothing was exchanged in it: {history:?}");
 }

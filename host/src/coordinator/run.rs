@@ -62,6 +62,8 @@ pub(super) struct RunParts<'a> {
     pub inbox: Option<Listener>,
     /// From the run before and for the one after.
     pub carried: Option<Carried>,
+    /// The plugins of the run before, where this one goes on with others, which are its own.
+    pub aside: Option<Arc<Chain>>,
     /// Plugins read what this run alone can see.
     pub uncommitted_reads: bool,
     pub live: Option<Live>,

@@ -45,8 +45,9 @@ pub(super) fn run(host: &Host, mut job: Job) -> Result<RunReport, RunFailure> {
         }
         None => strategy::strategy(&job.strategy)?,
     };
-    let chain = match job.carried.as_ref().and_then(|carried| carried.chain(&job)) {
-        Some(carried) => carried,
+    let carried = job.carried.as_ref().and_then(|carried| carried.chain(&job));
+    let chain = match &carried {
+        Some(carried) => Arc::clone(carried),
         None => Arc::new(chain(host, &job)?),
     };
     need_a_store(&chain, &job)?;
@@ -159,6 +160,7 @@ pub(super) fn run(host: &Host, mut job: Job) -> Result<RunReport, RunFailure> {
         control: job.control.clone(),
         inbox,
         carried: job.carried.take(),
+        aside: carried.filter(|carried| !Arc::ptr_eq(carried, &chain)),
         uncommitted_reads: job.atomic == Atomicity::Run && shared.view.is_some(),
         live: job.live.take(),
         plan_note: job.plan_note.take(),

@@ -19,7 +19,8 @@ use crate::plugin::Slot;
 /// Hands the plugins of one run to the next: see [`Job::carried`]. For runs one after another, of the same slots, by one host.
 ///
 /// The plugins of the first run are those of its job; after that it is those in force when the run before ended, however
-/// they came into their slots. A plugin that was refused is not tried again until its file is another one; one that is being
+/// they came into their slots; one that goes on with an interrupted run works with the plugins of that, and hands on those that
+/// it was handed. A plugin that was refused is not tried again until its file is another one; one that is being
 /// prepared, or is on probation, goes on being so. A run that is stopped hands on nothing.
 #[derive(Clone, Default)]
 pub struct Carried {
@@ -108,6 +109,7 @@ impl Run<'_> {
 
     /// The run is over, and another one is to follow.
     pub(super) fn carry_swaps(&mut self) {
+        self.take_up_aside();
         let own = self.parts.inbox.as_ref().map(|listener| Arc::clone(listener.inbox()));
         // What they look up is gone with this run.
         if self.parts.uncommitted_reads {
@@ -135,6 +137,20 @@ impl Run<'_> {
         swapper.end_threads(Instant::now());
         let again: Vec<(_, Meta)> = swapper.candidates.drain(..).map(|one| (one.wish, one.meta)).collect();
         swapper.queued.extend(again);
+    }
+
+    /// Puts the plugins of the run before back in the place of what was this run's own from its beginning.
+    fn take_up_aside(&mut self) {
+        let Some(aside) = &self.parts.aside else { return };
+        for own in self.parts.chain.slots() {
+            let Some((_, slot)) = aside.find(own.name()) else { continue };
+            if self.chain.place_of(own).is_some() {
+                self.chain = Arc::new(self.chain.with(slot));
+            }
+            for probation in self.swapper.probations.iter_mut().filter(|one| Arc::ptr_eq(&one.fallback, own)) {
+                probation.fallback = Arc::clone(slot);
+            }
+        }
     }
 
     /// Gives what goes to the next run, if there is to be one.

@@ -64,9 +64,15 @@ impl Run<'_> {
     /// A batch is cut with the chain in force: what took effect with it is told.
     pub(super) fn chain_cut(&mut self, number: BatchNumber) {
         self.worked = Arc::clone(&self.chain);
+        let in_chain =
+            |meta: &Meta| self.chain.find(&meta.slot).is_some_and(|(_, slot)| slot.digest() == Some(meta.new_digest));
+        // A run that goes on with plugins of its own leaves the others to the next one.
+        let taken = std::mem::take(&mut self.swapper.taken);
+        let (told, later): (Vec<Meta>, Vec<Meta>) = taken.into_iter().partition(in_chain);
+        self.swapper.taken = later;
         let (generation, settings) = (Some(self.chain.generation), self.parts.swapping.settings);
         let at = |reason: String| Words { batch: Some(number), generation, ..Words::of(reason) };
-        for meta in std::mem::take(&mut self.swapper.taken) {
+        for meta in told {
             let probation = self.swapper.probations.iter().find(|probation| probation.meta.is(&meta));
             let on_probation = probation.is_some();
             let figures = probation.and_then(|probation| probation.known(settings));

@@ -130,9 +130,11 @@ impl Swapper {
     pub fn begin(swapping: &mut Swapping, chain: &Arc<Chain>, kept: Option<Kept>) -> Result<Self> {
         let Some(Kept { mut swapper, .. }) = kept else { return Self::new(swapping, chain) };
         (swapper.noted, swapper.unkept) = (Arc::clone(chain), Arc::default());
-        // Kept for this run as well: it may be killed, and the same command looks at its steps alone.
+        // Kept for this run as well: it may be killed, and the same command looks at its steps alone. One that goes on with
+        // plugins of its own has nothing to do with them.
         let told = |one: &&Probation| !swapper.taken.iter().any(|meta| meta.is(&one.meta));
-        let on = swapper.probations.iter().filter(told);
+        let here = |one: &&Probation| chain.place_of(&one.slot).is_some();
+        let on = swapper.probations.iter().filter(told).filter(here);
         let rows: Vec<_> = on.map(|probation| (chain.generation, probation.goes_on(swapping.settings))).collect();
         swapper.rows.extend(rows);
         Ok(swapper)
