@@ -1,5 +1,6 @@
 //! The commands `plugins`: another process exchanges a plugin, and looks at what is kept.
 
+use rustix::process::Signal;
 use serde_json::Value;
 
 use super::stamp;
@@ -127,6 +128,84 @@ fn whoever_asks_for_a_plugin_that_is_asked_for_already_hears_how_that_one_goes_o
 }
 
 #[test]
+fn whoever_asks_for_a_plugin_that_waits_for_a_batch_hears_what_becomes_of_it() {
+    let folder = Folder::new();
+    folder.write("v1.wasm", stamp("v1"));
+    folder.write("v2.wasm", stamp("v2"));
+    let mut sent = 50;
+    let mut running = Running::fed(&folder, &numbered(0, sent), RUN);
+    running.committed(sent);
+    let swap = || words(&folder, "plugins swap work v2.wasm --wait 5m");
+    std::thread::scope(|scope| {
+        let first = scope.spawn(swap);
+        running.until(240, |event| event["event"] == "swap-tried");
+        let second = scope.spawn(swap);
+        running.until(240, |event| event["event"] == "swap-requested");
+        while !first.is_finished() || !second.is_finished() {
+            running.feed(&numbered(sent, 10));
+            sent += 10;
+            running.committed(10);
+        }
+        for asker in [first, second] {
+            let ran = asker.join().expect("no panic").exits(0);
+            assert!(ran.stdout.contains("the plugin is in effect: after 8 batches"), "{}", ran.stdout);
+        }
+    });
+    running.close().1.exits(0);
+}
+
+#[test]
+fn a_plugin_that_is_replaced_while_it_is_on_probation_is_not_in_effect() {
+    let folder = Folder::new();
+    for version in ["v1", "v2", "v3"] {
+        folder.write(&format!("{version}.wasm"), stamp(version));
+    }
+    let mut sent = 50;
+    let mut running = Running::fed(&folder, &numbered(0, sent), RUN);
+    running.committed(sent);
+    let replaced = std::thread::scope(|scope| {
+        let first = scope.spawn(|| words(&folder, "plugins swap work v2.wasm --wait 5m"));
+        running.until(240, |event| event["event"] == "swap-tried");
+        running.feed(&numbered(sent, 10));
+        sent += 10;
+        running.committed(10);
+        let second = scope.spawn(|| words(&folder, "plugins swap work v3.wasm --wait 5m"));
+        running.until(240, |event| event["event"] == "swap-skipped");
+        while !second.is_finished() {
+            running.feed(&numbered(sent, 10));
+            sent += 10;
+            running.committed(10);
+        }
+        second.join().expect("no panic").exits(0);
+        first.join().expect("no panic")
+    });
+    let replaced = replaced.exits(4);
+    assert!(
+        replaced.stdout.contains("the plugin is not in effect: v3.wasm took its place before its probation was over"),
+        "{}",
+        replaced.stdout
+    );
+    running.close().1.exits(0);
+}
+
+#[test]
+fn whoever_waits_for_a_run_that_is_killed_is_told_so() {
+    let folder = Folder::new();
+    folder.write("v1.wasm", stamp("v1"));
+    folder.write("v2.wasm", stamp("v2"));
+    let mut running = Running::fed(&folder, &numbered(0, 50), RUN);
+    running.committed(50);
+    let asked = std::thread::scope(|scope| {
+        let asked = scope.spawn(|| words(&folder, "plugins swap work v2.wasm --wait 5m"));
+        running.until(240, |event| event["event"] == "swap-tried");
+        running.signal(Signal::KILL);
+        drop(running.end());
+        asked.join().expect("no panic")
+    });
+    asked.exits(5).says("the run was killed, or ended, when the candidate had come no further than \"tried\"");
+}
+
+#[test]
 fn any_version_that_the_store_keeps_can_be_put_back_or_written_to_a_file() {
     let folder = Folder::new();
     for version in ["v1", "v2", "v3"] {
@@ -209,6 +288,57 @@ fn a_rollback_looks_at_runs_into_the_same_collection_and_at_no_retries() {
     let mut running = Running::fed(&folder, &numbered(0, 4), RUN);
     running.committed(4);
     words(&folder, "plugins rollback work --wait 5m").exits(2).says("slot work has had no other plugin");
+    running.close().1.exits(0);
+}
+
+#[test]
+fn a_rollback_finds_the_plugin_before_however_many_runs_had_the_present_one() {
+    let folder = Folder::new();
+    folder.write("v1.wasm", stamp("v1"));
+    folder.write("v2.wasm", stamp("v2"));
+    folder.write("in.ndjson", numbered(0, 10));
+    words(&folder, "run -q --input in.ndjson --id id --plugin work=v2.wasm").exits(0);
+    words(&folder, "run -q --again --input in.ndjson --id id --plugin work=v1.wasm").exits(0);
+    let store = rusqlite::Connection::open(folder.at("atlas.db")).expect("a store");
+    let tables = [("atlas_runs", "id"), ("atlas_checkpoints", "run"), ("atlas_run_plugins", "run")];
+    let copies = tables.map(|(table, run)| {
+        store
+            .execute_batch(&format!("CREATE TEMP TABLE {table}_2 AS SELECT * FROM {table} WHERE {run} = 2"))
+            .expect("a copy");
+        format!("UPDATE {table}_2 SET {run} = {run} + 1; INSERT INTO {table} SELECT * FROM {table}_2;")
+    });
+    let more = format!("UPDATE atlas_runs_2 SET uuid = 'copy ' || id; {}", copies.concat());
+    store.execute_batch(&format!("BEGIN; {} COMMIT;", more.repeat(501))).expect("501 runs more");
+    drop(store);
+    let mut sent = 50;
+    let mut running = Running::fed(&folder, &numbered(0, sent), RUN);
+    running.committed(sent);
+    let ran = beside(&folder, &mut running, &mut sent, "plugins rollback work --wait 5m").exits(0);
+    assert!(ran.stdout.contains("run 504, slot work: the plugin is in effect: after 8 batches"), "{}", ran.stdout);
+    running.close().1.exits(0);
+    assert_eq!(crate::cli::sql(&folder, "SELECT name FROM atlas_run_plugins WHERE run = 504"), ["v1.wasm", "v2.wasm"]);
+}
+
+#[test]
+fn a_rollback_in_a_run_that_has_committed_nothing_asks_for_the_digest() {
+    let folder = Folder::new();
+    folder.write("v1.wasm", stamp("v1"));
+    let mut running = Running::fed(&folder, &numbered(0, 20), &format!("{RUN} --atomic run"));
+    running.committed(20);
+    words(&folder, "plugins rollback work --wait 5m").exits(2).says("(--atomic run)").says("--to DIGEST");
+    running.close().1.exits(0);
+}
+
+#[test]
+fn a_candidate_that_waits_for_the_first_items_is_in_the_history() {
+    let folder = Folder::new();
+    folder.write("v1.wasm", stamp("v1"));
+    folder.write("v2.wasm", stamp("v2"));
+    let mut running = Running::fed(&folder, "", RUN);
+    running.until(240, |event| event["event"] == "run-started");
+    words(&folder, "plugins swap work v2.wasm --wait 3s").exits(6).says("plugins history");
+    let history = words(&folder, "plugins history --output json").exits(0).json_lines();
+    assert_eq!(history.iter().map(|step| step["step"].as_str()).collect::<Vec<_>>(), [Some("requested")]);
     running.close().1.exits(0);
 }
 

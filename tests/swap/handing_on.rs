@@ -211,3 +211,54 @@ fn a_file_that_goes_on_with_the_plugin_that_it_had_takes_it_back_for_no_other_fi
     let history = words(&folder, "plugins history --output json").exits(0).json_lines();
     assert!(history.iter().all(|row| row["run"] != 1), "nothing was exchanged in it: {history:?}");
 }
+
+#[test]
+fn whoever_asks_while_a_file_is_at_work_hears_what_becomes_of_it_in_later_ones() {
+    let folder = Folder::new();
+    folder.write("v2.wasm", stamp("v2"));
+    // Slow on the second file, which has too few batches for a probation.
+    let mut waiting = Waiting::start(&folder, "v1 slow(100)@1000", "");
+    waiting.file(50);
+    waiting.put(60);
+    waiting.running.until(240, |event| event["event"] == "batch-committed");
+    let ran = std::thread::scope(|scope| {
+        let command = scope.spawn(|| words(&folder, "plugins swap work v2.wasm --wait 5m"));
+        let asked = |event: &Value| event["event"] == "swap-requested" || event["event"] == "run-ended";
+        if waiting.running.until(240, asked)["event"] == "swap-requested" {
+            waiting.ended();
+        }
+        waiting.file(90);
+        command.join().expect("no panic")
+    });
+    let ran = ran.exits(0);
+    assert!(ran.stdout.contains("slot work: the plugin is in effect: after "), "{}", ran.stdout);
+    assert_eq!(waiting.versions(2), ["v2"]);
+    waiting.end();
+}
+
+#[test]
+fn a_rollback_between_two_files_looks_past_a_retry_of_dead_letters() {
+    let folder = Folder::new();
+    folder.write("v3.wasm", stamp("v3"));
+    let mut waiting = Waiting::start(&folder, "v1 reject@5000000", "");
+    let numbers = (1..11).chain([5_000_000]);
+    let items: String = numbers.map(|n| format!("{{\"id\":\"{n}\",\"n\":{n}}}\n")).collect();
+    let part = folder.write("in/first.ndjson.part", items);
+    std::fs::rename(part, folder.at("in/first.ndjson")).expect("it is there");
+    waiting.ended();
+    folder.write("work.wasm", stamp("v2"));
+    assert_eq!(names(&waiting.file(90)), [&WELL[..], &["settled"]].concat());
+    // The store is let go a moment after the end of a run is told.
+    let retry = || words(&folder, "dead-letters retry -q --plugin work=v3.wasm");
+    std::iter::repeat_with(retry).find(|ran| ran.code != Some(6)).expect("there is no end").exits(0);
+    let ran = std::thread::scope(|scope| {
+        let command = scope.spawn(|| words(&folder, "plugins rollback work --wait 5m"));
+        until_asked(&folder);
+        waiting.file(90);
+        command.join().expect("no panic")
+    });
+    let ran = ran.exits(0);
+    assert!(ran.stdout.contains("slot work: the plugin is in effect: after 8 batches"), "{}", ran.stdout);
+    assert_eq!(waiting.versions(1), ["v1"]);
+    waiting.end();
+}

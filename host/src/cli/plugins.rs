@@ -47,7 +47,7 @@ enum Verb {
     ///
     /// The run checks and compiles it, starts it in a fresh sandbox, and runs it beside the old one on items of late. If it
     /// passes, it works from the next batch on, at first on probation. The exit code is 0 if it is in effect, 4 if it was
-    /// refused or put back, 6 if the time was over before that was known.
+    /// refused, put back or replaced, 5 if the run was killed before that was known, 6 if the time was over.
     ///
     /// Example: atlas-host plugins swap tidy tidy-v2.wasm
     Swap(swap::SwapArgs),

@@ -40,7 +40,7 @@ pub use face::{
 };
 pub use history::{BatchRow, InputLine, RunRow};
 pub use index::{BuiltIndex, IndexRow};
-pub use plugins::{KeptPlugin, RunPlugin};
+pub use plugins::{KeptPlugin, RunPlugin, SlotPlugin};
 pub use read::{Origin, Provenance, Reader};
 pub use sql::{SqlDone, SqlValue};
 pub(crate) use swaps::ACCEPTED;

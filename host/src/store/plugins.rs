@@ -98,6 +98,43 @@ fn rows(conn: &Connection, run: RunNumber) -> Result<Vec<RunPlugin>> {
     .or_fail(conn, "read the run's plugins")
 }
 
+/// A plugin that filled a slot, with the newest run in which it did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SlotPlugin {
+    pub digest: Digest,
+    pub name: String,
+    pub run: RunNumber,
+}
+
+/// The plugins that filled a slot in the runs into this collection up to `last`, the one that did so last first. Left out are
+/// runs of which an input is called `except…`, but for the last one.
+pub(super) fn of_slot(
+    conn: &Connection,
+    slot: &Name,
+    collection: &Name,
+    last: RunNumber,
+    except: &str,
+) -> Result<Vec<SlotPlugin>> {
+    conn.prepare_cached(
+        "SELECT p.digest, p.name, p.run, max(p.run * 1.0e9 + p.from_batch) AS at
+         FROM atlas_run_plugins AS p JOIN atlas_runs AS r ON r.id = p.run
+         WHERE p.slot = ?1 AND r.collection = ?2 AND p.run <= ?3 AND p.digest IS NOT NULL AND (p.run = ?3 OR NOT EXISTS (
+             SELECT 1 FROM json_each(r.inputs) AS i WHERE substr(i.value ->> '$.path', 1, length(?4)) = ?4))
+         GROUP BY p.digest ORDER BY at DESC",
+    )
+    .and_then(|mut s| {
+        s.query_map((slot.as_str(), collection.as_str(), int(last.0), except), |row| {
+            Ok(SlotPlugin {
+                digest: parsed(row, 0, Digest::parse)?,
+                name: row.get(1)?,
+                run: RunNumber(uint(row, 2)?),
+            })
+        })?
+        .collect()
+    })
+    .or_fail(conn, "read the plugins of a slot")
+}
+
 /// The bytes of a plugin, if they were kept.
 ///
 /// Errors: STORAGE_2004 if they are other ones by now.

@@ -15,7 +15,7 @@ use super::hurry;
 use super::items;
 use super::level;
 use super::newer;
-use super::plugins::{self, KeptPlugin, RunPlugin};
+use super::plugins::{self, KeptPlugin, RunPlugin, SlotPlugin};
 use super::schema::Identity;
 use super::swaps::{self, SwapEntry};
 use super::tuning;
@@ -182,6 +182,18 @@ impl Reader {
     /// Every plugin that a run used, by first batch and place in the chain.
     pub fn plugins(&self, run: RunNumber) -> Result<Vec<RunPlugin>> {
         plugins::of_run(&self.conn, run)
+    }
+
+    /// The plugins that filled a slot in the runs into this collection up to `last`, the one that did so last first. Left out
+    /// are runs of which an input is called `except…`, but for the last one.
+    pub fn plugins_of_slot(
+        &self,
+        slot: &Name,
+        collection: &Name,
+        last: RunNumber,
+        except: &str,
+    ) -> Result<Vec<SlotPlugin>> {
+        plugins::of_slot(&self.conn, slot, collection, last, except)
     }
 
     /// The chain of plugins that a run had last.
