@@ -116,6 +116,30 @@ fn a_file_that_holds_far_less_than_those_before_it_is_told_of_at_the_end_of_its_
 }
 
 #[test]
+fn a_setting_that_is_changed_between_two_files_acts_from_the_first_batch_of_the_next_one() {
+    let folder = folder();
+    let settings = |size| folder.write("atlas.toml", format!("strategy = \"sequential\"\nbatch-size = {size}\n"));
+    settings(10);
+    put(&folder, "a.ndjson", &numbered(40));
+    let mut running = Running::start(&folder, WATCH);
+    for (name, size) in [("b.ndjson", 20), ("c.ndjson", 40)] {
+        running.until(100, |event| event["event"] == "run-ended");
+        settings(size);
+        put(&folder, name, &numbered(40));
+        let mut read = Vec::new();
+        running.until(100, |event| {
+            if event["event"] == "batch-committed" {
+                read.push(event["read"].as_u64().expect("a count"));
+            }
+            read.iter().sum::<u64>() == 40
+        });
+        assert_eq!(read, vec![size; 40 / size as usize], "{name}");
+    }
+    running.signal(Signal::INT);
+    running.end().1.exits(130);
+}
+
+#[test]
 fn what_cannot_be_watched_is_refused() {
     let folder = folder();
     folder.write("in.ndjson", "{}\n");

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::job_args::JobArgs;
 use super::layers::{self, ConfigFile, PluginTable};
@@ -32,6 +33,15 @@ pub const LIVE: [&str; 15] = [
     "min-disk-free",
 ];
 
+/// The configuration file that the settings of a process came from, for its runs one after another. Cheap to clone.
+#[derive(Clone)]
+pub struct Reload {
+    watched: Arc<Mutex<Watched>>,
+    /// As the flags and the file said when the process began.
+    began: JobArgs,
+    default_lanes: Interval,
+}
+
 /// A configuration file that is looked at now and then.
 struct Watched {
     path: PathBuf,
@@ -41,8 +51,8 @@ struct Watched {
     seen: Seen,
     values: BTreeMap<String, Vec<String>>,
     plugins: BTreeMap<String, PluginTable>,
+    /// As the flags and the file say by now.
     args: JobArgs,
-    default_lanes: Interval,
     told: BTreeSet<String>,
     gone: bool,
 }
@@ -67,25 +77,48 @@ impl Seen {
     }
 }
 
-/// Watches the file that the settings came from; none where there is none. `lanes` are those without a setting.
-pub fn watch(layers: &Layers, lanes: Interval) -> Option<Live> {
-    let (path, digest) = (layers.file.path.clone()?, layers.file.digest?);
-    // As the flags and the file alone say: what is compared with later are these, not what was recommended instead.
-    let args = super::with_file(&layers.arguments, &layers.file).ok().and_then(job_of)?;
-    let given = layers.origins.iter().filter(|o| o.origin == "flag" || o.origin.starts_with("environment "));
-    let mut watched = Watched {
-        path,
-        arguments: layers.arguments.clone(),
-        outweighed: given.map(|origin| origin.key.clone()).collect(),
-        seen: Seen { acted_on: digest, last: digest },
-        values: values(&layers.file),
-        plugins: layers.file.plugins.clone(),
-        args,
-        default_lanes: lanes,
-        told: BTreeSet::new(),
-        gone: false,
-    };
-    Some(Box::new(move || watched.look()))
+impl Reload {
+    /// None where there is no file. `default_lanes` are those without a setting.
+    pub fn of(layers: &Layers, default_lanes: Interval) -> Option<Self> {
+        let (path, digest) = (layers.file.path.clone()?, layers.file.digest?);
+        // As the flags and the file alone say: what is compared with later are these, not what was recommended instead.
+        let args = super::with_file(&layers.arguments, &layers.file).ok().and_then(job_of)?;
+        let given = layers.origins.iter().filter(|o| o.origin == "flag" || o.origin.starts_with("environment "));
+        let watched = Watched {
+            path,
+            arguments: layers.arguments.clone(),
+            outweighed: given.map(|origin| origin.key.clone()).collect(),
+            seen: Seen { acted_on: digest, last: digest },
+            values: values(&layers.file),
+            plugins: layers.file.plugins.clone(),
+            args: args.clone(),
+            told: BTreeSet::new(),
+            gone: false,
+        };
+        Some(Self { watched: Arc::new(Mutex::new(watched)), began: args, default_lanes })
+    }
+
+    /// Looks at the file.
+    pub fn look(&self) {
+        self.watched().look();
+    }
+
+    fn watched(&self) -> MutexGuard<'_, Watched> {
+        // What it holds is whole at every moment.
+        self.watched.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What a run is told: at first all that is no longer as it was when the process began, then what has changed since.
+    pub fn live(&self) -> Live {
+        let (reload, mut before) = (self.clone(), self.began.clone());
+        Box::new(move || {
+            reload.look();
+            let now = reload.watched().args.clone();
+            let commands = differences(&before, &now, reload.default_lanes);
+            before = now;
+            commands
+        })
+    }
 }
 
 fn values(file: &ConfigFile) -> BTreeMap<String, Vec<String>> {
@@ -93,39 +126,33 @@ fn values(file: &ConfigFile) -> BTreeMap<String, Vec<String>> {
 }
 
 impl Watched {
-    /// What has changed since the last look.
-    fn look(&mut self) -> Vec<Command> {
+    fn look(&mut self) {
         let text = match layers::text(&self.path) {
             Ok(text) => text,
             Err(error) => {
                 if !std::mem::replace(&mut self.gone, true) {
                     tracing::warn!("{error}; the run goes on with the settings that it has.");
                 }
-                return Vec::new();
+                return;
             }
         };
         self.gone = false;
         if !self.seen.settled(Digest::of(text.as_bytes())) {
-            return Vec::new();
+            return;
         }
-        match self.read(&text) {
-            Ok(commands) => commands,
-            Err(error) => {
-                let (code, hint) = (error.code().as_str(), error.hint_text());
-                tracing::warn!(code, hint, "{error}; the run goes on with the settings that it has.");
-                Vec::new()
-            }
+        if let Err(error) = self.read(&text) {
+            let (code, hint) = (error.code().as_str(), error.hint_text());
+            tracing::warn!(code, hint, "{error}; the run goes on with the settings that it has.");
         }
     }
 
-    fn read(&mut self, text: &str) -> Result<Vec<Command>> {
+    fn read(&mut self, text: &str) -> Result<()> {
         let file = read(&self.path, text)?;
         let cli = super::with_file(&self.arguments, &file)?;
-        let Some(args) = job_of(cli) else { return Ok(Vec::new()) };
+        let Some(args) = job_of(cli) else { return Ok(()) };
         self.tell(&file);
-        let commands = differences(&self.args, &args, self.default_lanes);
         (self.values, self.plugins, self.args) = (values(&file), file.plugins, args);
-        Ok(commands)
+        Ok(())
     }
 
     /// Tells, once for each key, what was changed and does not act.

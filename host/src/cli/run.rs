@@ -9,9 +9,10 @@ use clap::builder::BoolishValueParser;
 use super::job_args::{DurabilityArg, FurtherInputs, JobArgs};
 use super::locations::Tags;
 use super::print::{self, Printer};
+use super::reload::Reload;
 use super::signals::Watch;
 use super::spec::duration;
-use super::{EXIT_CODES, Layers, Talk, inert, plan, recommended, reload, stored, watch_input};
+use super::{EXIT_CODES, Layers, Talk, inert, plan, recommended, stored, watch_input};
 use crate::coordinator::{Host, IndexReport, IndexState, Job, RunFailure, RunReport, SwapSettings, keep_indexes};
 use crate::error::{Code, Error, Result};
 use crate::limits;
@@ -121,12 +122,14 @@ pub struct Around<'a> {
     pub named: Option<&'a str>,
     /// An earlier run of this process has begun the file for events.
     pub appends: bool,
+    /// The configuration file, where this is one of several runs that follow it.
+    pub reload: Option<&'a Reload>,
 }
 
 impl<'a> Around<'a> {
     /// The only run of the process.
     pub fn alone(watch: &'a Watch) -> Self {
-        Self { watch, named: None, appends: false }
+        Self { watch, named: None, appends: false, reload: None }
     }
 }
 
@@ -157,7 +160,8 @@ pub fn perform(
     let summary = setup.summary.clone();
     job.monitors = monitors(setup);
     job.inbox = true;
-    job.live = reload::watch(layers, plan::default_lanes());
+    let own = || Reload::of(layers, plan::default_lanes());
+    job.live = around.reload.cloned().or_else(own).map(|reload| reload.live());
     let (report, error) = match host.run(job) {
         Ok(report) => (Some(report), None),
         Err(RunFailure { report, error }) => (report.map(|report| *report), Some(error)),

@@ -14,6 +14,7 @@ use std::time::Instant;
 use super::job_args::{FurtherInputs, JobArgs};
 use super::locations::Tags;
 use super::print::{self, Printer};
+use super::reload::Reload;
 use super::run::{self as run_verb, Around, RunArgs};
 use super::signals::Watch;
 use super::{Layers, Talk, plan};
@@ -44,17 +45,20 @@ pub fn run(folder: &Path, mut args: RunArgs, told: (&Layers, Talk), printer: &mu
     if !told.1.quiet {
         print::talk(&format!("Waiting for files in {}. A signal ends this.", folder.display()));
     }
+    let reload = Reload::of(told.0, plan::default_lanes());
     let mut inbox = Folder::new(folder.to_owned(), args.job.format.is_some());
     let mut count = 0;
     while !control.stopped() {
         let Some(file) = inbox.next()? else {
             thread::sleep(INPUT_LOOK);
+            // So that the next run begins with what has changed.
+            reload.iter().for_each(Reload::look);
             continue;
         };
         let name = file.display().to_string();
         let mut job = runs.job(&file, told.0)?;
         job.control = control.clone();
-        let around = Around { watch: &watch, named: Some(&name), appends: count > 0 };
+        let around = Around { watch: &watch, named: Some(&name), appends: count > 0, reload: reload.as_ref() };
         count += 1;
         match run_verb::perform(&host, job, &args.job, told, &around, printer) {
             Ok(_) => printer.flush()?,

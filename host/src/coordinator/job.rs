@@ -156,7 +156,7 @@ pub struct Job {
     pub watch: Vec<WatchedFile>,
     /// Plugins and candidates come from the run before and go to the one after: for a process that stays up.
     pub carried: Option<Carried>,
-    /// Asked with every sample for changes of the run; for configuration that is read again.
+    /// Asked at the beginning and with every sample for changes of the run; for configuration that is read again.
     pub live: Option<Live>,
     /// Said with the first plan, after its reason.
     pub plan_note: Option<String>,

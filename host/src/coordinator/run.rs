@@ -247,6 +247,7 @@ impl<'a> Run<'a> {
 
     /// Runs to the end.
     pub fn run(mut self) -> Finished {
+        self.look_at_settings();
         self.begin_swaps();
         loop {
             if self.parts.control.stopped() && self.outcome.is_none() {

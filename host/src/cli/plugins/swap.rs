@@ -13,7 +13,7 @@ use crate::cli::common::{OutputArg, StoreArg};
 use crate::cli::dead_letters::digits;
 use crate::cli::locations::{Locations, Tags};
 use crate::cli::print::Printer;
-use crate::cli::retry::{self, is_retry};
+use crate::cli::retry::is_retry;
 use crate::cli::runs::{held, status};
 use crate::cli::units;
 use crate::coordinator::{Atomicity, SwapAnswer, SwapRequest, SwapSource, swap, waiting};
@@ -22,7 +22,7 @@ use crate::event::SwapStep;
 use crate::limits;
 use crate::model::{Digest, Name, RunNumber, RunStatus, now_ms, printable};
 use crate::plugin::Location;
-use crate::store::{Reader, RunRow, SlotPlugin, SwapEntry, SwapRow};
+use crate::store::{RETRIED, Reader, RunRow, SlotPlugin, SwapEntry, SwapRow};
 
 /// How often the store is asked for an outcome that the run tells nobody.
 const LOOK: Duration = Duration::from_millis(100);
@@ -168,7 +168,7 @@ fn before(reader: &Reader, row: &RunRow, slot: &Name) -> Result<(Digest, String)
         return Err(Error::new(Code::ConfigInvalid, message)
             .hint("name it with --to DIGEST; `atlas-host plugins list` shows what is kept"));
     }
-    let mut used = reader.plugins_of_slot(slot, &row.collection, row.run, retry::INPUT)?.into_iter();
+    let mut used = reader.plugins_of_slot(slot, &row.collection, row.run, RETRIED)?.into_iter();
     if used.next().is_none_or(|present| present.run != row.run) {
         return Err(Error::new(Code::ConfigInvalid, format!("run {} has no slot {slot} with a component", row.run))
             .hint(format!("`atlas-host runs show {}` lists its slots", row.run)));

@@ -119,6 +119,11 @@ impl Run<'_> {
         signals.process_bytes = sample.process_bytes;
         signals.wal_bytes = self.parts.teller.wal_of_plans(sample);
         signals.unhealthy = self.parts.teller.sampled(sample);
+        self.look_at_settings();
+    }
+
+    /// Obeys what has changed in the configuration file.
+    pub(super) fn look_at_settings(&mut self) {
         let changed = self.parts.live.as_mut().map(|live| live()).unwrap_or_default();
         for command in &changed {
             if let Err(error) = self.told_from_outside(std::slice::from_ref(command)) {
