@@ -81,7 +81,7 @@ CREATE TABLE atlas_swaps (
     run        INTEGER NOT NULL REFERENCES atlas_runs (id),
     slot       TEXT NOT NULL,
     step       TEXT NOT NULL, -- as the events say it, without `swap-`
-    source     TEXT NOT NULL, -- watch, command, rollback, library; accept-change where a run was continued with it
+    source     TEXT NOT NULL, -- watch, command, rollback, library
     name       TEXT NOT NULL,
     old_digest TEXT, -- null for native code
     new_digest TEXT NOT NULL,
