@@ -2,9 +2,8 @@
 
 use crate::derive::{COMPUTED, derive};
 use crate::effect::{Change, Effect, edge_changes};
-use serde_json::{Value, json};
-use task_model::problem::quoted;
-use task_model::row::marker_id;
+use serde_json::Value;
+use task_model::row::{marker_body, marker_id};
 use task_model::{Code, Mode, Op, Problem, Row, fields, path};
 
 /// Most changes that one item may make.
@@ -51,7 +50,7 @@ pub fn effect(item_id: &str, row: Row, edges: Option<&str>, store: &mut impl Sto
     {
         return Ok(Effect::Drop);
     }
-    let path = legal_path(&row)?;
+    let path = row.path()?.to_owned();
     let op = row.op().ok_or_else(|| Problem::new(Code::Field, "/op", "op: wanted create, update, status or delete"))?;
     let mut changes = match op {
         Op::Create => create(row, &path, edges, store),
@@ -59,9 +58,7 @@ pub fn effect(item_id: &str, row: Row, edges: Option<&str>, store: &mut impl Sto
         Op::Delete => delete(&row, &path, edges, store)?,
     };
     if let Some(key) = &key {
-        let named = Op::NAMES.iter().find(|(_, known)| *known == op);
-        let marker = json!({"key": key, "op": named.map(|(name, _)| name), "task": path});
-        changes.push(Change::put(marker_id(key), marker.to_string()));
+        changes.push(Change::put(marker_id(key), marker_body(key, op, &path)));
     }
     match changes.as_mut_slice() {
         // One row under the item's own id is what an operation does by default.
@@ -77,24 +74,13 @@ pub fn effect(item_id: &str, row: Row, edges: Option<&str>, store: &mut impl Sto
     }
 }
 
-fn legal_path(row: &Row) -> Result<String, Problem> {
-    let wrong = match row.text("path") {
-        Some(text) => match path::check(text) {
-            Ok(()) => return Ok(text.to_owned()),
-            Err(wrong) => wrong,
-        },
-        None => "path: wanted a string".to_owned(),
-    };
-    Err(Problem::new(Code::Field, "/path", wrong))
-}
-
 fn create(mut task: Row, path: &str, edges: Option<&str>, store: &mut impl Store) -> Vec<Change> {
     task.0.shift_remove("op");
     task.0.shift_remove("key");
     derive(&mut task, path);
     // A row that is replaced may have had other edges.
     let before = edges.and_then(|_| stored(path, store));
-    let body = text(&task);
+    let body = task.to_text();
     with_edges(path, before.as_ref(), &task, body, edges)
 }
 
@@ -102,7 +88,7 @@ fn change(row: &Row, op: Op, path: &str, edges: Option<&str>, store: &mut impl S
     let stored = store.get(path);
     let before = stored.as_deref().and_then(|body| Row::parse(body).ok());
     let (Some(body), Some(before)) = (stored, before) else {
-        return Err(not_found(path));
+        return Err(Problem::not_found(path));
     };
     let mut task = before.clone();
     if op == Op::Status {
@@ -122,13 +108,13 @@ fn change(row: &Row, op: Op, path: &str, edges: Option<&str>, store: &mut impl S
     if let Some(problem) = fields::check_task(&task, &COMPUTED).into_iter().next() {
         return Err(problem.with("task", "after the change"));
     }
-    let body = text(&task);
+    let body = task.to_text();
     Ok(with_edges(path, Some(&before), &task, body, edges))
 }
 
 fn delete(row: &Row, path: &str, edges: Option<&str>, store: &mut impl Store) -> Result<Vec<Change>, Problem> {
     let Some(body) = store.get(path) else {
-        return Err(not_found(path));
+        return Err(Problem::not_found(path));
     };
     let mut doomed = vec![Child { path: path.to_owned(), body }];
     if row.mode() == Some(Mode::Cascade) {
@@ -162,15 +148,6 @@ fn with_edges(path: &str, before: Option<&Row>, after: &Row, body: String, edges
 
 fn stored(path: &str, store: &mut impl Store) -> Option<Row> {
     Row::parse(&store.get(path)?).ok()
-}
-
-fn text(task: &Row) -> String {
-    serde_json::to_string(&task.0).expect("a JSON object always serialises")
-}
-
-fn not_found(path: &str) -> Problem {
-    let message = format!("there is no task {} to change", quoted(path));
-    Problem::new(Code::NotFound, "/path", message)
 }
 
 fn no_index() -> Problem {

@@ -1,8 +1,7 @@
 //! The fields of a task that follow from its other fields.
 
 use serde_json::{Map, Value};
-use task_model::path;
-use task_model::{Row, Status};
+use task_model::{Row, path};
 
 /// The fields that only this plugin writes.
 pub const COMPUTED: [&str; 6] = ["slug", "depth", "dependencyCount", "noteCount", "nameLength", "searchText"];
@@ -16,17 +15,8 @@ const NOTES: [&str; 4] = ["planningNotes", "progressNotes", "completionNotes", "
 /// of `type` and `status`, `parentPath`, `projectPath`, normalised
 /// `metadata.tags`, and the [`COMPUTED`] fields. Doing so again changes nothing.
 pub fn derive(task: &mut Row, path: &str) {
-    let fields = &mut task.0;
-    default(fields, "type", "TASK");
-    default(fields, "status", Status::Pending.as_str());
-    match path::parent(path) {
-        Some(parent) => set(fields, "parentPath", parent),
-        None => {
-            fields.shift_remove("parentPath");
-        }
-    }
-    set(fields, "projectPath", path::project(path));
-    if let Some(tags) = fields.get_mut("metadata").and_then(|meta| meta.get_mut("tags")) {
+    task.fill_in(path);
+    if let Some(tags) = task.0.get_mut("metadata").and_then(|meta| meta.get_mut("tags")) {
         *tags = normal_tags(tags);
     }
     let name = task.text("name").unwrap_or_default().to_owned();
@@ -40,12 +30,6 @@ pub fn derive(task: &mut Row, path: &str) {
     set(fields, "noteCount", notes);
     set(fields, "nameLength", name.chars().count());
     set(fields, "searchText", &*search);
-}
-
-fn default(fields: &mut Map<String, Value>, name: &str, value: &str) {
-    if !fields.contains_key(name) {
-        set(fields, name, value);
-    }
 }
 
 fn set(fields: &mut Map<String, Value>, name: &str, value: impl Into<Value>) {

@@ -61,6 +61,11 @@ impl Problem {
         Problem { code, message: message.into(), pointer: pointer.into(), details: Vec::new() }
     }
 
+    /// A row asks for a change of a task that is not stored.
+    pub fn not_found(path: &str) -> Problem {
+        Problem::new(Code::NotFound, "/path", format!("there is no task {} to change", quoted(path)))
+    }
+
     /// The same with one more detail.
     #[must_use]
     pub fn with(mut self, name: &'static str, value: impl fmt::Display) -> Problem {

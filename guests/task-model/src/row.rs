@@ -1,9 +1,10 @@
 //! One row of input: a JSON object, and what it asks for.
 
+use crate::path;
 use crate::problem::{Code, Problem, pointer_to, quoted};
 use crate::status::Status;
 use serde::de::{Deserializer, Error, MapAccess, Visitor};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use std::fmt;
 
 /// The fields of one row, in the order of the input.
@@ -65,6 +66,21 @@ impl Row {
         }
     }
 
+    /// The path of the task that the row is about.
+    ///
+    /// # Errors
+    /// There is none, or it is not legal.
+    pub fn path(&self) -> Result<&str, Problem> {
+        let wrong = match self.text("path") {
+            Some(text) => match path::check(text) {
+                Ok(()) => return Ok(text),
+                Err(wrong) => wrong,
+            },
+            None => "path: wanted a string".to_owned(),
+        };
+        Err(Problem::new(Code::Field, "/path", wrong))
+    }
+
     /// What the row asks for; none if its `op` is unknown.
     pub fn op(&self) -> Option<Op> {
         match self.0.get("op") {
@@ -94,6 +110,29 @@ impl Row {
         self.text("type") == Some("MILESTONE")
     }
 
+    /// Fill in what a task at `path` has by default, `type` and `status`, and
+    /// what its path says, `parentPath` and `projectPath`.
+    pub fn fill_in(&mut self, path: &str) {
+        let fields = &mut self.0;
+        for (name, usual) in [("type", "TASK"), ("status", Status::Pending.as_str())] {
+            fields.entry(name).or_insert_with(|| usual.into());
+        }
+        match path::parent(path) {
+            Some(parent) => {
+                fields.insert("parentPath".to_owned(), parent.into());
+            }
+            None => {
+                fields.shift_remove("parentPath");
+            }
+        }
+        fields.insert("projectPath".to_owned(), path::project(path).into());
+    }
+
+    /// The row as JSON text.
+    pub fn to_text(&self) -> String {
+        serde_json::to_string(&self.0).expect("a JSON object always serialises")
+    }
+
     /// Apply a merge patch (RFC 7386).
     pub fn merge(&mut self, patch: &Map<String, Value>) {
         merge(&mut self.0, patch);
@@ -103,6 +142,12 @@ impl Row {
 /// Id of the row that marks an idempotency key as used.
 pub fn marker_id(key: &str) -> String {
     format!("key:{key}")
+}
+
+/// Body of that row: which row of the input used it.
+pub fn marker_body(key: &str, op: Op, path: &str) -> String {
+    let named = Op::NAMES.iter().find(|(_, known)| *known == op);
+    json!({"key": key, "op": named.map(|(name, _)| name), "task": path}).to_string()
 }
 
 impl Op {
@@ -185,7 +230,6 @@ impl<'de> Visitor<'de> for Fields {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     #[test]
     fn only_an_object_without_doubled_fields_is_a_row() {

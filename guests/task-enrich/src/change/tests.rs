@@ -1,6 +1,7 @@
 //! What rows do to a store that lives in memory.
 
 use super::*;
+use serde_json::json;
 use std::collections::BTreeMap;
 
 #[derive(Default)]

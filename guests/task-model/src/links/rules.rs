@@ -48,14 +48,8 @@ pub fn judge(bodies: &[&str], store: &mut impl Store) -> Judged {
 /// A row with a legal path: without one there is nothing to look up.
 fn parse(body: &str) -> Result<Row, Problem> {
     let row = Row::parse(body)?;
-    let wrong = match row.text("path") {
-        Some(text) => path::check(text),
-        None => Err("path: wanted a string".to_owned()),
-    };
-    match wrong {
-        Ok(()) => Ok(row),
-        Err(wrong) => Err(Problem::new(Code::Field, "/path", wrong)),
-    }
+    row.path()?;
+    Ok(row)
 }
 
 /// Read, level by level, all that chains from the items can lead to within
@@ -124,8 +118,7 @@ impl<'a, S: Store> Item<'a, '_, S> {
                 self.add(Code::Duplicate, "/path".to_owned(), message);
             }
             (Op::Update | Op::Status | Op::Delete, None) => {
-                let message = format!("there is no task {} to change", quoted(self.asked.path));
-                self.add(Code::NotFound, "/path".to_owned(), message);
+                self.problems.push(Problem::not_found(self.asked.path));
             }
             (Op::Update | Op::Status, Some(task)) => self.check_change(task),
             (Op::Delete, Some(_)) => {
