@@ -8,6 +8,7 @@ mod documents;
 mod doors;
 mod events;
 pub mod examples;
+mod examples_told;
 mod first_example;
 mod generator;
 mod layout;

@@ -7,6 +7,7 @@ mod order;
 mod relations;
 mod settings;
 mod tickets;
+mod workflow;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;

@@ -229,6 +229,7 @@ fn scripts_are_executable_and_parse() {
     use std::os::unix::fs::PermissionsExt;
     for script in [
         "examples/debian-packages/run",
+        "examples/workflow/run",
         "examples/bench/run",
         "examples/bench/instructions",
         "guests/build",

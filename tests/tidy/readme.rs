@@ -7,7 +7,7 @@ use super::{File, files, none, read};
 use crate::harness::{Folder, author};
 
 /// The blocks of a language in a document, each with the line it begins at.
-fn blocks<'a>(text: &'a str, language: &str) -> Vec<(usize, Vec<&'a str>)> {
+pub(super) fn blocks<'a>(text: &'a str, language: &str) -> Vec<(usize, Vec<&'a str>)> {
     let mut blocks = Vec::new();
     let mut lines = text.lines().enumerate();
     while let Some((number, line)) = lines.next() {
