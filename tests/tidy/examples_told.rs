@@ -1,9 +1,41 @@
 //! The examples that a newcomer reads first print what is shown of them, word for word but for what differs from run to run.
 
+use std::process::Command;
+
+use super::examples::example;
 use super::readme::{blocks, command_lines};
 use super::{File, read};
 use crate::cli::{Redact, golden};
 use crate::harness::{Folder, author, guest, root};
+
+/// What an example prints.
+fn printed(name: &str) -> String {
+    let output = Command::new(example(name)).output().expect("the example starts");
+    assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).expect("UTF-8")
+}
+
+/// The blocks of a document's output, each with a line break at its end.
+fn texts(document: &str) -> Vec<String> {
+    blocks(&read(document), "text").into_iter().map(|(_, lines)| lines.join("\n") + "\n").collect()
+}
+
+#[test]
+fn a_single_task_is_saved_and_read_back_by_commands_and_by_a_program() {
+    const DOCUMENT: &str = "examples/task/README.md";
+    let folder = Folder::new();
+    let redact = Redact::new(folder.path());
+    let readme = read(DOCUMENT);
+    let scripts = blocks(&readme, "sh");
+    let mut shown = texts(DOCUMENT).into_iter();
+    assert_eq!(scripts.len(), 2, "commands of {DOCUMENT}");
+    for ((line, script), wanted) in scripts.iter().zip(&mut shown) {
+        let ran = author(folder.path(), &format!("exec 2>&1\n{}", script.join("\n"))).exits(0);
+        let wanted = redact.text(&wanted).replace("…/", "<folder>/");
+        assert_eq!(redact.text(&ran.stdout), wanted, "{DOCUMENT}:{line} prints something else");
+    }
+    assert_eq!(shown.next(), Some(printed("task")), "{DOCUMENT} shows what the program prints");
+}
 
 /// Lines of what `examples/workflow/run` prints that say the same every time.
 fn steady(text: &str, redact: &Redact) -> String {
