@@ -37,6 +37,11 @@ fn a_single_task_is_saved_and_read_back_by_commands_and_by_a_program() {
     assert_eq!(shown.next(), Some(printed("task")), "{DOCUMENT} shows what the program prints");
 }
 
+#[test]
+fn a_program_that_brings_its_own_parts_prints_what_is_shown_of_it() {
+    assert_eq!(texts("examples/README.md"), [printed("custom")]);
+}
+
 /// Lines of what `examples/workflow/run` prints that say the same every time.
 fn steady(text: &str, redact: &Redact) -> String {
     let moving = ["  Time ", "  Per item ", "  Batches "];
