@@ -214,13 +214,10 @@ fn why_names_the_line_of_a_record_or_between_which_lines_it_stood() {
     assert_eq!(line("b", "one.db"), (format!("ordinal 1, line 2 of {}", place("one.ndjson")), Some(2), Some(1)));
     let between = format!("between lines 1 and 4 of {}", place("two.ndjson"));
     assert_eq!(line("d", "two.db"), (format!("ordinal 1, {between}"), None, Some(1)));
-    // As many lines as elements, and two of these on one line.
+    // Elements may share a line: they are counted.
     folder.write("array.json", "[{\"id\":\"e\"},{\"id\":\"f\"},\n\n{\"id\":\"g\"}]\n");
     words(&folder, "run --id id --input array.json --store array.db").exits(0);
-    let between = format!("between lines 1 and 3 of {}", place("array.json"));
-    assert_eq!(line("f", "array.db"), (format!("ordinal 1, {between}"), None, Some(1)));
-    words(&folder, "run --id id --input array.json --store alone.db --batch-size 1").exits(0);
-    assert_eq!(line("f", "alone.db"), (format!("ordinal 1, line 1 of {}", place("array.json")), Some(1), Some(1)));
+    assert_eq!(line("f", "array.db"), (format!("ordinal 1, record 2 of {}", place("array.json")), Some(2), Some(1)));
     words(&folder, "run --id id --input one.ndjson --input two.ndjson --store both.db --batch-size 4").exits(0);
     let (told, line, _) = line("c", "both.db");
     assert_eq!(line, None);

@@ -14,6 +14,7 @@ use super::spec::{counted, cut, fields, print_table, time};
 use super::{Layers, Talk};
 use crate::error::{Code, Error, Result};
 use crate::model::{Digest, Phase, RunNumber};
+use crate::source::Format;
 use crate::store::{DeadLetter, Durability, LetterFilter, LetterState, Reader, SqlValue, StoreOptions, Writer};
 
 /// Letters fetched at a time; a longer list is printed as several tables.
@@ -269,6 +270,7 @@ fn shown(letter: &DeadLetter) -> String {
         Some(digest) => format!("{size}, {digest}"),
         None => size,
     };
+    let unit = Format::of_path(letter.input.as_ref()).map_or("line", Format::unit);
     let head = fields(&[
         ("dead letter", letter.id.to_string()),
         ("state", state),
@@ -285,7 +287,7 @@ fn shown(letter: &DeadLetter) -> String {
         ),
         ("problems", problems.join("\n")),
         ("plugin", plugin),
-        ("from", format!("{}, line {}, byte {}", letter.input, letter.line, letter.offset)),
+        ("from", format!("{}, {unit} {}, byte {}", letter.input, letter.line, letter.offset)),
         (
             "retry of",
             letter.retry_of.map_or("- (the first of its record)".to_owned(), |id| format!("dead letter {id}")),

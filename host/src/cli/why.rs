@@ -155,39 +155,49 @@ fn record(origin: &Origin, ordinal: u64) -> String {
     let batch = &origin.batch;
     let inputs = runs::inputs(&origin.run);
     let name = |input: u64| inputs.get(input as usize).cloned().unwrap_or_else(|| format!("input {input}"));
+    let unit = |input: u64| inputs.get(input as usize).map_or("line", |input| unit(format_of(&origin.run, input)));
+    let (first, last) = (batch.first, batch.last);
     let place = match line(origin, ordinal) {
-        Some(line) => format!("line {line} of {}", name(batch.first.input)),
-        None if batch.first.input == batch.last.input => {
-            format!("between lines {} and {} of {}", batch.first.line, batch.last.line, name(batch.first.input))
+        Some(line) => format!("{} {line} of {}", unit(first.input), name(first.input)),
+        None if first.input == last.input => {
+            format!("between {}s {} and {} of {}", unit(first.input), first.line, last.line, name(first.input))
         }
         None => format!(
-            "between line {} of {} and line {} of {}",
-            batch.first.line,
-            name(batch.first.input),
-            batch.last.line,
-            name(batch.last.input)
+            "between {} {} of {} and {} {} of {}",
+            unit(first.input),
+            first.line,
+            name(first.input),
+            unit(last.input),
+            last.line,
+            name(last.input)
         ),
     };
     format!("ordinal {ordinal}, {place}")
 }
 
-/// The line of a record, where nothing but records stands between the first and the last line of its batch. Of an array
-/// several may stand on one line and none on the next, so that a lone one is all that is known of.
+/// What places in an input of this format count.
+fn unit(format: Option<Format>) -> &'static str {
+    format.map_or("line", Format::unit)
+}
+
+/// The line of a record, or its number, where nothing but records stands between the first and the last line of its batch.
 fn line(origin: &Origin, ordinal: u64) -> Option<u64> {
     let (first, last) = (origin.batch.first, origin.batch.last);
-    let records = origin.batch.counts.read;
-    let inputs = runs::inputs(&origin.run);
-    let format = inputs.get(first.input as usize).and_then(|input| format_of(&origin.run, input));
-    let shared = format == Some(Format::JsonArray) && records > 1;
-    let dense = first.input == last.input && last.line.checked_sub(first.line) == records.checked_sub(1);
-    (dense && !shared).then(|| first.line + (ordinal - origin.batch.first_ordinal))
+    let dense =
+        first.input == last.input && last.line.checked_sub(first.line) == origin.batch.counts.read.checked_sub(1);
+    dense.then(|| first.line + (ordinal - origin.batch.first_ordinal))
 }
 
 /// Which letter a record was, and where its first record stood.
 fn came_from(letter: &DeadLetter) -> String {
     format!(
-        "dead letter {} of run {}, of line {} (byte {}) of {}",
-        letter.id, letter.run, letter.line, letter.offset, letter.input
+        "dead letter {} of run {}, of {} {} (byte {}) of {}",
+        letter.id,
+        letter.run,
+        unit(Format::of_path(letter.input.as_ref())),
+        letter.line,
+        letter.offset,
+        letter.input
     )
 }
 
@@ -202,11 +212,12 @@ fn told(letter: &DeadLetter) -> String {
         None => letter.state.as_str().to_owned(),
     };
     format!(
-        "{}, {}: {}{by} in {}, line {} of {}, run {}\n{} {}",
+        "{}, {}: {}{by} in {}, {} {} of {}, run {}\n{} {}",
         letter.id,
         since,
         letter.fate.as_str(),
         letter.phase.as_str(),
+        unit(Format::of_path(letter.input.as_ref())),
         letter.line,
         letter.input,
         letter.run,

@@ -223,6 +223,14 @@ impl Format {
         self.row().about
     }
 
+    /// What the number of a [`Position`](crate::model::Position) counts: where records may share a line or take several, the records.
+    pub fn unit(self) -> &'static str {
+        match self {
+            Self::Ndjson | Self::Tsv => "line",
+            Self::JsonArray | Self::Csv => "record",
+        }
+    }
+
     /// Reads the stable name back.
     pub fn parse(text: &str) -> Option<Self> {
         FORMATS.iter().find(|row| row.name == text).map(|row| row.format)
