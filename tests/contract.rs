@@ -150,6 +150,7 @@ fn describe(resolve: &Resolve, ty: &Type) -> String {
             let cases = variant.cases.iter().map(|found| case(&found.name, &found.ty));
             format!("variant{{{}}}", joined(cases.collect()))
         }
+        TypeDefKind::Result(result) => format!("{}{}", case("ok", &result.ok), case("err", &result.err)),
         TypeDefKind::Enum(cases) => {
             format!("enum{{{}}}", joined(cases.cases.iter().map(|case| case.name.clone()).collect()))
         }

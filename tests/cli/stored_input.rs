@@ -82,7 +82,8 @@ fn rows_that_the_run_has_deleted_do_not_count_when_it_goes_on() {
     let report = run("").exits(3).json();
     assert_eq!((&report["resumed_at"], &report["read"], &report["rejected"]), (&20.into(), &30.into(), &1.into()));
     for collection in ["items", "other"] {
-        let export = |store| words(&folder, &format!("export --with-id {collection} --store {store}")).exits(0).stdout;
+        let export =
+            |store| words(&folder, &format!("export --with-id --into {collection} --store {store}")).exits(0).stdout;
         assert!(export("atlas.db") == export("whole.db"), "{collection} differs from that of an undisturbed run");
     }
     words(&folder, "verify").exits(0);

@@ -123,7 +123,6 @@ fn later_items_see_nothing_of_an_item_that_the_store_refuses() {
             vec![own(), put(1, Some((4096, 7)), OWN_ID, OWN_BODY)],
             &["--on-existing", "ignore"],
         ),
-        ("two changes to one key", vec![own(), put(1, None, OWN_ID, OWN_BODY)], &["--on-existing", "reject"]),
         (
             "a value that is taken",
             vec![own(), put(1, None, "(i32.const 4096)|(i32.const 7)", OWN_BODY)],

@@ -38,7 +38,9 @@ fn a_candidate_that_fails_while_the_run_stops_is_left_and_not_refused() {
         let (step, left) = live.until(&["refused", "skipped"]);
         drop(let_go);
         assert_eq!(step, "skipped", "{left:?}");
-        assert!(left.reason.starts_with("the run is being stopped: candidate.wasm: found "), "{}", left.reason);
+        // Given up with the others that were on their way, or found to be no good just before.
+        let known = ["the run ended before it took effect", "the run is being stopped: candidate.wasm: found "];
+        assert!(known.iter().any(|reason| left.reason.starts_with(reason)), "{}", left.reason);
     });
     assert_eq!((report.status, report.counts.stored), (RunStatus::Interrupted, 60));
     let steps = kept(&folder.at("out.db"));
