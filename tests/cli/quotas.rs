@@ -55,8 +55,8 @@ fn the_bounds_of_a_plugin_are_shown() {
     let shown = words(&folder, "config show").exits(0).stdout;
     assert!(shown.contains("plugin work: memory 8.0 MiB, deadline 300 ms"), "{shown}");
     let plan = words(&folder, "validate --input in.ndjson --id id").exits(0).stdout;
-    assert!(plan.contains("nothing granted, 8388608 bytes of memory, 300 ms per call"), "{plan}");
-    assert!(plan.contains("nothing granted, 50331648 bytes of memory\n"), "{plan}");
+    assert!(plan.contains("nothing granted, 8.0 MiB of memory, 300 ms per call"), "{plan}");
+    assert!(plan.contains("nothing granted, 48.0 MiB of memory\n"), "{plan}");
     let inspected = words(&folder, "inspect faulty.wasm").exits(0).stdout;
     let work = "work, as configured: nothing granted; 8.0 MiB of memory; 300 ms for a call";
     assert!(inspected.contains(work), "{inspected}");

@@ -179,3 +179,56 @@ fn an_input_is_the_same_by_whatever_links_it_is_reached() {
     by_hand(&folder, &format!("UPDATE atlas_runs SET job = '{key}'"));
     run("link/in.ndjson", "").exits(3).says("Already complete: run 1 ");
 }
+
+#[test]
+fn what_a_run_had_is_nobodys_flag_and_what_it_had_not_comes_from_no_file() {
+    let (folder, _) = stopped();
+    folder.write(
+        "atlas.toml",
+        "limit = 41\nmax-rejects = 0\nprocessor = \"memory\"\ndelimiter = \";\"\nindex = [\"n\"]\nbatch-size = 7\nmemory-budget = \"1GiB\"\n",
+    );
+    let ran = words(&folder, "runs resume 1 --max-rejects 50 --strategy sequential --output json").exits(3);
+    assert!(!ran.stderr.contains("CONFIG_3004"), "{}", ran.stderr);
+    let report = ran.json();
+    assert_eq!((&report["read"], &report["batches"]), (&100.into(), &10.into()), "{report}");
+    assert_eq!(sql(&folder, "SELECT count(*) FROM atlas_indexes"), ["0"]);
+}
+
+#[test]
+fn an_input_is_read_as_it_was_also_where_its_name_is_another() {
+    let folder = Folder::new();
+    let rows: String = (0..60).map(|n| format!("{n},{}\n", if n % 10 == 5 { "reject" } else { "" })).collect();
+    folder.write("in.csv", format!("id,fault\n{rows}"));
+    let faulty = guest_arg("faulty");
+    words(&folder, &format!("run -q -i in.csv --id id --plugin work={faulty} --batch-size 10 --max-rejects 2"))
+        .exits(3);
+    std::fs::rename(folder.at("in.csv"), folder.at("kept")).expect("a file");
+    words(&folder, "runs resume 1 --input kept --max-rejects 50")
+        .exits(2)
+        .says("in.csv` as csv, which the name `kept` does not say")
+        .says("hint: give the file, or a link to it, a name with the extension that it had");
+    std::os::unix::fs::symlink("kept", folder.at("kept.csv")).expect("a link");
+    words(&folder, "runs resume 1 --input kept.csv --max-rejects 50").exits(3);
+    assert_eq!(sql(&folder, "SELECT count(*) FROM items"), ["54"]);
+}
+
+#[test]
+fn the_same_command_goes_on_where_the_link_to_its_input_leads_elsewhere_by_now() {
+    let folder = Folder::new();
+    folder.write("first.ndjson", with_rejects(100, 10));
+    let link = |to: &str| std::os::unix::fs::symlink(to, folder.at("now.ndjson")).expect("a link");
+    link("first.ndjson");
+    let plan = format!("--plugin work={} --batch-size 10 --strategy sequential", guest_arg("faulty"));
+    let run = |further: &str| words(&folder, &format!("run --input now.ndjson --id id {plan} {further}"));
+    run("--max-rejects 3").exits(3);
+    std::fs::rename(folder.at("first.ndjson"), folder.at("second.ndjson")).expect("a file");
+    std::fs::remove_file(folder.at("now.ndjson")).expect("a link");
+    link("second.ndjson");
+    let report = run("--max-rejects 50 --output json").exits(3).json();
+    assert_eq!((&report["run"], &report["resumed_at"], &report["read"]), (&1.into(), &40.into(), &100.into()));
+    // Another file is another input, once the run has come to its end.
+    std::fs::remove_file(folder.at("now.ndjson")).expect("a link");
+    folder.write("third.ndjson", "{\"id\":\"z\"}\n");
+    link("third.ndjson");
+    assert_eq!(run("--output json").exits(0).json()["run"], 2);
+}

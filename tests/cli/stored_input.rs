@@ -126,3 +126,12 @@ fn an_interrupted_run_of_stored_items_is_not_gone_on_with_by_another_plugin() {
         .says("run 2 began with other settings: operation work was");
     assert_eq!(count(&folder), "89");
 }
+
+#[test]
+fn a_collection_that_never_had_an_item_has_been_processed_too() {
+    let folder = Folder::new();
+    folder.write("in.ndjson", "{\"id\":\"a\"}\n");
+    words(&folder, "run -q --input in.ndjson --id id --into other --collection empty").exits(0);
+    words(&folder, "run --from empty --into out").exits(0).says("Run 2 succeeded");
+    words(&folder, "run --from empty --into out").exits(0).says("Already complete: run 2 ");
+}

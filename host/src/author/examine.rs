@@ -120,6 +120,7 @@ impl Examiner {
                 memory_bytes: None,
                 fresh: false,
                 deadline: limits::DEADLINE,
+                own_deadline: None,
             };
             let name = Name::parse("plugin").expect("BUG: the name of a slot is none");
             fits.then(|| Slot::of_component(name, role, plugin, settings)).transpose()

@@ -142,7 +142,10 @@ fn ended_badly(row: &RunRow, held: bool) -> Option<Reason> {
         RunStatus::Succeeded | RunStatus::Partial => return None,
         RunStatus::Running if held => return None,
         RunStatus::Failed if row.is_resumable() => (HealthStatus::Unhealthy, "run it again: it continues"),
-        RunStatus::Failed => (HealthStatus::Unhealthy, "its input cannot be read again: run it anew"),
+        RunStatus::Failed => (
+            HealthStatus::Unhealthy,
+            "its input cannot be read again; a pipe's items go on from a file by `runs resume`",
+        ),
         _ => (HealthStatus::Degraded, "the same command continues it, or begins anew"),
     };
     let error: Option<ErrorReport> = row.error_json.as_deref().and_then(|text| serde_json::from_str(text).ok());

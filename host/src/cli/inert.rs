@@ -243,7 +243,9 @@ pub fn of_input(layers: &Layers, job: &Job) {
     {
         return;
     }
-    tell("No input is CSV or TSV, so that these do nothing", &said(layers, &["delimiter", "no-header"]));
+    // The environment and the file are about runs of all kinds.
+    let given = flags(layers, |key| ["delimiter", "no-header"].contains(&key));
+    tell("No input is CSV or TSV, so that these do nothing", &given);
 }
 
 #[cfg(test)]

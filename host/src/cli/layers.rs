@@ -22,7 +22,7 @@ use crate::plugin::Location;
 const FILE: &str = "atlas.toml";
 
 /// What a configuration file says.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub struct ConfigFile {
     /// Where it lies; none if there is none.
     pub path: Option<PathBuf>,
@@ -84,15 +84,21 @@ pub struct Origin {
     pub key: String,
     /// The value or values, as they were written; empty if it is not set.
     pub value: Vec<String>,
-    /// `flag`, `environment ATLAS_…`, `FILE:LINE`, `default`, `not set`, or what it was recommended from.
+    /// `flag`, `environment ATLAS_…`, `FILE:LINE`, `default`, `not set`, `run` (as a run that goes on had it), or what it was
+    /// recommended from.
     pub origin: String,
 }
 
 impl Origin {
+    /// True if a flag or the environment says it.
+    pub fn is_given(&self) -> bool {
+        self.origin == "flag" || self.origin.starts_with("environment ")
+    }
+
     /// How the user has said it; none if nobody did.
     pub fn said(&self) -> Option<String> {
         match self.origin.as_str() {
-            "default" | "not set" => None,
+            "default" | "not set" | "run" => None,
             "flag" => Some(format!("--{}", self.key)),
             origin if origin.starts_with("recommended ") => None,
             origin => Some(match origin.strip_prefix("environment ") {

@@ -280,7 +280,24 @@ fn present(config: Option<&std::path::Path>) -> Result<(JobArgs, Layers)> {
     made(arguments)
 }
 
-/// The same command line with values where neither a flag nor the environment gives one; they outweigh the file.
+/// What a run that goes on takes from the file: where something lies or goes, and what its plugins may do. All else is as it was
+/// set when the run began.
+const FROM_FILE: [&str; 11] = [
+    "store",
+    "plugin-config",
+    "grant-dir",
+    "grant-env",
+    "grant-host",
+    "grant-collection",
+    "on-alert",
+    "events",
+    "metrics-file",
+    "metrics-listen",
+    "output",
+];
+
+/// The same command line with the values that a run had, where neither a flag nor the environment gives one. Of the file only
+/// what [`FROM_FILE`] lists counts.
 fn with_values(layers: &Layers, values: BTreeMap<String, Vec<String>>) -> Result<(JobArgs, Layers)> {
     let mut command = command();
     let matches =
@@ -292,7 +309,20 @@ fn with_values(layers: &Layers, values: BTreeMap<String, Vec<String>>) -> Result
     let values = values.into_iter().filter(|(key, values)| !is_switch(key) || *values == ["true"]);
     let values =
         ConfigFile { values: values.map(|(key, values)| (key, (values, 0))).collect(), ..ConfigFile::default() };
-    made(layers::merged(layers.arguments.clone(), sub, &values, command))
+    let merged = layers::merged(layers.arguments.clone(), sub, &values, command);
+    let mut file = layers.file.clone();
+    file.values.retain(|key, _| FROM_FILE.contains(&key.as_str()));
+    let job = job_of(with_file(&merged, &file)?).expect("BUG: this command has the flags of a job");
+    // Nobody has said by a flag what the run had: the file that is read again while it goes on outweighs it.
+    let mut origins = layers.origins.clone();
+    for origin in origins.iter_mut().filter(|origin| !origin.is_given()) {
+        if let Some((value, _)) = values.values.get(&origin.key) {
+            (origin.value, origin.origin) = (value.clone(), "run".to_owned());
+        } else if !FROM_FILE.contains(&origin.key.as_str()) {
+            (origin.value, origin.origin) = (Vec::new(), "not set".to_owned());
+        }
+    }
+    Ok((job, Layers { file: layers.file.clone(), origins, arguments: layers.arguments.clone() }))
 }
 
 /// What stands in a command line that the program has put together.

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use super::job_args::JobArgs;
-use super::layers::{ConfigFile, Origin, PluginTable};
+use super::layers::{ConfigFile, PluginTable};
 use super::locations::Tags;
 use super::{Layers, Talk, plan};
 use crate::coordinator::{Filling, Host, Job, SlotSpec};
@@ -17,8 +17,7 @@ use crate::store::{Reader, RunPlugin, RunRow};
 
 /// True if a flag or the environment says so.
 pub fn asked(layers: &Layers, key: &str) -> bool {
-    let said = |origin: &Origin| origin.origin == "flag" || origin.origin.starts_with("environment ");
-    layers.origins.iter().any(|origin| origin.key == key && said(origin))
+    layers.origins.iter().any(|origin| origin.key == key && origin.is_given())
 }
 
 /// A setting that the run had.

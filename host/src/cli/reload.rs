@@ -83,7 +83,7 @@ impl Reload {
         let (path, digest) = (layers.file.path.clone()?, layers.file.digest?);
         // As the flags and the file alone say: what is compared with later are these, not what was recommended instead.
         let args = super::with_file(&layers.arguments, &layers.file).ok().and_then(job_of)?;
-        let given = layers.origins.iter().filter(|o| o.origin == "flag" || o.origin.starts_with("environment "));
+        let given = layers.origins.iter().filter(|origin| origin.is_given());
         let watched = Watched {
             path,
             arguments: layers.arguments.clone(),

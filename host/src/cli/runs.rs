@@ -7,6 +7,8 @@ mod tune;
 mod tuning;
 mod view;
 
+use std::path::Path;
+
 use clap::{Args, Subcommand};
 use serde::Serialize;
 use serde_json::Value;
@@ -195,7 +197,7 @@ fn show(args: &ShowArgs, printer: &mut Printer) -> Result<()> {
         let plans = if args.tuning { Some(reader.plans(run.run)?) } else { None };
         return document(&reader, &run, held, (&plugins, plans.as_deref()), printer);
     }
-    printer.line(&about(&run, held, &plugins))?;
+    printer.line(&about(&run, held, &plugins, reader.path()))?;
     if args.tuning {
         printer.line("")?;
         tuning::print(&reader.plans(run.run)?, printer)?;
@@ -236,11 +238,11 @@ fn versions(plugins: &[RunPlugin]) -> Vec<usize> {
     (0..plugins.len()).filter(|at| next(*at).is_none_or(|next| !same(&plugins[*at], next))).collect()
 }
 
-fn about(run: &RunRow, held: bool, plugins: &[RunPlugin]) -> String {
+fn about(run: &RunRow, held: bool, plugins: &[RunPlugin], store: &Path) -> String {
     let counts = &run.counts;
     let status = match status(run, held) {
         shown if shown == run.status.as_str() => shown.to_owned(),
-        shown => format!("{shown} (its process is gone; {})", resume::way_on(run)),
+        shown => format!("{shown} (its process is gone; {})", resume::way_on(run, store)),
     };
     let error = run.error_json.as_deref().map(json).map_or(String::new(), |error| {
         match (error["code"].as_str(), error["message"].as_str(), error["hint"].as_str()) {

@@ -151,11 +151,16 @@ fn described(job: &Job, args: &ValidateArgs) -> Vec<(String, String)> {
     add("existing ids", format!("{:?}", job.on_existing).to_lowercase());
     add("strategy", job.strategy.clone());
     let size = job.bounds.batch_size;
-    add("batch size", format!("{} to {} items, {} bytes at the most", size.min(), size.max(), job.batch_bytes));
+    let most = words::bytes(job.batch_bytes as u64);
+    add("batch size", format!("{} to {} items, {most} at the most", size.min(), size.max()));
     add("lanes", format!("{} to {}", job.bounds.lanes.min(), job.bounds.lanes.max()));
     add(
         "limits",
-        format!("{} bytes of memory and {} ms per plugin call", args.job.memory, args.job.deadline.as_millis()),
+        format!(
+            "{} of memory and {} per plugin call",
+            words::bytes(args.job.memory as u64),
+            words::duration(args.job.deadline)
+        ),
     );
     add("attempts", job.attempts.to_string());
     add("kept whole", format!("each {}", job.atomic.as_str()));
@@ -186,10 +191,10 @@ fn slot_text(slot: &SlotSpec, args: &JobArgs) -> String {
     let granted = if grants.is_empty() { "nothing granted".to_owned() } else { grants.join(", ") };
     let mut text = format!("{} = {what}, {granted}", slot.name);
     if let Some(bytes) = slot.memory_bytes.filter(|bytes| *bytes != args.memory) {
-        text.push_str(&format!(", {bytes} bytes of memory"));
+        text.push_str(&format!(", {} of memory", words::bytes(bytes as u64)));
     }
     if let Some(deadline) = slot.deadline {
-        text.push_str(&format!(", {} ms per call", deadline.as_millis()));
+        text.push_str(&format!(", {} per call", words::duration(deadline)));
     }
     text
 }

@@ -201,7 +201,7 @@ fn crossed(counts: &Counts, job: &Job, resumable: bool) -> Error {
             "see `atlas-host dead-letters list`; the same command with a higher --max-rejects continues"
         }
         Atomicity::Batch => {
-            "see `atlas-host dead-letters list`; the input cannot be read again, so a new run has to be given all of it"
+            "see `atlas-host dead-letters list`; the input cannot be read again; if it was a pipe, `atlas-host runs resume` goes on with its items in a file"
         }
         Atomicity::Run => {
             "nothing is kept; --dry-run lists every refused item, and a higher --max-rejects lets them pass"

@@ -37,7 +37,7 @@ pub(super) fn plugins(
         return Ok(None);
     }
     let key = identity.job.clone();
-    let last = writer.ask(move |processor| key.last_run(|job| processor.last_run_of_job(job)))?;
+    let last = writer.ask(move |processor| key.last_run(|sought| sought.by(processor)))?;
     let Some(run) = last.filter(is_open) else { return Ok(None) };
     let reader = Reader::open(store)?;
     let (mut next, mut judged) = (None, HashMap::new());
@@ -96,7 +96,7 @@ fn before(
     let last = match (&job.carried, Identity::key(job)?) {
         // Plugins are handed on from input to input, so that those of the newest run count.
         (Some(_), _) => reader.runs(1)?.pop().filter(|run| run.collection == job.collection),
-        (None, Some(key)) => key.last_run(|job| reader.last_run_of_job(job))?,
+        (None, Some(key)) => key.last_run(|sought| sought.read_by(&reader))?,
         (None, None) => None,
     };
     let Some(run) = last.filter(is_open) else { return Ok(None) };
@@ -125,7 +125,7 @@ fn had(run: &RunRow, role: Role, slot: &Name) -> Option<Digest> {
 /// of its slot, oldest first.
 fn is_judged(steps: &[SwapRow], holds: Digest) -> bool {
     let by_file = |step: &SwapRow| [SwapSource::Watch.as_str(), ACCEPTED].contains(&step.source.as_str());
-    let asked = steps.iter().rposition(|step| by_file(step) && step.step == "requested");
+    let asked = steps.iter().rposition(|step| by_file(step) && (step.step == "requested" || step.source == ACCEPTED));
     // What was asked for in an earlier run of a process that stays up has other steps in this one.
     let (held, since) = match asked.or_else(|| steps.iter().position(by_file)) {
         Some(at) => (Some(steps[at].new_digest), &steps[at..]),
@@ -202,5 +202,8 @@ mod tests {
         assert!(!judged(&both, "v1"));
         let accepted = [(ACCEPTED, "took-effect", "v1", "v2")];
         assert!(!judged(&accepted, "v1"), "the file held v2 when that was accepted");
+        let then_accepted = [(ACCEPTED, "took-effect", "v2", "v3"), ("command", "took-effect", "v3", "v4")];
+        let all = [replaced, then_accepted].concat();
+        assert!(judged(&all, "v3"), "a command has replaced what was accepted from the file");
     }
 }

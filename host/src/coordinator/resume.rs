@@ -8,6 +8,7 @@ use super::writer::WriterService;
 use crate::error::{Code, Error, Result};
 use crate::model::{Digest, Name};
 use crate::plugin::{Role, Slot};
+use crate::processor::Processor;
 use crate::source::{CsvOptions, Cutter, InputPath, MissingId, Standing, fingerprint};
 use crate::store::{Reader, RunRow};
 
@@ -28,7 +29,7 @@ impl Identity {
     pub fn of(job: &Job, chain: &Chain, names: &[String]) -> Result<Self> {
         let (inputs, resumable) = inputs(job, names)?;
         let inputs_json = serde_json::to_string(&inputs).unwrap_or_default();
-        let key = if resumable { JobKey::of(job, &inputs) } else { JobKey::of_one_run() };
+        let key = if resumable { JobKey::of(job, &inputs) } else { JobKey::of_one_run(job) };
         Ok(Self { job: key, resumable, settings: settings(job, chain), inputs_json })
     }
 
@@ -48,6 +49,33 @@ pub(super) struct JobKey {
     pub now: String,
     /// Of paths as they were given, by which a store of an earlier version knows the job; none where that is the same.
     before: Option<String>,
+    collection: Name,
+    /// As they were given; none where they cannot be read again.
+    paths: Vec<String>,
+}
+
+/// By what a run is looked for.
+pub(super) enum Sought<'a> {
+    Job(&'a str),
+    /// One that has not come to its end, whose inputs were given by these paths: what lies there may have moved since, and links
+    /// with it. That it is the same, its digest tells.
+    Unfinished(&'a Name, &'a [String]),
+}
+
+impl Sought<'_> {
+    pub fn by(self, processor: &mut dyn Processor) -> Result<Option<RunRow>> {
+        match self {
+            Self::Job(job) => processor.last_run_of_job(job),
+            Self::Unfinished(collection, paths) => processor.unfinished_run_over(collection, paths),
+        }
+    }
+
+    pub fn read_by(self, reader: &Reader) -> Result<Option<RunRow>> {
+        match self {
+            Self::Job(job) => reader.last_run_of_job(job),
+            Self::Unfinished(collection, paths) => reader.unfinished_run_over(collection, paths),
+        }
+    }
 }
 
 impl JobKey {
@@ -56,18 +84,23 @@ impl JobKey {
             |paths: Vec<&str>| Digest::of(format!("{}\0{}", job.collection, paths.join("\0")).as_bytes()).to_string();
         let now = key(inputs.iter().map(|input| input.lies_at.as_deref().unwrap_or(&input.path)).collect());
         let given = key(inputs.iter().map(|input| input.path.as_str()).collect());
-        Self { before: (given != now).then_some(given), now }
+        let paths = inputs.iter().map(|input| input.path.clone()).collect();
+        Self { before: (given != now).then_some(given), now, collection: job.collection.clone(), paths }
     }
 
-    fn of_one_run() -> Self {
-        Self { now: uuid::Uuid::now_v7().to_string(), before: None }
+    fn of_one_run(job: &Job) -> Self {
+        let now = uuid::Uuid::now_v7().to_string();
+        Self { now, before: None, collection: job.collection.clone(), paths: Vec::new() }
     }
 
     /// The newest run of the job.
-    pub fn last_run(&self, mut find: impl FnMut(&str) -> Result<Option<RunRow>>) -> Result<Option<RunRow>> {
+    pub fn last_run(&self, mut find: impl FnMut(Sought<'_>) -> Result<Option<RunRow>>) -> Result<Option<RunRow>> {
         let mut runs = Vec::new();
         for key in [Some(&self.now), self.before.as_ref()].into_iter().flatten() {
-            runs.extend(find(key)?);
+            runs.extend(find(Sought::Job(key))?);
+        }
+        if runs.is_empty() && !self.paths.is_empty() {
+            runs.extend(find(Sought::Unfinished(&self.collection, &self.paths))?);
         }
         Ok(runs.into_iter().max_by_key(|row| row.run))
     }
@@ -228,7 +261,7 @@ pub(super) fn last_run(job: &Job, writer: &WriterService, identity: &Identity) -
         }
         _ if identity.resumable => {
             let key = identity.job.clone();
-            writer.ask(move |processor| key.last_run(|job| processor.last_run_of_job(job)))
+            writer.ask(move |processor| key.last_run(|sought| sought.by(processor)))
         }
         _ => Ok(None),
     }

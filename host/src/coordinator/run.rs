@@ -160,8 +160,8 @@ pub(super) struct Run<'a> {
     worked: Arc<Chain>,
     swapper: Swapper,
     plan: Plan,
-    /// Plans of the cuts asked for and not yet received, oldest first.
-    requested: VecDeque<Plan>,
+    /// Plans of the cuts asked for and not yet received, oldest first, with the items that were asked for.
+    requested: VecDeque<(Plan, usize)>,
     /// Plans that differ from the one before, until the first batch cut by them is written.
     plans: VecDeque<PlanRow>,
     flights: VecDeque<Flight>,
@@ -323,8 +323,9 @@ impl<'a> Run<'a> {
         while !self.stopping() && !self.recovering && !self.input_ended && self.room() && !self.held_by_candidates() {
             let plan = self.plan_next();
             let (bytes, wait) = (self.parts.batch_bytes, Some(self.parts.batch_wait));
-            let request = CutRequest { size: self.cut_size(plan), bytes, wait };
-            self.requested.push_back(plan);
+            let size = self.cut_size(plan);
+            let request = CutRequest { size, bytes, wait };
+            self.requested.push_back((plan, size));
             if !self.parts.intake.ask(request) {
                 self.input_ended = true;
                 self.requested.pop_back();
@@ -402,7 +403,7 @@ impl<'a> Run<'a> {
     /// Items that are neither cut nor asked for; none where the total is unknown, or was not the truth.
     fn items_left(&self) -> Option<u64> {
         let left = self.parts.items_total?.checked_sub(self.next_ordinal)?;
-        let asked: u64 = self.requested.iter().map(|plan| plan.batch_size as u64).sum();
+        let asked: u64 = self.requested.iter().map(|(_, size)| *size as u64).sum();
         Some(left.saturating_sub(asked))
     }
 
@@ -417,7 +418,7 @@ impl<'a> Run<'a> {
     }
 
     fn received(&mut self, read: Read) {
-        let plan = self.requested.pop_front().expect("BUG: a cut came that was not asked for");
+        let (plan, _) = self.requested.pop_front().expect("BUG: a cut came that was not asked for");
         let cut = match read.cut {
             Ok(cut) => cut,
             Err(error) => {

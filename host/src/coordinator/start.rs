@@ -267,6 +267,7 @@ pub(super) fn filling(job: &Job, spec: &SlotSpec) -> SlotSettings {
         memory_bytes: spec.memory_bytes,
         fresh: job.fresh_sandboxes,
         deadline: spec.deadline.unwrap_or(job.deadline),
+        own_deadline: spec.deadline,
     }
 }
 

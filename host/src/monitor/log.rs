@@ -52,7 +52,8 @@ impl Monitor for Log {
             Event::TransactionRolledBack { group, reason } => {
                 tracing::warn!(run, group, reason, "A transaction is rolled back.");
             }
-            Event::BatchAbandoned { batch, reason } => tracing::warn!(run, batch, reason, "A batch is given up."),
+            // Nothing is lost by it: why the run ended is told in its own words.
+            Event::BatchAbandoned { batch, reason } => tracing::info!(run, batch, reason, "A batch is given up."),
             Event::LogDropped { batch, slot, lines } => {
                 tracing::warn!(run, batch, slot, lines, "Log lines of a plugin are dropped.");
             }

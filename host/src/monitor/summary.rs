@@ -361,7 +361,7 @@ Run 3 came to its end, but 50 of 5,000 items could not be stored.
         );
         assert_eq!(
             crossed(|_| {}, RunStatus::Interrupted),
-            "see `atlas-host dead-letters list --run 3`; the input cannot be read again, so a new run has to be given all of it"
+            "see `atlas-host dead-letters list --run 3`; the input cannot be read again; if it was a pipe, `atlas-host runs resume` goes on with its items in a file"
         );
         assert_eq!(crossed(resumable, RunStatus::RolledBack), "nothing is kept");
         assert_eq!(

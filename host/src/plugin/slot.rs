@@ -118,8 +118,10 @@ pub struct SlotSettings {
     pub memory_bytes: Option<usize>,
     /// A fresh sandbox for each batch instead of warm ones.
     pub fresh: bool,
-    /// Time that one call may take, and starting the sandbox.
+    /// Time that starting a sandbox may take.
     pub deadline: Duration,
+    /// Time that one call may take, where the slot has a bound of its own; else that of the run.
+    pub own_deadline: Option<Duration>,
 }
 
 impl Slot {
@@ -159,7 +161,7 @@ impl Slot {
             grants: settings.grants,
             reads_store: plugin.imports_store(),
             prepared: Prepared { time: plugin.prepared(), from_cache: plugin.from_cache() },
-            deadline: Some(settings.deadline),
+            deadline: settings.own_deadline,
             memory_peak,
             cpu: CpuMeter::default(),
             body: Body::Component { setup: Box::new(setup), warm, room, fresh_per_call: settings.fresh },
@@ -223,7 +225,7 @@ impl Slot {
         self.prepared
     }
 
-    /// Time that one of its calls may take; none for native code.
+    /// Time that one of its calls may take, where that is not what the run says.
     pub fn deadline(&self) -> Option<Duration> {
         self.deadline
     }

@@ -40,6 +40,13 @@ pub trait Processor: Send {
     /// The newest run of this job, if this processor remembers runs.
     fn last_run_of_job(&mut self, job: &str) -> Result<Option<RunRow>>;
 
+    /// The newest run into this collection that has not come to its end and whose inputs have these paths, if this processor
+    /// remembers runs.
+    fn unfinished_run_over(&mut self, collection: &Name, paths: &[String]) -> Result<Option<RunRow>> {
+        let _ = (collection, paths);
+        Ok(None)
+    }
+
     /// What tuning has learned for this chain of plugins and collection on a host of this shape, if this processor keeps it.
     fn learned(&mut self, chain: &str, collection: &Name, host: &str) -> Result<Option<TuningRow>> {
         let _ = (chain, collection, host);

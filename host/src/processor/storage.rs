@@ -42,6 +42,10 @@ impl Processor for StorageProcessor {
         self.writer.last_run_of_job(job)
     }
 
+    fn unfinished_run_over(&mut self, collection: &Name, paths: &[String]) -> Result<Option<RunRow>> {
+        self.writer.unfinished_run_over(collection, paths)
+    }
+
     fn learned(&mut self, chain: &str, collection: &Name, host: &str) -> Result<Option<TuningRow>> {
         self.writer.learned(chain, collection, host)
     }

@@ -7,7 +7,8 @@ mod rows;
 
 pub use rows::{BatchRow, InputLine, RunRow};
 pub(super) use rows::{
-    COUNTS, batch, batches, has_unclean, last_run_of_job, parsed, run, runs, runs_without_trace, writers_since,
+    COUNTS, batch, batches, has_unclean, last_run_of_job, parsed, run, runs, runs_without_trace, unfinished_run_over,
+    writers_since,
 };
 
 use rusqlite::{Connection, OptionalExtension, named_params};

@@ -247,7 +247,8 @@ fn last_two(conn: &Connection) -> Result<Vec<Digest>> {
         "WITH ends AS (
              SELECT r.collection, s.slot, s.new_digest AS digest, s.run, s.step, row_number() OVER (
                  PARTITION BY r.collection, s.slot, s.new_digest ORDER BY s.run DESC, s.at_ms DESC, s.id DESC) AS place
-             FROM atlas_swaps AS s JOIN atlas_runs AS r ON r.id = s.run WHERE s.step IN ('put-back', 'settled')),
+             FROM atlas_swaps AS s JOIN atlas_runs AS r ON r.id = s.run WHERE s.step IN ('put-back', 'settled')
+             OR (s.step = 'took-effect' AND s.source = 'accept-change')),
          versions AS (
              SELECT r.collection, p.slot, p.digest, max(p.run * 1.0e9 + p.from_batch) AS at
              FROM atlas_run_plugins AS p JOIN atlas_runs AS r ON r.id = p.run

@@ -143,6 +143,11 @@ impl Reader {
         history::last_run_of_job(&self.conn, job)
     }
 
+    /// The newest run into this collection that has not come to its end and whose inputs have these paths.
+    pub fn unfinished_run_over(&self, collection: &Name, paths: &[String]) -> Result<Option<RunRow>> {
+        history::unfinished_run_over(&self.conn, collection, paths)
+    }
+
     /// The newest runs first, at most `limit`.
     pub fn runs(&self, limit: usize) -> Result<Vec<RunRow>> {
         history::runs(&self.conn, limit)

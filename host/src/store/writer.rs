@@ -193,6 +193,12 @@ impl Writer {
         history::last_run_of_job(&self.conn, job)
     }
 
+    /// The newest run into this collection that has not come to its end and whose inputs have these paths.
+    pub fn unfinished_run_over(&self, collection: &Name, paths: &[String]) -> Result<Option<RunRow>> {
+        self.check_usable()?;
+        history::unfinished_run_over(&self.conn, collection, paths)
+    }
+
     /// What tuning has learned for this chain of plugins and collection on a host of this shape.
     pub fn learned(&self, chain: &str, collection: &Name, host: &str) -> Result<Option<TuningRow>> {
         self.check_usable()?;

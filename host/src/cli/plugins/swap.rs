@@ -22,7 +22,7 @@ use crate::event::SwapStep;
 use crate::limits;
 use crate::model::{Digest, Name, RunNumber, RunStatus, now_ms, printable};
 use crate::plugin::Location;
-use crate::store::{RETRIED, Reader, RunRow, SlotPlugin, SwapEntry, SwapRow};
+use crate::store::{ACCEPTED, RETRIED, Reader, RunRow, SlotPlugin, SwapEntry, SwapRow};
 
 /// How often the store is asked for an outcome that the run tells nobody.
 const LOOK: Duration = Duration::from_millis(100);
@@ -203,6 +203,8 @@ fn put_back(steps: &[SwapEntry]) -> HashMap<Digest, RunNumber> {
         match step.step.as_str() {
             "put-back" => all.insert(step.new_digest, *run),
             "settled" => all.remove(&step.new_digest),
+            // Whoever accepts it has judged it.
+            "took-effect" if step.source == ACCEPTED => all.remove(&step.new_digest),
             _ => None,
         };
     }
@@ -367,6 +369,9 @@ mod tests {
         let v2 = Digest::of(b"v2");
         let mut steps = vec![step(1, "took-effect", "v2", 1), step(1, "put-back", "v2", 2), step(2, "tried", "v2", 3)];
         assert_eq!(put_back(&steps).get(&v2), Some(&RunNumber(1)));
+        let mut accepted = step(2, "took-effect", "v2", 4);
+        accepted.step.source = ACCEPTED.to_owned();
+        assert!(put_back(&[&steps[..], &[accepted]].concat()).is_empty(), "its user has judged it");
         steps.push(step(2, "settled", "v2", 4));
         assert!(put_back(&steps).is_empty());
     }

@@ -17,7 +17,7 @@ use crate::coordinator::{Input, complete};
 use crate::error::{Code, Error, Result};
 use crate::model::{Name, RunStatus};
 use crate::processor::ProcessorKind;
-use crate::source::InputPath;
+use crate::source::{Format, InputPath};
 use crate::store::{Reader, RunRow};
 
 /// Settings that the run goes on with as it had them. Others say where something lies or goes, which is for each machine to say,
@@ -87,15 +87,15 @@ pub fn run(args: &ResumeArgs, layers: &Layers, talk: Talk, printer: &mut Printer
         return ended(&row, args, talk, printer);
     }
     // The environment and the file are about runs that begin.
-    let by_flag = layers.origins.iter().any(|origin| origin.key == "input" && origin.origin == "flag");
-    let input = input(&row, if by_flag { &args.job.input } else { &[] })?;
+    let given = if layers.has_flag("input") { args.job.input.as_slice() } else { &[] };
+    let input = input(&row, given, rebuilt::asked(layers, "format"))?;
     let (args_of_job, layers) = with_values(layers, settings(&row.settings_json))?;
     let host = plan::host(&args_of_job, &layers)?;
     let mut job = plan::without_plugins(&JobArgs { input: vec!["-".to_owned()], ..args_of_job.clone() }, &layers)?;
     if job.processor != ProcessorKind::Storage {
         let message =
             format!("run {} goes on in its store; --processor {} cannot be given", row.run, args.job.processor);
-        return Err(Error::new(Code::ConfigInvalid, message).hint("leave --processor out"));
+        return Err(Error::new(Code::ConfigInvalid, message).hint("leave --processor and ATLAS_PROCESSOR out"));
     }
     job.resume = Some(row.run);
     job.accept_change = args.accept_change;
@@ -176,8 +176,11 @@ fn kind(row: &RunRow, inputs: &[Kept]) -> Kind {
 }
 
 /// How a run goes on whose process is gone.
-pub fn way_on(row: &RunRow) -> String {
-    let run = row.run;
+pub fn way_on(row: &RunRow, store: &Path) -> String {
+    let run = match store == Path::new("atlas.db") {
+        true => row.run.to_string(),
+        false => format!("{} --store {}", row.run, store.display()),
+    };
     match (row.is_resumable(), kind(row, &inputs(row))) {
         (true, Kind::Files | Kind::Stored(_)) => {
             format!("the same command continues it, and so does `atlas-host runs resume {run}`")
@@ -191,8 +194,10 @@ pub fn way_on(row: &RunRow) -> String {
     }
 }
 
+/// `has_format`: a flag or the environment says how inputs are read.
+///
 /// Errors: CONFIG_3001 if the run cannot be continued, or not so; VALIDATION_4006 if an input is not where it was.
-fn input(row: &RunRow, given: &[String]) -> Result<Reads> {
+fn input(row: &RunRow, given: &[String], has_format: bool) -> Result<Reads> {
     let (inputs, run) = (inputs(row), row.run);
     let refuse = |message: String, hint: &str| Err(Error::new(Code::ConfigInvalid, message).hint(hint));
     if row.status == RunStatus::RolledBack {
@@ -221,6 +226,17 @@ fn input(row: &RunRow, given: &[String]) -> Result<Reads> {
             // Of a file that is followed no size is kept.
             let follow = row.is_resumable() && inputs.last().is_some_and(|last| last.size_bytes.is_none());
             if !given.is_empty() {
+                // Letters and places of the run are told and tried by the names of its inputs.
+                let read_as = |path: &str| Format::of_path(Path::new(path)).unwrap_or(Format::Ndjson);
+                let by_name = !has_format && rebuilt::setting(row, "format") == Some("by name");
+                let other = given.iter().zip(&inputs).find(|(new, old)| read_as(new) != read_as(&old.path));
+                if let (true, Some((new, old))) = (by_name, other) {
+                    let format = read_as(&old.path).name();
+                    return refuse(
+                        format!("run {run} read `{}` as {format}, which the name `{new}` does not say", old.path),
+                        "give the file, or a link to it, a name with the extension that it had",
+                    );
+                }
                 return Ok(Reads::Files { paths: given.iter().map(InputPath::parse).collect(), follow });
             }
             if let Some(gone) = inputs.iter().find(|input| !Path::new(&input.path).exists()) {

@@ -23,7 +23,7 @@ impl Run<'_> {
             return true;
         }
         let most = window(self.plan, self.starved()).min(limits::BATCHES_IN_FLIGHT_MAX);
-        let items: usize = self.requested.iter().map(|plan| plan.batch_size).sum::<usize>()
+        let items: usize = self.requested.iter().map(|(_, size)| *size).sum::<usize>()
             + self.flights.iter().map(|flight| flight.batch.len()).sum::<usize>()
             + self.sent.iter().map(|sent| sent.items).sum::<usize>();
         batches < most
@@ -42,8 +42,8 @@ impl Run<'_> {
     /// any they are as large as may be.
     fn input_bytes(&self) -> usize {
         let most = self.parts.batch_bytes;
-        let asked = |plan: &Plan| self.item_bytes.map_or(most, |bytes| plan.batch_size.saturating_mul(bytes).min(most));
-        self.requested.iter().map(asked).sum::<usize>()
+        let asked = |size: usize| self.item_bytes.map_or(most, |bytes| size.saturating_mul(bytes).min(most));
+        self.requested.iter().map(|(_, size)| asked(*size)).sum::<usize>()
             + self.flights.iter().map(|flight| flight.input_held_bytes).sum::<usize>()
             + self.sent.iter().map(|sent| sent.input_bytes).sum::<usize>()
     }

@@ -105,7 +105,8 @@ fn within(figures: &SwapFigures, (was, is): (&SlotBatch, &SlotBatch), difference
             is.asked, was.asked
         ));
     }
-    let (Some(was), Some(is)) = (was.later, is.later) else { return Ok(()) };
+    // Of no item of the old one says nothing.
+    let (Some(was), Some(is)) = (was.later.filter(|_| items_old > 0), is.later) else { return Ok(()) };
     if is.faults >= limits::SWAP_FAULTS_MIN && more(is.faults, was.faults, limits::SWAP_FAULTS_PERCENT) {
         return put_back(format!(
             "plugins after it fail on {} of {items} items, with the old one they failed on {} of {items_old}",
@@ -255,6 +256,9 @@ mod tests {
         assert_eq!(judged(with(0, 10), &[with(0, 35)]), None);
         assert!(judged(with(0, 10), &[with(0, 36)]).is_some_and(|why| why.contains("reject 36 of 100 items")));
         assert_eq!(judged(USUAL, &[with(50, 50)]), None, "of the old one only its trial is known");
+        let refused_later = SlotBatch { drops: 0, faults: 0, ..with(0, 50) };
+        let alone = judge([].iter(), &[SlotBatch { rejects: 0, ..refused_later }], SwapSettings::default()).1;
+        assert!(alone.is_ok(), "the old one was asked for nothing");
     }
 
     #[test]

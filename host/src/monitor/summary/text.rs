@@ -7,6 +7,9 @@ use crate::error::Code;
 use crate::model::RunStatus;
 use crate::monitor::words;
 
+/// What can be done where an input cannot be read again.
+const NOT_AGAIN: &str =
+    "the input cannot be read again; if it was a pipe, `atlas-host runs resume` goes on with its items in a file";
 /// Problems shown in the text.
 const PROBLEMS_SHOWN: usize = 3;
 /// Narrowest width that the text is made for, in characters.
@@ -147,8 +150,7 @@ impl RunSummary {
         } else if self.status == RunStatus::Interrupted {
             next.push(match self.resumable {
                 true => "run the same command again: it continues".to_owned(),
-                false => "what is stored stays; the input cannot be read again, so a new run has to be given all of it"
-                    .to_owned(),
+                false => format!("what is stored stays; {NOT_AGAIN}"),
             });
         }
         next.extend(letters);
@@ -174,7 +176,7 @@ impl RunSummary {
             (RunStatus::RolledBack, ..) => None,
             (_, true, _) => Some("the same command with a higher --max-rejects begins anew"),
             (_, _, true) => Some("the same command with a higher --max-rejects continues"),
-            (_, _, false) => Some("the input cannot be read again, so a new run has to be given all of it"),
+            (_, _, false) => Some(NOT_AGAIN),
         }
     }
 }

@@ -136,6 +136,24 @@ pub(in crate::store) fn last_run_of_job(conn: &Connection, job: &str) -> Result<
     Ok(runs_where(conn, "job = ?1 ORDER BY id DESC LIMIT 1", [job])?.pop())
 }
 
+/// The newest run into this collection that has not come to its end and whose inputs have these paths, in their order.
+pub(in crate::store) fn unfinished_run_over(
+    conn: &Connection,
+    collection: &Name,
+    paths: &[String],
+) -> Result<Option<RunRow>> {
+    #[derive(serde::Deserialize)]
+    struct Input {
+        path: String,
+    }
+    let unfinished = "collection = ?1 AND status NOT IN ('succeeded', 'partial', 'rolled-back') ORDER BY id DESC";
+    let over = |row: &RunRow| {
+        let inputs: Vec<Input> = serde_json::from_str(&row.inputs_json).unwrap_or_default();
+        inputs.iter().map(|input| &input.path).eq(paths)
+    };
+    Ok(runs_where(conn, unfinished, [collection.as_str()])?.into_iter().find(over))
+}
+
 /// One run.
 pub(in crate::store) fn run(conn: &Connection, run: RunNumber) -> Result<Option<RunRow>> {
     Ok(runs_where(conn, "id = ?1", [int(run.0)])?.pop())
@@ -157,7 +175,8 @@ pub(in crate::store) fn writers_since(
         "SELECT id, inputs FROM atlas_runs AS r
          WHERE id IN (
              SELECT run FROM atlas_batches WHERE run <> ?1 AND inserted + replaced + deleted > 0
-             AND id > (SELECT coalesce(min(id), 0) FROM atlas_batches WHERE run = ?1))
+             AND CASE WHEN EXISTS (SELECT 1 FROM atlas_batches WHERE run = ?1)
+                 THEN id > (SELECT min(id) FROM atlas_batches WHERE run = ?1) ELSE run > ?1 END)
          AND (collection = ?2 OR EXISTS (
              SELECT 1 FROM json_each(r.identity) AS setting WHERE setting.value ->> 0 = 'collections'
              AND instr(', ' || (setting.value ->> 1) || ', ', ', ' || ?2 || ', ') > 0))
