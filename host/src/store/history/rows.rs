@@ -164,8 +164,8 @@ pub(in crate::store) fn runs(conn: &Connection, limit: usize) -> Result<Vec<RunR
     runs_where(conn, "true ORDER BY id DESC LIMIT ?1", [int(limit as u64)])
 }
 
-/// Other runs that have changed rows since the first batch of this one, and may have done so in this collection, oldest first;
-/// with their inputs.
+/// Other runs that have changed rows since the first batch of this one (or, where it has none, begun after it), and may have
+/// done so in this collection, oldest first; with their inputs.
 pub(in crate::store) fn writers_since(
     conn: &Connection,
     run: RunNumber,
