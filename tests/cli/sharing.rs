@@ -164,7 +164,7 @@ fn a_signal_ends_a_run_that_waits_for_its_pipe_and_what_was_committed_stays() {
         let (events, ran) = running.end();
         assert!(ran.stderr.contains("Stopping: "), "{}", ran.stderr);
         // A pipe gives nothing twice: no promise that the same command continues.
-        ran.exits(code).says("a new run has to be given all of it");
+        ran.exits(code).says("goes on with its items in a file");
         let last = events.last().expect("an event");
         assert_eq!((&last["event"], &last["status"]), (&"run-ended".into(), &"interrupted".into()));
         assert_eq!(sql(&folder, "SELECT count(*) FROM items"), ["50"]);

@@ -197,7 +197,7 @@ fn show(args: &ShowArgs, printer: &mut Printer) -> Result<()> {
         let plans = if args.tuning { Some(reader.plans(run.run)?) } else { None };
         return document(&reader, &run, held, (&plugins, plans.as_deref()), printer);
     }
-    printer.line(&about(&run, held, &plugins, reader.path()))?;
+    printer.line(&about(&run, held, &plugins, &args.store.store))?;
     if args.tuning {
         printer.line("")?;
         tuning::print(&reader.plans(run.run)?, printer)?;
