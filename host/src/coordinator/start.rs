@@ -18,12 +18,12 @@ use super::resume::{self, Found, Identity};
 use super::run::{Carried, Finished, Probation, Run, RunParts, Swapper, Swapping, probations};
 use super::serial::{Base, Committed, StoreView, Uncommitted};
 use super::shared::RunShared;
-use super::tell::{Open, Teller};
+use super::tell::{Open, Teller, run_started};
 use super::tuning;
 use super::usual::Kind;
 use super::writer::{Budget, RejectLimit, WriterService};
 use crate::error::{Code, Error, Result};
-use crate::event::{Event, RunStarted};
+use crate::event::Event;
 use crate::model::{Digest, Name, RunNumber};
 use crate::monitor::{EventHub, Sensor, SystemClock, SystemSensor};
 use crate::plugin::{Plugin, Role, Slot, SlotSettings};
@@ -454,45 +454,6 @@ fn view(job: &Job, path: &Path, writer: &Arc<WriterService>, key: u64) -> Result
         unique: unique.into(),
         one_by_one,
     })
-}
-
-fn run_started(
-    job: &Job,
-    handle: &RunHandle,
-    chain: &Chain,
-    names: &[String],
-    total_bytes: Option<u64>,
-    total_items: Option<u64>,
-    resumable: bool,
-) -> RunStarted {
-    RunStarted {
-        uuid: handle.uuid.clone(),
-        // A processor that keeps nothing uses no store, even if one is named.
-        store: match job.processor {
-            ProcessorKind::Storage => job.store.as_ref().map_or_else(String::new, |path| path.display().to_string()),
-            _ => String::new(),
-        },
-        collection: job.collection.to_string(),
-        inputs: names.to_vec(),
-        strategy: job.strategy.clone(),
-        processor: processor_name(job.processor).to_owned(),
-        atomic: job.atomic.as_str().to_owned(),
-        dry_run: job.dry_run,
-        resumed_at: handle.next,
-        resumable: resumable && job.processor == ProcessorKind::Storage,
-        total_items,
-        total_bytes,
-        batch_size_min: job.bounds.batch_size.min() as u64,
-        batch_size_max: job.bounds.batch_size.max() as u64,
-        lanes_min: job.bounds.lanes.min() as u64,
-        lanes_max: job.bounds.lanes.max() as u64,
-        attempts: job.attempts,
-        plugins: chain.plugins_used(),
-    }
-}
-
-fn processor_name(kind: ProcessorKind) -> &'static str {
-    crate::processor::PROCESSORS.iter().find(|row| row.kind == kind).map_or("storage", |row| row.name)
 }
 
 /// A run's number, for messages.

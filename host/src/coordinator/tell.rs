@@ -2,15 +2,17 @@
 
 use std::time::{Duration, Instant};
 
+use super::chain::Chain;
 use super::flight::Flight;
 use super::job::Job;
 use super::outcome::{fate_runs, join_runs};
 use super::writer::Group;
 use crate::error::Error;
-use crate::event::{BatchCommitted, EVENT_SCHEMA, Envelope, Event, HealthStatus};
+use crate::event::{BatchCommitted, EVENT_SCHEMA, Envelope, Event, HealthStatus, RunStarted};
 use crate::model::{BatchNumber, Counts, Decision, Fate, Name, RecordKind, Refusal};
 use crate::monitor::{AlertRecord, Alerts, EventHub, Fold, Health, Progress, RunSummary, Sample, Summary, Thresholds};
-use crate::store::{BatchWrite, BuiltIndex, Receipt};
+use crate::processor::{PROCESSORS, ProcessorKind};
+use crate::store::{BatchWrite, BuiltIndex, Receipt, RunHandle};
 
 /// How often `progressed` is told while the run goes on.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(500);
@@ -343,4 +345,44 @@ fn fates<'a>(write: &'a BatchWrite, receipt: &'a Receipt) -> impl Iterator<Item 
             Decision::Refuse(refusal) => refusal.fate,
         }
     })
+}
+
+/// What is told of a run that begins.
+pub(super) fn run_started(
+    job: &Job,
+    handle: &RunHandle,
+    chain: &Chain,
+    names: &[String],
+    total_bytes: Option<u64>,
+    total_items: Option<u64>,
+    resumable: bool,
+) -> RunStarted {
+    RunStarted {
+        uuid: handle.uuid.clone(),
+        // A processor that keeps nothing uses no store, even if one is named.
+        store: match job.processor {
+            ProcessorKind::Storage => job.store.as_ref().map_or_else(String::new, |path| path.display().to_string()),
+            _ => String::new(),
+        },
+        collection: job.collection.to_string(),
+        inputs: names.to_vec(),
+        strategy: job.strategy.clone(),
+        processor: processor_name(job.processor).to_owned(),
+        atomic: job.atomic.as_str().to_owned(),
+        dry_run: job.dry_run,
+        resumed_at: handle.next,
+        resumable: resumable && job.processor == ProcessorKind::Storage,
+        total_items,
+        total_bytes,
+        batch_size_min: job.bounds.batch_size.min() as u64,
+        batch_size_max: job.bounds.batch_size.max() as u64,
+        lanes_min: job.bounds.lanes.min() as u64,
+        lanes_max: job.bounds.lanes.max() as u64,
+        attempts: job.attempts,
+        plugins: chain.plugins_used(),
+    }
+}
+
+fn processor_name(kind: ProcessorKind) -> &'static str {
+    PROCESSORS.iter().find(|row| row.kind == kind).map_or("storage", |row| row.name)
 }
