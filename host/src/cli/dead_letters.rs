@@ -235,6 +235,11 @@ fn show(args: &ShowArgs, printer: &mut Printer) -> Result<u8> {
     Ok(if missing { SOME_MISSING } else { 0 })
 }
 
+/// What the number of a letter's place counts, by the name of its input.
+pub fn unit(letter: &DeadLetter) -> &'static str {
+    Format::of_path(letter.input.as_ref()).map_or("line", Format::unit)
+}
+
 /// Everything about a letter, for people.
 fn shown(letter: &DeadLetter) -> String {
     let problems: Vec<String> = letter
@@ -270,7 +275,7 @@ fn shown(letter: &DeadLetter) -> String {
         Some(digest) => format!("{size}, {digest}"),
         None => size,
     };
-    let unit = Format::of_path(letter.input.as_ref()).map_or("line", Format::unit);
+    let unit = unit(letter);
     let head = fields(&[
         ("dead letter", letter.id.to_string()),
         ("state", state),

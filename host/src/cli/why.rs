@@ -7,6 +7,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::common::{OutputArg, StoreArg};
+use super::dead_letters;
 use super::job_args::name;
 use super::print::{Printer, talk};
 use super::retry::format_of;
@@ -155,7 +156,8 @@ fn record(origin: &Origin, ordinal: u64) -> String {
     let batch = &origin.batch;
     let inputs = runs::inputs(&origin.run);
     let name = |input: u64| inputs.get(input as usize).cloned().unwrap_or_else(|| format!("input {input}"));
-    let unit = |input: u64| inputs.get(input as usize).map_or("line", |input| unit(format_of(&origin.run, input)));
+    let format = |input: u64| inputs.get(input as usize).and_then(|input| format_of(&origin.run, input));
+    let unit = |input: u64| format(input).map_or("line", Format::unit);
     let (first, last) = (batch.first, batch.last);
     let place = match line(origin, ordinal) {
         Some(line) => format!("{} {line} of {}", unit(first.input), name(first.input)),
@@ -175,11 +177,6 @@ fn record(origin: &Origin, ordinal: u64) -> String {
     format!("ordinal {ordinal}, {place}")
 }
 
-/// What places in an input of this format count.
-fn unit(format: Option<Format>) -> &'static str {
-    format.map_or("line", Format::unit)
-}
-
 /// The line of a record, or its number, where nothing but records stands between the first and the last line of its batch.
 fn line(origin: &Origin, ordinal: u64) -> Option<u64> {
     let (first, last) = (origin.batch.first, origin.batch.last);
@@ -194,7 +191,7 @@ fn came_from(letter: &DeadLetter) -> String {
         "dead letter {} of run {}, of {} {} (byte {}) of {}",
         letter.id,
         letter.run,
-        unit(Format::of_path(letter.input.as_ref())),
+        dead_letters::unit(letter),
         letter.line,
         letter.offset,
         letter.input
@@ -217,7 +214,7 @@ fn told(letter: &DeadLetter) -> String {
         since,
         letter.fate.as_str(),
         letter.phase.as_str(),
-        unit(Format::of_path(letter.input.as_ref())),
+        dead_letters::unit(letter),
         letter.line,
         letter.input,
         letter.run,
