@@ -44,6 +44,14 @@ pub(crate) fn duration(duration: Duration) -> String {
     }
 }
 
+/// How a command that is told names this store: not at all where it is the one that commands take by themselves.
+pub(crate) fn store_flag(store: &str) -> String {
+    match store {
+        "" | "atlas.db" => String::new(),
+        path => format!(" --store {path}"),
+    }
+}
+
 /// `512 bytes`, `4.0 KiB`, `250.0 MiB`, `1.5 GiB`.
 pub(crate) fn bytes(bytes: u64) -> String {
     let units = [(30, "GiB"), (20, "MiB"), (10, "KiB")];

@@ -16,6 +16,7 @@ use crate::cli::{Layers, Talk, plan, rebuilt, retry, stored, with_values};
 use crate::coordinator::{Input, complete};
 use crate::error::{Code, Error, Result};
 use crate::model::{Name, RunStatus};
+use crate::monitor::words;
 use crate::processor::ProcessorKind;
 use crate::source::{Format, InputPath};
 use crate::store::{Reader, RunRow};
@@ -177,10 +178,7 @@ fn kind(row: &RunRow, inputs: &[Kept]) -> Kind {
 
 /// How a run goes on whose process is gone.
 pub fn way_on(row: &RunRow, store: &Path) -> String {
-    let run = match store == Path::new("atlas.db") {
-        true => row.run.to_string(),
-        false => format!("{} --store {}", row.run, store.display()),
-    };
+    let run = format!("{}{}", row.run, words::store_flag(&store.display().to_string()));
     match (row.is_resumable(), kind(row, &inputs(row))) {
         (true, Kind::Files | Kind::Stored(_)) => {
             format!("the same command continues it, and so does `atlas-host runs resume {run}`")

@@ -161,11 +161,7 @@ impl RunSummary {
     fn letters(&self) -> Option<String> {
         let kept = self.run > 0 && self.status != RunStatus::RolledBack && !self.dry_run;
         (kept && self.counts.failed() > 0).then(|| {
-            // The store is named unless it is the one that commands take by themselves.
-            let store = match self.store.as_str() {
-                "" | "atlas.db" => String::new(),
-                path => format!(" --store {path}"),
-            };
+            let store = words::store_flag(&self.store);
             format!("see `atlas-host dead-letters list --run {}{store}`", self.run)
         })
     }
